@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One guest access to one device's configuration space, as a resumable sequence of hardware cycles.
+ *
+ * The engine does no I/O. It says which cycle it needs next; the caller performs it (at once, or much
+ * later when the device is in doubt) and resumes with the result:
+ *
+ *     step = pb_access_begin(&acc, &view, write, offset, size, value);
+ *     while (step != PB_STEP_DONE) {
+ *         ... do acc.cycle ...
+ *         step = pb_access_resume(&acc, rc, value);
+ *     }
+ *     ... acc.err, acc.value ...
+ *
+ * It allocates nothing. A register is read at most once and written at most once an access, at its
+ * natural width, and only if it holds a bit that the guest may write.
+ */
+#ifndef PB_PCI_ACCESS_H
+#define PB_PCI_ACCESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "pci/map.h"
+
+/* The error numbers of the protocol (xen/include/public/io/pciif.h). */
+enum pb_guest_error {
+    PB_GUEST_OK = 0,
+    PB_GUEST_NOT_FOUND = -1,
+    PB_GUEST_INVALID_OFFSET = -2,
+    PB_GUEST_ACCESS_DENIED = -3,
+    PB_GUEST_NOT_IMPLEMENTED = -4,
+    PB_GUEST_OP_FAILED = -5,
+};
+
+/* One guest's view of one device: starts fresh for every guest. */
+struct pb_view {
+    const struct pb_map *map;
+    bool permissive;              /* unlisted registers and hw bits may be written */
+    bool allow_interrupt_control; /* MSI and MSI-X enable bits, INTX_DISABLE */
+    uint8_t shadow[PB_CONFIG_SIZE_PCIE];
+};
+
+void pb_view_init(struct pb_view *view, const struct pb_map *map);
+
+enum pb_step {
+    PB_STEP_DONE,
+    PB_STEP_READ,  /* read cycle.size bytes at cycle.offset */
+    PB_STEP_WRITE, /* write cycle.value */
+    PB_STEP_WAIT,  /* let cycle.wait_ms pass (never sleeping on the loop), resume with rc 0 */
+};
+
+struct pb_cycle {
+    uint16_t offset;
+    uint8_t size;
+    uint16_t wait_ms;
+    uint32_t value;
+};
+
+#define PB_ACCESS_QUEUE 12 /* cycles that one effect may ask for: all BARs, ROM, command, … */
+
+struct pb_access {
+    /* the next thing to do, valid while the step is not PB_STEP_DONE */
+    struct pb_cycle cycle;
+    /* the result, valid after PB_STEP_DONE */
+    int err;         /* enum pb_guest_error */
+    uint32_t value;  /* of a read */
+    uint32_t denied; /* bits of the access whose change was refused */
+    bool restored;   /* registers were lost in D3hot and written back: MSI state needs the same */
+    /* private to the engine */
+    struct pb_view *view;
+    uint16_t offset, at;
+    uint8_t size, phase;
+    bool write;
+    uint32_t data;
+    const struct pb_reg *reg;
+    uint32_t old;
+    unsigned queue_head, queue_count;
+    struct {
+        enum pb_step step;
+        struct pb_cycle cycle;
+    } queue[PB_ACCESS_QUEUE];
+};
+
+/* OFFSET, SIZE and VALUE are the guest's, unchecked. */
+enum pb_step pb_access_begin(struct pb_access *acc, struct pb_view *view, bool write, int32_t offset,
+                             int32_t size, uint32_t value);
+/* The result of the last cycle: RC 0 or a negative errno; VALUE of a read. */
+enum pb_step pb_access_resume(struct pb_access *acc, int rc, uint32_t value);
+
+#endif
