@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The machine: devices, guests, and the verbs that move devices between them. It knows nothing of
+ * sockets, JSON or files. Everything runs on the loop's thread; verbs complete later, by a callback,
+ * exactly once, never inside of the call that started them.
+ */
+#ifndef PB_BACKEND_BACKEND_H
+#define PB_BACKEND_BACKEND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "backend/policy.h"
+#include "host/host.h"
+#include "xen/xen.h"
+
+struct ev_loop;
+struct pb_backend;
+
+/* Why a verb failed: code, name (JSON: the error's `data.code`), JSON-RPC number, meaning. */
+#define PB_FAILS(X)                                                                                \
+    X(NOT_FOUND, "not-found", -32001, "no such device or guest")                                   \
+    X(STATE, "wrong-state", -32002, "the device's or guest's state does not allow it")             \
+    X(REFUSED, "refused", -32003, "policy or safety forbids it")                                   \
+    X(TIMEOUT, "timeout", -32004, "a guest, the kernel or xenstored did not answer in time")       \
+    X(HOST, "host-error", -32005, "the kernel refused a step")                                     \
+    X(XEN, "xen-error", -32006, "the hypervisor or xenstored refused a step")                      \
+    X(LIMIT, "limit", -32007, "a limit of the configuration is reached")                           \
+    X(DENIED, "permission", -32008, "the caller may read but not change")                          \
+    X(INTERNAL, "internal", -32603, "out of memory or descriptors")
+
+enum pb_fail {
+#define X(id, name, rpc, help) PB_FAIL_##id,
+    PB_FAILS(X)
+#undef X
+};
+
+struct pb_failure {
+    enum pb_fail code;
+    char device[PB_NAME_MAX + 1]; /* the device or guest as it is best known, may be "" */
+    char reason[240];             /* one sentence */
+    char next[240];               /* what to do now, may be "" */
+};
+
+/* FAILURE NULL: done. */
+typedef void (*pb_verb_fn)(void *ctx, const struct pb_failure *failure);
+
+/* POLICY is taken over (freed with the backend). The tables stay the caller's. */
+int pb_backend_new(struct ev_loop *loop, struct pb_xen *xen, struct pb_host *host,
+                   struct pb_policy *policy, struct pb_backend **ret);
+/* Begins to work: claims the slots, watches for the end of guests. */
+void pb_backend_start(struct pb_backend *b);
+/*
+ * Leaves guests connected and xenstore as it is. Verbs under way are answered with a failure. Frees
+ * all memory, closes ports and mappings.
+ */
+void pb_backend_free(struct pb_backend *b);
+
+struct pb_attach_options {
+    bool claim;      /* claim the device first if it is not ours */
+    bool permissive; /* for this guest only */
+    bool force;      /* overrides taint and warnings */
+    unsigned wait_s; /* 0: done when the nodes are written; else: when the frontend is connected */
+};
+
+/* DEV is an address or a configured name, GUEST a domid or a domain's name. */
+void pb_backend_claim(struct pb_backend *b, const char *dev, bool force, pb_verb_fn done, void *ctx);
+void pb_backend_release(struct pb_backend *b, const char *dev, bool force, pb_verb_fn done,
+                        void *ctx);
+void pb_backend_attach(struct pb_backend *b, const char *guest, const char *dev,
+                       const struct pb_attach_options *options, pb_verb_fn done, void *ctx);
+void pb_backend_detach(struct pb_backend *b, const char *guest, const char *dev, bool force,
+                       pb_verb_fn done, void *ctx);
+
+/* The states of a device (DESIGN 6): id, name, meaning. */
+#define PB_DEVICE_STATES(X)                                                                        \
+    X(ABSENT, "absent", "listed, not in the machine")                                              \
+    X(PRESENT, "present", "in the machine, not ours")                                              \
+    X(CLAIMED, "claimed", "bound to the stub driver, in quarantine, ready for a guest")            \
+    X(ASSIGNED, "assigned", "a guest has it")                                                      \
+    X(RESETTING, "resetting", "between owners")                                                    \
+    X(FAILED, "failed", "given to nobody until it is released")
+
+enum pb_device_state {
+#define X(id, name, help) PB_DEVICE_##id,
+    PB_DEVICE_STATES(X)
+#undef X
+        PB_DEVICE_STATE_COUNT
+};
+const char *pb_device_state_name(enum pb_device_state state);
+
+/* Counters a guest and the whole backend: id, help. All count since the daemon started. */
+#define PB_COUNTERS(X)                                                                             \
+    X(ops, "operations answered")                                                                  \
+    X(conf_reads, "configuration reads")                                                           \
+    X(conf_writes, "configuration writes")                                                         \
+    X(msi_ops, "enable and disable of MSI and MSI-X")                                              \
+    X(hw_cycles, "configuration cycles that reached hardware")                                     \
+    X(denied_writes, "writes of which some bits were refused")                                     \
+    X(bad_ops, "operations with a field out of range or an unknown command")                       \
+    X(failed_ops, "operations that the host failed")                                               \
+    X(late_ops, "answers dropped because the guest had given up")                                  \
+    X(events, "event channel wake-ups")                                                            \
+    X(spurious_events, "wake-ups with nothing to do")                                              \
+    X(bad_frontend, "frontends refused for their magic, port or grant")                            \
+    X(connects, "times that a frontend was connected")                                             \
+    X(disconnects, "times that a frontend was disconnected")
+
+struct pb_counters {
+#define X(name, help) uint64_t name;
+    PB_COUNTERS(X)
+#undef X
+};
+
+/* What the faces show of a device. Strings are valid until the loop runs again. */
+struct pb_device_view {
+    const char *name; /* "" when it has none */
+    struct pb_sbdf sbdf;
+    enum pb_device_state state;
+    bool known; /* the ids below were read */
+    uint16_t vendor, device, subsystem_vendor, subsystem_device;
+    uint32_t class_code;
+    uint8_t revision;
+    bool virtual_function;
+    const char *driver;         /* bound now, "" none */
+    const char *driver_before;  /* what it had before claim, "" none */
+    const char *reset_methods;  /* "" none */
+    bool quarantined, permissive, msix_prepared, tainted;
+    uint32_t irq;
+    const char *interrupt; /* "none", "intx", "msi", "msi-x" */
+    unsigned vectors;      /* mapped now */
+    int64_t owner;         /* domid, -1 nobody */
+    const char *owner_name;
+    struct pb_sbdf virtual_address; /* in the guest, when assigned */
+    const char *cause;              /* of `failed`, or why it is where it is; "" */
+    uint64_t denied_writes;
+    uint64_t resets, reset_ms; /* how many, and how long the last one took */
+};
+
+struct pb_guest_view {
+    uint32_t domid;
+    const char *name;
+    const char *backend_state; /* xenbus state names: "Connected" … */
+    const char *frontend_state;
+    unsigned device_count;
+    bool connected;
+    struct pb_counters counters;
+};
+
+/* Visits each, in order of address or domid; what is visited must not be changed meanwhile. */
+void pb_backend_each_device(const struct pb_backend *b,
+                            void (*visit)(void *ctx, const struct pb_device_view *view), void *ctx);
+void pb_backend_each_guest(const struct pb_backend *b,
+                           void (*visit)(void *ctx, const struct pb_guest_view *view), void *ctx);
+/* One device by address or name; false when it is not known here (FAILURE says why). */
+bool pb_backend_device(const struct pb_backend *b, const char *dev, struct pb_device_view *ret,
+                       struct pb_failure *failure);
+void pb_backend_counters(const struct pb_backend *b, struct pb_counters *ret);
+
+#endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the operator decided, as plain data. core/daemon fills it from the configuration; the backend
+ * only reads it. One allocation owns nothing but itself: arrays are owned by the policy and freed by
+ * pb_policy_free.
+ */
+#ifndef PB_BACKEND_POLICY_H
+#define PB_BACKEND_POLICY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "host/host.h"
+#include "pci/addr.h"
+
+#define PB_NAME_MAX 64 /* of a device or a guest, without the NUL */
+
+enum pb_assign { PB_ASSIGN_ALLOW, PB_ASSIGN_WARN, PB_ASSIGN_DENY };
+enum pb_reset_policy { PB_RESET_BEST_EFFORT, PB_RESET_REQUIRED, PB_RESET_NONE };
+
+struct pb_device_policy {
+    char name[PB_NAME_MAX + 1]; /* "" when it has none */
+    struct pb_sbdf sbdf;
+    bool has_vendor, has_device;
+    uint16_t vendor, device;
+    char driver[PB_DRIVER_NAME]; /* stub driver, default "pci-stub" */
+    bool permissive, allow_interrupt_control;
+    enum pb_reset_policy reset;
+    char reset_method[64]; /* "" = the kernel's order */
+    enum pb_assign assign;
+};
+
+/* "0000:05:02.0", "0000:06:00.*", "0000:06:*.*": -1 is a star. */
+struct pb_slot {
+    uint16_t segment;
+    uint8_t bus;
+    int8_t device, function;
+};
+
+/*
+ * Every limit, once: name, default, minimum, maximum, what it bounds. The configuration's `limits`
+ * object, the `stats` verb and the manual page follow this list.
+ */
+#define PB_LIMITS(X)                                                                               \
+    X(guests, 128, 1, 10000, "guests served at once")                                              \
+    X(devices_per_guest, 32, 1, 32, "devices of one guest (vpci has 32 slots)")                    \
+    X(ops_per_turn, 16, 1, 1024, "operations of one guest before others are served")               \
+    X(pirqs_per_guest, 256, 1, 4096, "interrupts mapped for one guest")                            \
+    X(attach_timeout_ms, 30000, 100, 600000, "time for the steps of attach, in milliseconds")      \
+    X(detach_timeout_ms, 10000, 100, 600000, "time for a guest to let go of a device")             \
+    X(reset_timeout_ms, 65000, 1000, 600000, "time for one reset or driver binding")               \
+    X(control_clients, 64, 1, 1024, "connections to the control socket")                           \
+    X(control_message_bytes, 65536, 256, 1048576, "length of one control message")
+
+struct pb_limits {
+#define X(name, fallback, min, max, help) uint32_t name;
+    PB_LIMITS(X)
+#undef X
+};
+
+struct pb_policy {
+    uint32_t busy_poll_us; /* how long a guest's port stays polled after an operation; 0: never */
+    struct pb_device_policy *devices;
+    size_t device_count;
+    struct pb_slot *slots;
+    size_t slot_count;
+    struct pb_limits limits;
+};
+
+/* Defaults of everything; no devices, no slots. */
+void pb_policy_init(struct pb_policy *policy);
+void pb_policy_free(struct pb_policy *policy);
+/* The entry for a device, NULL when there is none. */
+const struct pb_device_policy *pb_policy_device(const struct pb_policy *policy, struct pb_sbdf sbdf);
+/* What applies where the operator said nothing of SBDF. */
+struct pb_device_policy pb_policy_device_default(struct pb_sbdf sbdf);
+
+/* "0000:06:00.*", "06:*.*": strict, the whole string. */
+bool pb_slot_parse(const char *text, struct pb_slot *ret);
+bool pb_slot_matches(const struct pb_slot *slot, struct pb_sbdf sbdf);
+
+#endif
