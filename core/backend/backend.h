@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The machine: devices, guests, and the verbs that move devices between them. It knows nothing of
- * sockets, JSON or files. Everything runs on the loop's thread; verbs complete later, by a callback,
- * exactly once, never inside of the call that started them.
+ * sockets, JSON or files. Everything runs on the loop's thread; verbs complete later, by a
+ * callback, exactly once, never inside of the call that started them.
  */
 #ifndef PB_BACKEND_BACKEND_H
 #define PB_BACKEND_BACKEND_H
@@ -19,15 +19,15 @@ struct ev_loop;
 struct pb_backend;
 
 /* Why a verb failed: code, name (JSON: the error's `data.code`), JSON-RPC number, meaning. */
-#define PB_FAILS(X)                                                                                \
-    X(NOT_FOUND, "not-found", -32001, "no such device or guest")                                   \
-    X(STATE, "wrong-state", -32002, "the device's or guest's state does not allow it")             \
-    X(REFUSED, "refused", -32003, "policy or safety forbids it")                                   \
-    X(TIMEOUT, "timeout", -32004, "a guest, the kernel or xenstored did not answer in time")       \
-    X(HOST, "host-error", -32005, "the kernel refused a step")                                     \
-    X(XEN, "xen-error", -32006, "the hypervisor or xenstored refused a step")                      \
-    X(LIMIT, "limit", -32007, "a limit of the configuration is reached")                           \
-    X(DENIED, "permission", -32008, "the caller may read but not change")                          \
+#define PB_FAILS(X)                                                                          \
+    X(NOT_FOUND, "not-found", -32001, "no such device or guest")                             \
+    X(STATE, "wrong-state", -32002, "the device's or guest's state does not allow it")       \
+    X(REFUSED, "refused", -32003, "policy or safety forbids it")                             \
+    X(TIMEOUT, "timeout", -32004, "a guest, the kernel or xenstored did not answer in time") \
+    X(HOST, "host-error", -32005, "the kernel refused a step")                               \
+    X(XEN, "xen-error", -32006, "the hypervisor or xenstored refused a step")                \
+    X(LIMIT, "limit", -32007, "a limit of the configuration is reached")                     \
+    X(DENIED, "permission", -32008, "the caller may read but not change")                    \
     X(INTERNAL, "internal", -32603, "out of memory or descriptors")
 
 enum pb_fail {
@@ -65,7 +65,8 @@ struct pb_attach_options {
 };
 
 /* DEV is an address or a configured name, GUEST a domid or a domain's name. */
-void pb_backend_claim(struct pb_backend *b, const char *dev, bool force, pb_verb_fn done, void *ctx);
+void pb_backend_claim(struct pb_backend *b, const char *dev, bool force, pb_verb_fn done,
+                      void *ctx);
 void pb_backend_release(struct pb_backend *b, const char *dev, bool force, pb_verb_fn done,
                         void *ctx);
 void pb_backend_attach(struct pb_backend *b, const char *guest, const char *dev,
@@ -74,12 +75,12 @@ void pb_backend_detach(struct pb_backend *b, const char *guest, const char *dev,
                        pb_verb_fn done, void *ctx);
 
 /* The states of a device (DESIGN 6): id, name, meaning. */
-#define PB_DEVICE_STATES(X)                                                                        \
-    X(ABSENT, "absent", "listed, not in the machine")                                              \
-    X(PRESENT, "present", "in the machine, not ours")                                              \
-    X(CLAIMED, "claimed", "bound to the stub driver, in quarantine, ready for a guest")            \
-    X(ASSIGNED, "assigned", "a guest has it")                                                      \
-    X(RESETTING, "resetting", "between owners")                                                    \
+#define PB_DEVICE_STATES(X)                                                             \
+    X(ABSENT, "absent", "listed, not in the machine")                                   \
+    X(PRESENT, "present", "in the machine, not ours")                                   \
+    X(CLAIMED, "claimed", "bound to the stub driver, in quarantine, ready for a guest") \
+    X(ASSIGNED, "assigned", "a guest has it")                                           \
+    X(RESETTING, "resetting", "between owners")                                         \
     X(FAILED, "failed", "given to nobody until it is released")
 
 enum pb_device_state {
@@ -91,20 +92,20 @@ enum pb_device_state {
 const char *pb_device_state_name(enum pb_device_state state);
 
 /* Counters a guest and the whole backend: id, help. All count since the daemon started. */
-#define PB_COUNTERS(X)                                                                             \
-    X(ops, "operations answered")                                                                  \
-    X(conf_reads, "configuration reads")                                                           \
-    X(conf_writes, "configuration writes")                                                         \
-    X(msi_ops, "enable and disable of MSI and MSI-X")                                              \
-    X(hw_cycles, "configuration cycles that reached hardware")                                     \
-    X(denied_writes, "writes of which some bits were refused")                                     \
-    X(bad_ops, "operations with a field out of range or an unknown command")                       \
-    X(failed_ops, "operations that the host failed")                                               \
-    X(late_ops, "answers dropped because the guest had given up")                                  \
-    X(events, "event channel wake-ups")                                                            \
-    X(spurious_events, "wake-ups with nothing to do")                                              \
-    X(bad_frontend, "frontends refused for their magic, port or grant")                            \
-    X(connects, "times that a frontend was connected")                                             \
+#define PB_COUNTERS(X)                                                       \
+    X(ops, "operations answered")                                            \
+    X(conf_reads, "configuration reads")                                     \
+    X(conf_writes, "configuration writes")                                   \
+    X(msi_ops, "enable and disable of MSI and MSI-X")                        \
+    X(hw_cycles, "configuration cycles that reached hardware")               \
+    X(denied_writes, "writes of which some bits were refused")               \
+    X(bad_ops, "operations with a field out of range or an unknown command") \
+    X(failed_ops, "operations that the host failed")                         \
+    X(late_ops, "answers dropped because the guest had given up")            \
+    X(events, "event channel wake-ups")                                      \
+    X(spurious_events, "wake-ups with nothing to do")                        \
+    X(bad_frontend, "frontends refused for their magic, port or grant")      \
+    X(connects, "times that a frontend was connected")                       \
     X(disconnects, "times that a frontend was disconnected")
 
 struct pb_counters {
@@ -123,9 +124,9 @@ struct pb_device_view {
     uint32_t class_code;
     uint8_t revision;
     bool virtual_function;
-    const char *driver;         /* bound now, "" none */
-    const char *driver_before;  /* what it had before claim, "" none */
-    const char *reset_methods;  /* "" none */
+    const char *driver;        /* bound now, "" none */
+    const char *driver_before; /* what it had before claim, "" none */
+    const char *reset_methods; /* "" none */
     bool quarantined, permissive, msix_prepared, tainted;
     uint32_t irq;
     const char *interrupt; /* "none", "intx", "msi", "msi-x" */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the operator decided, as plain data. core/daemon fills it from the configuration; the backend
- * only reads it. One allocation owns nothing but itself: arrays are owned by the policy and freed by
- * pb_policy_free.
+ * What the operator decided, as plain data. core/daemon fills it from the configuration; the
+ * backend only reads it. One allocation owns nothing but itself: arrays are owned by the policy and
+ * freed by pb_policy_free.
  */
 #ifndef PB_BACKEND_POLICY_H
 #define PB_BACKEND_POLICY_H
@@ -42,15 +42,15 @@ struct pb_slot {
  * Every limit, once: name, default, minimum, maximum, what it bounds. The configuration's `limits`
  * object, the `stats` verb and the manual page follow this list.
  */
-#define PB_LIMITS(X)                                                                               \
-    X(guests, 128, 1, 10000, "guests served at once")                                              \
-    X(devices_per_guest, 32, 1, 32, "devices of one guest (vpci has 32 slots)")                    \
-    X(ops_per_turn, 16, 1, 1024, "operations of one guest before others are served")               \
-    X(pirqs_per_guest, 256, 1, 4096, "interrupts mapped for one guest")                            \
-    X(attach_timeout_ms, 30000, 100, 600000, "time for the steps of attach, in milliseconds")      \
-    X(detach_timeout_ms, 10000, 100, 600000, "time for a guest to let go of a device")             \
-    X(reset_timeout_ms, 65000, 1000, 600000, "time for one reset or driver binding")               \
-    X(control_clients, 64, 1, 1024, "connections to the control socket")                           \
+#define PB_LIMITS(X)                                                                          \
+    X(guests, 128, 1, 10000, "guests served at once")                                         \
+    X(devices_per_guest, 32, 1, 32, "devices of one guest (vpci has 32 slots)")               \
+    X(ops_per_turn, 16, 1, 1024, "operations of one guest before others are served")          \
+    X(pirqs_per_guest, 256, 1, 4096, "interrupts mapped for one guest")                       \
+    X(attach_timeout_ms, 30000, 100, 600000, "time for the steps of attach, in milliseconds") \
+    X(detach_timeout_ms, 10000, 100, 600000, "time for a guest to let go of a device")        \
+    X(reset_timeout_ms, 65000, 1000, 600000, "time for one reset or driver binding")          \
+    X(control_clients, 64, 1, 1024, "connections to the control socket")                      \
     X(control_message_bytes, 65536, 256, 1048576, "length of one control message")
 
 struct pb_limits {
@@ -72,7 +72,8 @@ struct pb_policy {
 void pb_policy_init(struct pb_policy *policy);
 void pb_policy_free(struct pb_policy *policy);
 /* The entry for a device, NULL when there is none. */
-const struct pb_device_policy *pb_policy_device(const struct pb_policy *policy, struct pb_sbdf sbdf);
+const struct pb_device_policy *pb_policy_device(const struct pb_policy *policy,
+                                                struct pb_sbdf sbdf);
 /* What applies where the operator said nothing of SBDF. */
 struct pb_device_policy pb_policy_device_default(struct pb_sbdf sbdf);
 

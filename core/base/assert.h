@@ -9,12 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define PB_ASSERT(cond)                                                                            \
-    do {                                                                                           \
-        if (!(cond)) {                                                                             \
-            (void)fprintf(stderr, "pcibackd: bug: %s:%d: %s\n", __FILE__, __LINE__, #cond);        \
-            abort();                                                                               \
-        }                                                                                          \
+#define PB_ASSERT(cond)                                                                     \
+    do {                                                                                    \
+        if (!(cond)) {                                                                      \
+            (void)fprintf(stderr, "pcibackd: bug: %s:%d: %s\n", __FILE__, __LINE__, #cond); \
+            abort();                                                                        \
+        }                                                                                   \
     } while (0)
 
 #endif

@@ -6,10 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PB_ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define PB_ARRAY_SIZE(a)                   (sizeof(a) / sizeof((a)[0]))
 
-#define PB_CONTAINER_OF(ptr, type, member)                                                         \
-    ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define PB_CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 static inline uint16_t pb_le16(const uint8_t *p)
 {

@@ -2,10 +2,10 @@
 /*
  * Reading JSON that somebody else wrote, with errors that name the place.
  *
- * Syntax errors say file:line:column. Errors of meaning say a JSON pointer (RFC 6901), which is built
- * while descending: a struct pb_json is a value together with the path that led to it. The first
- * error wins and sticks in the shared pb_json_error; getters after an error do nothing and return
- * their default, so that a caller checks once, at the end.
+ * Syntax errors say file:line:column. Errors of meaning say a JSON pointer (RFC 6901), which is
+ * built while descending: a struct pb_json is a value together with the path that led to it. The
+ * first error wins and sticks in the shared pb_json_error; getters after an error do nothing and
+ * return their default, so that a caller checks once, at the end.
  */
 #ifndef PB_BASE_JSON_H
 #define PB_BASE_JSON_H

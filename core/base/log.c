@@ -16,8 +16,9 @@ static const struct {
     const char *name;
     int syslog; /* RFC 5424 severity, as journald reads it */
 } levels[] = {
-    [PB_LOG_ERR] = { "err", 3 },   [PB_LOG_WARN] = { "warn", 4 },   [PB_LOG_NOTICE] = { "notice", 5 },
-    [PB_LOG_INFO] = { "info", 6 }, [PB_LOG_DEBUG] = { "debug", 7 },
+    [PB_LOG_ERR] = { "err", 3 },       [PB_LOG_WARN] = { "warn", 4 },
+    [PB_LOG_NOTICE] = { "notice", 5 }, [PB_LOG_INFO] = { "info", 6 },
+    [PB_LOG_DEBUG] = { "debug", 7 },
 };
 
 static const char *const formats[] = {

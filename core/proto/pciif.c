@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+#include "proto/pciif.h"
+
+#include <assert.h>
+#include <stddef.h>
+
+#include "base/bytes.h"
+
+static_assert(sizeof(struct pb_op) == PB_PAGE_OP_SIZE, "the op as pciif.h has it");
+static_assert(offsetof(struct pb_op, err) == PB_PAGE_ERR - PB_PAGE_OP, "err");
+static_assert(offsetof(struct pb_op, value) == PB_PAGE_VALUE - PB_PAGE_OP, "value");
+static_assert(offsetof(struct pb_op, entries) == PB_PAGE_ENTRIES - PB_PAGE_OP, "entries");
+
+/* Mappings are page-aligned, so every field of the page is naturally aligned. */
+static uint32_t *word(void *page, unsigned offset)
+{
+    return (uint32_t *)(void *)((char *)page + offset);
+}
+
+bool pb_page_has_request(const void *page)
+{
+    const uint32_t *flags = (const uint32_t *)page;
+
+    return (__atomic_load_n(flags, __ATOMIC_ACQUIRE) & PB_FLAG_REQUEST) != 0;
+}
+
+void pb_page_take(const void *page, struct pb_op *ret)
+{
+    /* volatile: each word is loaded exactly once, whatever the optimiser thinks of it */
+    const volatile uint32_t *from =
+        (const volatile uint32_t *)(const void *)((const char *)page + PB_PAGE_OP);
+    uint32_t *to = (uint32_t *)(void *)ret;
+
+    for (unsigned i = 0; i < PB_PAGE_OP_SIZE / sizeof(uint32_t); i++)
+        to[i] = from[i];
+}
+
+bool pb_page_answer(void *page, int32_t err, uint32_t value, const struct pb_msix_entry *entries,
+                    unsigned count)
+{
+    if (!pb_page_has_request(page))
+        return false;
+    for (unsigned i = 0; i < count && i < PB_MSIX_ENTRIES_MAX; i++) {
+        volatile uint16_t *vector =
+            (volatile uint16_t *)(void *)((char *)page + PB_PAGE_ENTRIES + 4 * (size_t)i);
+
+        *vector = entries[i].vector;
+    }
+    *(volatile uint32_t *)word(page, PB_PAGE_ERR) = (uint32_t)err;
+    *(volatile uint32_t *)word(page, PB_PAGE_VALUE) = value;
+    (void)__atomic_fetch_and(word(page, PB_PAGE_FLAGS), ~PB_FLAG_REQUEST, __ATOMIC_ACQ_REL);
+    return true;
+}
