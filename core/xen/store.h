@@ -2,9 +2,9 @@
 /*
  * Asynchronous xenstore: a request is a list of steps, carried out in order by whoever owns the
  * connection (a thread in production), optionally as one transaction. There is no way to look and
- * then decide inside of a transaction; instead a request *expects* values: read, decide on the loop,
- * then write with the expectation that what was read still stands. -ECANCELED says that it did not,
- * nothing was written, and the caller reads again.
+ * then decide inside of a transaction; instead a request *expects* values: read, decide on the
+ * loop, then write with the expectation that what was read still stands. -ECANCELED says that it
+ * did not, nothing was written, and the caller reads again.
  */
 #ifndef PB_XEN_STORE_H
 #define PB_XEN_STORE_H
@@ -14,17 +14,17 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
-#define PB_STORE_PATH_MAX  256 /* bytes, with the NUL: ours are far shorter than xenstore's 3072 */
-#define PB_STORE_VALUE_MAX 1024 /* longer values are refused with -E2BIG: none of ours is so long */
+#define PB_STORE_PATH_MAX  256  /* bytes, with the NUL: ours are far shorter than xenstore's 3072 */
+#define PB_STORE_VALUE_MAX 1024 /* a longer value is refused, -E2BIG: none of ours is */
 
 enum pb_store_verb {
-    PB_STORE_READ,   /* -> value; absent: rc -ENOENT, the request goes on */
-    PB_STORE_LIST,   /* -> names; absent: rc -ENOENT, the request goes on */
-    PB_STORE_WRITE,  /* creates parents */
+    PB_STORE_READ,  /* -> value; absent: rc -ENOENT, the request goes on */
+    PB_STORE_LIST,  /* -> names; absent: rc -ENOENT, the request goes on */
+    PB_STORE_WRITE, /* creates parents */
     PB_STORE_MKDIR,
     PB_STORE_REMOVE, /* absent is success */
     PB_STORE_PERMS,  /* owner 0 without others, DOMID may read; or owner DOMID, 0 may read */
-    PB_STORE_EXPECT, /* the value is exactly this (NULL: absent), else the request ends, -ECANCELED */
+    PB_STORE_EXPECT, /* the value is this (NULL: absent), else the request ends, -ECANCELED */
     PB_STORE_PRUNE,  /* remove a directory if it is empty; -ENOTEMPTY and absent are success */
 };
 
@@ -37,7 +37,7 @@ struct pb_store_step {
     unsigned name_count;
     uint16_t domid;  /* PERMS */
     bool guest_owns; /* PERMS */
-    int rc;          /* READ, LIST */
+    int rc;          /* READ, LIST; READ also: -E2BIG, or -EINVAL when there is a NUL inside */
 };
 
 struct pb_store_req;
@@ -45,13 +45,15 @@ struct pb_store_req;
 typedef void (*pb_store_fn)(struct pb_store_req *req, void *ctx);
 
 struct pb_store_req {
-    TAILQ_ENTRY(pb_store_req) link; /* the carrier's */
+    TAILQ_ENTRY(pb_store_req) link; /* the carrier's, as is deadline_ms */
+    uint64_t deadline_ms;
     bool transaction;
-    bool failed_alloc; /* a builder ran out of memory: submit answers -ENOMEM */
+    /* Out of memory in a builder, or a path did not fit: submit answers -ENOMEM, does nothing. */
+    bool failed_alloc;
     unsigned count, room;
     struct pb_store_step *step;
     int rc; /* 0; -ECANCELED (an expectation failed), -ETIMEDOUT (no xenstored), -errno of a step */
-    unsigned failed; /* the step that ended it, when rc != 0 */
+    unsigned failed; /* the step that ended it, when rc != 0; count: none of them */
     pb_store_fn done;
     void *ctx;
 };
@@ -81,11 +83,11 @@ PB_STORE_FMT(4, 5)
 unsigned pb_store_perms(struct pb_store_req *req, uint16_t domid, bool guest_owns, const char *path,
                         ...);
 
-/* Results. NULL when the step failed or the path is absent. */
+/* Result of a READ. NULL when the step failed or the path is absent. */
 const char *pb_store_value(const struct pb_store_req *req, unsigned step);
-/* Strict decimal, whole string, at most MAX; -ENOENT, -EINVAL or -ERANGE. */
-__attribute__((warn_unused_result)) int pb_store_number(const struct pb_store_req *req, unsigned step,
-                                                        uint64_t max, uint64_t *ret);
+/* Strict decimal, whole string, at most MAX; -ENOENT (absent), -EINVAL or -ERANGE. */
+__attribute__((warn_unused_result)) int pb_store_number(const struct pb_store_req *req,
+                                                        unsigned step, uint64_t max, uint64_t *ret);
 
 /*
  * A watch is level-triggered: FIRED runs on the loop at least once after anything at or below PATH
