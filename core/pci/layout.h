@@ -35,10 +35,17 @@ struct pb_layout {
     bool no_soft_reset;       /* PMCSR bit 3: D3hot -> D0 keeps the registers */
 };
 
+/* Dwords of the MSI capability behind its control word: address, data, and mask and pending. */
+static inline unsigned pb_layout_msi_dwords(const struct pb_layout *layout)
+{
+    return (layout->msi_64bit ? 3U : 2U) + (layout->msi_maskable ? 2U : 0U);
+}
+
 /*
- * Fails with -EPROTO when the chain of capabilities loops, points below 0x40 or outside of the space,
- * and with -ENODEV when the image is all ones (no device answers). Type 1 and 2 headers succeed: the
- * caller refuses them by header_type.
+ * Fails with -EPROTO when the chain of capabilities loops, points below 0x40 or outside of the
+ * space, or a capability that we handle does not fit into it, and with -ENODEV when the image is
+ * all ones (no device answers). Type 1 and 2 headers succeed: the caller refuses them by
+ * header_type.
  */
 __attribute__((warn_unused_result)) int pb_layout_read(const struct pb_facts *facts,
                                                        struct pb_layout *ret);

@@ -1,25 +1,29 @@
 /* SPDX-License-Identifier: MIT */
-/* Register offsets and bits of PCI configuration space (PCI Local Bus 3.0 ch. 6, PCIe 5.0 ch. 7). */
+/* Register offsets and bits of PCI configuration space (PCI Local Bus 3.0 ch. 6, PCIe 5.0 ch. 7).
+ */
 #ifndef PB_PCI_REGS_H
 #define PB_PCI_REGS_H
 
-#define PCI_VENDOR_ID       0x00
-#define PCI_DEVICE_ID       0x02
-#define PCI_COMMAND         0x04
-#define PCI_STATUS          0x06
-#define PCI_REVISION        0x08
-#define PCI_CACHE_LINE_SIZE 0x0c
-#define PCI_LATENCY_TIMER   0x0d
-#define PCI_HEADER_TYPE     0x0e
-#define PCI_BIST            0x0f
-#define PCI_BAR0            0x10
-#define PCI_CARDBUS_CIS     0x28
-#define PCI_SUBSYSTEM       0x2c
-#define PCI_ROM_ADDRESS     0x30
-#define PCI_CAPABILITIES    0x34
-#define PCI_INTERRUPT_LINE  0x3c
-#define PCI_INTERRUPT_PIN   0x3d
-#define PCI_HEADER_END      0x40
+#define PCI_VENDOR_ID            0x00
+#define PCI_DEVICE_ID            0x02
+#define PCI_COMMAND              0x04
+#define PCI_STATUS               0x06
+#define PCI_REVISION             0x08
+#define PCI_CACHE_LINE_SIZE      0x0c
+#define PCI_LATENCY_TIMER        0x0d
+#define PCI_HEADER_TYPE          0x0e
+#define PCI_BIST                 0x0f
+#define PCI_BAR0                 0x10
+#define PCI_CARDBUS_CIS          0x28
+#define PCI_SUBSYSTEM            0x2c
+#define PCI_ROM_ADDRESS          0x30
+#define PCI_CAPABILITIES         0x34
+#define PCI_INTERRUPT_LINE       0x3c
+#define PCI_INTERRUPT_PIN        0x3d
+#define PCI_HEADER_END           0x40
+
+#define PCI_CARDBUS_CAPABILITIES 0x14 /* header type 2 */
+#define PCI_EXT_CAPABILITIES     0x100
 
 #define PCI_COMMAND_IO           0x0001u
 #define PCI_COMMAND_MEMORY       0x0002u
@@ -32,25 +36,33 @@
 #define PCI_COMMAND_SERR         0x0100u
 #define PCI_COMMAND_FAST_BACK    0x0200u
 #define PCI_COMMAND_INTX_DISABLE 0x0400u
+#define PCI_COMMAND_RESERVED     0xf800u
 
-#define PCI_STATUS_CAP_LIST 0x0010u
+#define PCI_STATUS_CAP_LIST      0x0010u
+
+/* low bits of a base address register that do not take part in sizing */
+#define PCI_BAR_IO_TYPE_MASK          0x3u
+#define PCI_BAR_MEM_TYPE_MASK         0xfu
+#define PCI_ROM_TYPE_MASK             0x7ffu
+#define PCI_ROM_ENABLE                0x1u
 
 #define PCI_HEADER_TYPE_MASK          0x7f
 #define PCI_HEADER_TYPE_MULTIFUNCTION 0x80
 #define PCI_HEADER_TYPE_NORMAL        0
 #define PCI_HEADER_TYPE_BRIDGE        1
+#define PCI_HEADER_TYPE_CARDBUS       2
 #define PCI_CLASS_BRIDGE              0x06 /* base class */
 
-#define PCI_BIST_START   0x40
-#define PCI_BIST_CAPABLE 0x80
+#define PCI_BIST_START                0x40
+#define PCI_BIST_CAPABLE              0x80
 
-#define PCI_CAP_PM   0x01
-#define PCI_CAP_VPD  0x03
-#define PCI_CAP_MSI  0x05
-#define PCI_CAP_PCIX 0x07
-#define PCI_CAP_EXP  0x10
-#define PCI_CAP_MSIX 0x11
-#define PCI_CAP_AF   0x13
+#define PCI_CAP_PM                    0x01
+#define PCI_CAP_VPD                   0x03
+#define PCI_CAP_MSI                   0x05
+#define PCI_CAP_PCIX                  0x07
+#define PCI_CAP_EXP                   0x10
+#define PCI_CAP_MSIX                  0x11
+#define PCI_CAP_AF                    0x13
 
 /* Power Management, relative to the capability */
 #define PCI_PM_PMC              2
@@ -59,6 +71,10 @@
 #define PCI_PM_PMC_D2           0x0400u
 #define PCI_PM_CTRL             4
 #define PCI_PM_CTRL_STATE       0x0003u
+#define PCI_PM_D0               0u
+#define PCI_PM_D1               1u
+#define PCI_PM_D2               2u
+#define PCI_PM_D3HOT            3u
 #define PCI_PM_CTRL_NO_SOFT_RST 0x0008u
 #define PCI_PM_CTRL_PME_ENABLE  0x0100u
 #define PCI_PM_CTRL_DATA_SEL    0x1e00u
@@ -81,6 +97,7 @@
 #define PCI_MSI_FLAGS_QSIZE    0x0070u
 #define PCI_MSI_FLAGS_64BIT    0x0080u
 #define PCI_MSI_FLAGS_MASKABLE 0x0100u
+#define PCI_MSI_BODY           4 /* address, data, mask, pending: pb_layout_msi_dwords() of them */
 
 #define PCI_MSIX_FLAGS         2
 #define PCI_MSIX_FLAGS_QSIZE   0x07ffu
@@ -90,5 +107,22 @@
 #define PCI_MSIX_PBA           8
 #define PCI_MSIX_BIR           0x7u
 #define PCI_MSIX_SIZE          12
+
+/* PCI Express: Device Control */
+#define PCI_EXP_DEVCTL         8
+#define PCI_EXP_DEVCTL_ERRORS  0x000fu /* reporting of the four kinds of error */
+#define PCI_EXP_DEVCTL_RELAX   0x0010u
+#define PCI_EXP_DEVCTL_PAYLOAD 0x00e0u
+#define PCI_EXP_DEVCTL_EXTTAG  0x0100u
+#define PCI_EXP_DEVCTL_PHANTOM 0x0200u
+#define PCI_EXP_DEVCTL_AUX     0x0400u
+#define PCI_EXP_DEVCTL_NOSNOOP 0x0800u
+#define PCI_EXP_DEVCTL_READREQ 0x7000u
+#define PCI_EXP_DEVCTL_FLR     0x8000u
+
+/* Advanced Features */
+#define PCI_AF_CTRL     4
+#define PCI_AF_CTRL_FLR 0x01u
+#define PCI_AF_SIZE     6
 
 #endif
