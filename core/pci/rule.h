@@ -4,7 +4,9 @@
  *
  * Every bit belongs to exactly one class. Bits that no rule names are PB_BITS_HW, the safest one.
  * Rules are applied in order (header, capabilities, extended capabilities, quirks, the operator's
- * config); a rule replaces the class of exactly the bits that its masks name.
+ * config); a rule replaces the class of exactly the bits that its masks name. Of two rules with
+ * different boundaries the later one decides which bytes are one register, unless the earlier has
+ * an effect.
  */
 #ifndef PB_PCI_RULE_H
 #define PB_PCI_RULE_H
@@ -41,9 +43,10 @@ struct pb_rule {
     uint8_t index; /* of the effect */
     bool swallow;  /* drivers write here in good faith: a dropped write is not counted as denied */
     uint32_t hw, write, w1c, virt, fixed; /* disjoint */
-    uint32_t value;                       /* of virt and fixed bits: initial value, constant */
-    uint32_t image;                       /* virt and fixed bits that take it from the claim image */
-    const char *origin;                   /* "header", "msi", a quirk's id: for `explain` */
+    uint32_t lock;  /* bits that neither a later rule nor permissive mode may let a guest write */
+    uint32_t value; /* of virt and fixed bits: initial value, constant */
+    uint32_t image; /* virt and fixed bits that take it from the claim image instead */
+    const char *origin; /* "header", "msi", a quirk's id: for `explain` */
     const char *why;
 };
 

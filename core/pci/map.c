@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT */
+#include "pci/map.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "pci/regs.h"
+
+/* The only width at which each effect makes sense; 0: any. */
+static const uint8_t effect_size[PB_EFFECT_COUNT] = {
+    [PB_EFFECT_NONE] = 0,        [PB_EFFECT_BAR] = 4,          [PB_EFFECT_BAR_HIGH] = 4,
+    [PB_EFFECT_BIST] = 1,        [PB_EFFECT_PM_CONTROL] = 2,   [PB_EFFECT_VPD_ADDRESS] = 2,
+    [PB_EFFECT_MSI_CONTROL] = 2, [PB_EFFECT_MSIX_CONTROL] = 2,
+};
+
+/* What the BAR answers, from the kernel's resource: the registers of a VF are zero. */
+static struct pb_bar bar_of(const struct pb_facts *facts, unsigned index)
+{
+    const struct pb_resource *res = &facts->resource[index];
+    struct pb_bar bar = { 0 };
+    uint64_t length;
+    uint32_t low;
+
+    if (!(res->flags & (PB_RES_IO | PB_RES_MEM)) || res->end <= res->start ||
+        (res->flags & (PB_RES_UNSET | PB_RES_DISABLED)))
+        return bar;
+    /* A 64-bit BAR without a register for its upper half cannot be told to the guest. */
+    if ((res->flags & PB_RES_MEM_64) && index >= PB_PCI_BARS - 1)
+        return bar;
+    /* A ROM whose contents the kernel keeps in RAM: the address is not the BAR's. */
+    if (index == PB_PCI_ROM && (res->flags & PB_RES_ROM_SHADOW))
+        return bar;
+    low = index == PB_PCI_ROM ? facts->config[PCI_ROM_ADDRESS] & PCI_ROM_ENABLE
+                              : (uint32_t)(res->flags & PB_RES_BAR_BITS);
+    length = ~(res->end - res->start);
+    bar.address[0] = (uint32_t)res->start | low;
+    bar.length[0] = (uint32_t)length | low;
+    if (res->flags & PB_RES_MEM_64) {
+        bar.address[1] = (uint32_t)(res->start >> 32);
+        bar.length[1] = (uint32_t)(length >> 32);
+    }
+    if (index == PB_PCI_ROM)
+        bar.type_mask = PCI_ROM_TYPE_MASK;
+    else
+        bar.type_mask = res->flags & PB_RES_IO ? PCI_BAR_IO_TYPE_MASK : PCI_BAR_MEM_TYPE_MASK;
+    return bar;
+}
+
+void pb_map_init(struct pb_map *map, const struct pb_facts *facts, const struct pb_layout *layout)
+{
+    memset(map, 0, sizeof(*map));
+    map->size =
+        facts->config_size == PB_CONFIG_SIZE_PCIE ? PB_CONFIG_SIZE_PCIE : PB_CONFIG_SIZE_PCI;
+    map->layout = *layout;
+    memcpy(map->image, facts->config, sizeof(map->image));
+    for (unsigned i = 0; i < PB_PCI_RESOURCES; i++)
+        map->bar[i] = bar_of(facts, i);
+}
+
+static bool rule_is_valid(const struct pb_map *map, const struct pb_rule *rule)
+{
+    const uint32_t masks[] = { rule->hw, rule->write, rule->w1c, rule->virt, rule->fixed };
+    uint32_t named = 0;
+
+    if (rule->size != 1 && rule->size != 2 && rule->size != 4)
+        return false;
+    if (rule->offset % rule->size != 0 || rule->offset + rule->size > map->size)
+        return false;
+    for (unsigned i = 0; i < PB_ARRAY_SIZE(masks); i++) {
+        if (named & masks[i])
+            return false;
+        named |= masks[i];
+    }
+    if ((named | rule->lock) & ~pb_ones(rule->size))
+        return false;
+    /* A constant for a bit that has none, or two of them, is a mistake of whoever wrote the rule.
+     */
+    if (((rule->value | rule->image) & ~(rule->virt | rule->fixed)) || (rule->value & rule->image))
+        return false;
+    if (rule->lock & (rule->write | rule->w1c))
+        return false;
+    if (rule->effect >= PB_EFFECT_COUNT || rule->index >= PB_PCI_RESOURCES)
+        return false;
+    return effect_size[rule->effect] == 0 || effect_size[rule->effect] == rule->size;
+}
+
+static struct pb_reg *reg_at(struct pb_map *map, unsigned offset)
+{
+    unsigned number = map->reg_of[offset];
+
+    return number ? &map->reg[number - 1] : NULL;
+}
+
+static void mark_bytes(struct pb_map *map, const struct pb_reg *reg, uint16_t number)
+{
+    for (unsigned i = 0; i < reg->size; i++)
+        map->reg_of[reg->offset + i] = number;
+}
+
+static int add_reg(struct pb_map *map, struct pb_reg reg)
+{
+    if (map->reg_count == PB_REGS_MAX)
+        return -ENOSPC;
+    map->reg[map->reg_count++] = reg;
+    mark_bytes(map, &reg, map->reg_count);
+    return 0;
+}
+
+static void drop_reg(struct pb_map *map, struct pb_reg *reg)
+{
+    struct pb_reg *last = &map->reg[map->reg_count - 1];
+
+    mark_bytes(map, reg, 0);
+    if (reg != last) {
+        *reg = *last;
+        mark_bytes(map, reg, (uint16_t)(reg - map->reg + 1));
+    }
+    map->reg_count--;
+}
+
+/* What is left of WHOLE around [offset, offset + size) becomes registers of the largest aligned
+ * size. */
+static int keep_rest(struct pb_map *map, struct pb_reg whole, unsigned offset, unsigned size)
+{
+    unsigned at = whole.offset, end = at + whole.size;
+    int rc = 0;
+
+    if (whole.size <= size)
+        return 0;
+    while (at < end && rc == 0) {
+        struct pb_reg rest = whole;
+
+        if (at == offset) {
+            at += size;
+            continue;
+        }
+        rest.offset = (uint16_t)at;
+        rest.size = 4;
+        /* aligned ranges either nest or are disjoint, so this is the only way to overlap */
+        while (at % rest.size != 0 || at + rest.size > end || (offset & ~(rest.size - 1U)) == at)
+            rest.size /= 2;
+        rc = add_reg(map, rest);
+        at += rest.size;
+    }
+    return rc;
+}
+
+/* Makes RULE's bytes one register, whatever registers were there before. */
+static int place_reg(struct pb_map *map, const struct pb_rule *rule)
+{
+    const struct pb_reg wanted = { .offset = rule->offset,
+                                   .size = rule->size,
+                                   .effect = rule->effect,
+                                   .index = rule->index,
+                                   .swallow = rule->swallow };
+    struct pb_reg *reg = reg_at(map, rule->offset);
+
+    if (reg && reg->offset == rule->offset && reg->size == rule->size) {
+        if (rule->effect != PB_EFFECT_NONE) {
+            reg->effect = rule->effect;
+            reg->index = rule->index;
+        }
+        reg->swallow |= rule->swallow;
+        return 0;
+    }
+    for (unsigned i = 0; i < rule->size; i++) {
+        reg = reg_at(map, rule->offset + i);
+        if (reg && reg->effect != PB_EFFECT_NONE)
+            return -EEXIST;
+    }
+    for (unsigned i = 0; i < rule->size; i++) {
+        struct pb_reg whole;
+        int rc;
+
+        reg = reg_at(map, rule->offset + i);
+        if (!reg)
+            continue;
+        whole = *reg;
+        drop_reg(map, reg);
+        rc = keep_rest(map, whole, rule->offset, rule->size);
+        if (rc < 0)
+            return rc;
+    }
+    return add_reg(map, wanted);
+}
+
+static bool opens_locked(const struct pb_map *map, const struct pb_rule *rule)
+{
+    return (rule->write | rule->w1c) & pb_le_get(map->lock + rule->offset, rule->size);
+}
+
+static void classify_byte(struct pb_map *map, const struct pb_rule *rule, unsigned i)
+{
+    unsigned at = rule->offset + i, shift = 8 * i;
+    uint8_t named =
+        (uint8_t)((rule->hw | rule->write | rule->w1c | rule->virt | rule->fixed) >> shift);
+    uint8_t image = (uint8_t)(rule->image >> shift);
+
+    map->write[at] = (uint8_t)((map->write[at] & ~named) | (uint8_t)(rule->write >> shift));
+    map->w1c[at] = (uint8_t)((map->w1c[at] & ~named) | (uint8_t)(rule->w1c >> shift));
+    map->virt[at] = (uint8_t)((map->virt[at] & ~named) | (uint8_t)(rule->virt >> shift));
+    map->fixed[at] = (uint8_t)((map->fixed[at] & ~named) | (uint8_t)(rule->fixed >> shift));
+    map->value[at] = (uint8_t)((map->value[at] & ~named) | (uint8_t)(rule->value >> shift) |
+                               (map->image[at] & image));
+    map->lock[at] = (uint8_t)(map->lock[at] | (uint8_t)(rule->lock >> shift));
+}
+
+int pb_map_apply(struct pb_map *map, const struct pb_rule *rules, size_t count, size_t *ret_bad)
+{
+    for (size_t n = 0; n < count; n++) {
+        const struct pb_rule *rule = &rules[n];
+        int rc = 0;
+
+        if (!rule_is_valid(map, rule))
+            rc = -EINVAL;
+        else if (opens_locked(map, rule))
+            rc = -EPERM;
+        else
+            rc = place_reg(map, rule);
+        if (rc < 0) {
+            *ret_bad = n;
+            return rc;
+        }
+        for (unsigned i = 0; i < rule->size; i++)
+            classify_byte(map, rule, i);
+    }
+    return 0;
+}
