@@ -2,8 +2,8 @@
 /*
  * One guest access to one device's configuration space, as a resumable sequence of hardware cycles.
  *
- * The engine does no I/O. It says which cycle it needs next; the caller performs it (at once, or much
- * later when the device is in doubt) and resumes with the result:
+ * The engine does no I/O. It says which cycle it needs next; the caller performs it (at once, or
+ * much later when the device is in doubt) and resumes with the result:
  *
  *     step = pb_access_begin(&acc, &view, write, offset, size, value);
  *     while (step != PB_STEP_DONE) {
@@ -13,7 +13,11 @@
  *     ... acc.err, acc.value ...
  *
  * It allocates nothing. A register is read at most once and written at most once an access, at its
- * natural width, and only if it holds a bit that the guest may write.
+ * natural width, and only if the access covers a bit of it that the guest may write. Bytes that no
+ * rule names are no register: they are touched, if at all, in the largest aligned pieces.
+ *
+ * An error (of the device, or a refusal by an effect) ends the access: registers behind the one
+ * that failed stay as they are, those before it keep what they got, and nothing counts as denied.
  */
 #ifndef PB_PCI_ACCESS_H
 #define PB_PCI_ACCESS_H
@@ -36,7 +40,7 @@ enum pb_guest_error {
 /* One guest's view of one device: starts fresh for every guest. */
 struct pb_view {
     const struct pb_map *map;
-    bool permissive;              /* unlisted registers and hw bits may be written */
+    bool permissive;              /* hw bits may be written, except locked ones and effects */
     bool allow_interrupt_control; /* MSI and MSI-X enable bits, INTX_DISABLE */
     uint8_t shadow[PB_CONFIG_SIZE_PCIE];
 };
@@ -73,7 +77,7 @@ struct pb_access {
     uint8_t size, phase;
     bool write;
     uint32_t data;
-    const struct pb_reg *reg;
+    struct pb_reg reg; /* a copy: bytes that no rule names are a register made up on the way */
     uint32_t old;
     unsigned queue_head, queue_count;
     struct {
@@ -83,8 +87,8 @@ struct pb_access {
 };
 
 /* OFFSET, SIZE and VALUE are the guest's, unchecked. */
-enum pb_step pb_access_begin(struct pb_access *acc, struct pb_view *view, bool write, int32_t offset,
-                             int32_t size, uint32_t value);
+enum pb_step pb_access_begin(struct pb_access *acc, struct pb_view *view, bool write,
+                             int32_t offset, int32_t size, uint32_t value);
 /* The result of the last cycle: RC 0 or a negative errno; VALUE of a read. */
 enum pb_step pb_access_resume(struct pb_access *acc, int rc, uint32_t value);
 
