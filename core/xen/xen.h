@@ -20,7 +20,8 @@
 struct pb_domain {
     uint32_t domid;
     bool dying, shutdown;
-    uint8_t shutdown_reason; /* xen/sched.h: 0 poweroff, 1 reboot, 2 suspend, 3 crash; if shutdown */
+    uint8_t
+        shutdown_reason; /* xen/sched.h: 0 poweroff, 1 reboot, 2 suspend, 3 crash; if shutdown */
     bool hvm;
     uint8_t handle[16]; /* the domain's UUID: a number that is reused has another handle */
 };
@@ -57,7 +58,8 @@ struct pb_xen_ops {
     int (*device_deassign)(struct pb_xen *x, uint32_t domid, struct pb_sbdf sbdf);
 
     /* Permissions. Frames are machine addresses >> 12. */
-    int (*allow_ports)(struct pb_xen *x, uint32_t domid, uint32_t first, uint32_t count, bool allow);
+    int (*allow_ports)(struct pb_xen *x, uint32_t domid, uint32_t first, uint32_t count,
+                       bool allow);
     int (*allow_memory)(struct pb_xen *x, uint32_t domid, uint64_t first_frame, uint64_t count,
                         bool allow);
     int (*allow_irq)(struct pb_xen *x, uint32_t domid, uint32_t gsi, bool allow);

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/* The store thread's calls, by libxenstore. */
+#include "xen/real_store.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <xen/io/xs_wire.h>
+#include <xenstore.h>
+
+static int last_error(void)
+{
+    return errno > 0 ? -errno : -EIO;
+}
+
+static int result(bool ok)
+{
+    return ok ? 0 : last_error();
+}
+
+static bool socket_answers(const char *path)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    bool ok = false;
+    int fd;
+
+    if (!path || strlen(path) >= sizeof(address.sun_path))
+        return false;
+    memcpy(address.sun_path, path, strlen(path) + 1);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return false;
+    ok = connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0;
+    (void)close(fd);
+    return ok;
+}
+
+/*
+ * xs_open tries the socket and then /dev/xen/xenbus. While a xenstored that had a socket is dead,
+ * the device still opens, but its first request is never answered and the thread would hang for
+ * ever. XENSTORED_PATH replaces both, so it is set if the socket answers at the start, when there
+ * is no second thread that could read the environment.
+ */
+static int stay_on_socket(void)
+{
+    static bool decided;
+
+    if (decided || getenv("XENSTORED_PATH"))
+        return 0;
+    decided = true;
+    if (!socket_answers(xs_daemon_socket()))
+        return 0;
+    return result(setenv("XENSTORED_PATH", xs_daemon_socket(), 0) == 0);
+}
+
+static int lib_open(void *ctx, void **ret)
+{
+    int rc = stay_on_socket();
+
+    (void)ctx;
+    if (rc)
+        return rc;
+    *ret = xs_open(0);
+    return result(*ret);
+}
+
+static void lib_close(void *conn)
+{
+    xs_close(conn);
+}
+
+static int lib_fileno(void *conn)
+{
+    return xs_fileno(conn);
+}
+
+static int lib_check_watch(void *conn, unsigned long *ret_serial)
+{
+    char **event = xs_check_watch(conn);
+
+    if (!event)
+        return last_error();
+    *ret_serial = strtoul(event[XS_WATCH_TOKEN], NULL, 10);
+    free(event);
+    return 0;
+}
+
+struct token {
+    char text[24];
+};
+
+static struct token make_token(unsigned long serial)
+{
+    struct token token;
+
+    (void)snprintf(token.text, sizeof(token.text), "%lu", serial);
+    return token;
+}
+
+static int lib_watch(void *conn, const char *path, unsigned long serial)
+{
+    return result(xs_watch(conn, path, make_token(serial).text));
+}
+
+static int lib_unwatch(void *conn, const char *path, unsigned long serial)
+{
+    return result(xs_unwatch(conn, path, make_token(serial).text));
+}
+
+static int lib_begin(void *conn, uint32_t *ret_tx)
+{
+    *ret_tx = xs_transaction_start(conn);
+    return result(*ret_tx != XBT_NULL);
+}
+
+static int lib_end(void *conn, uint32_t tx, bool abort)
+{
+    return result(xs_transaction_end(conn, tx, abort));
+}
+
+static int lib_read(void *conn, uint32_t tx, const char *path, char **ret, size_t *ret_length)
+{
+    unsigned length = 0;
+
+    *ret = xs_read(conn, tx, path, &length);
+    *ret_length = length;
+    return result(*ret);
+}
+
+static int lib_list(void *conn, uint32_t tx, const char *path, char ***ret, unsigned *ret_count)
+{
+    *ret = xs_directory(conn, tx, path, ret_count);
+    return result(*ret);
+}
+
+static int lib_write(void *conn, uint32_t tx, const char *path, const void *value, size_t length)
+{
+    if (length > XENSTORE_PAYLOAD_MAX)
+        return -E2BIG;
+    return result(xs_write(conn, tx, path, value, (unsigned)length));
+}
+
+static int lib_mkdir(void *conn, uint32_t tx, const char *path)
+{
+    return result(xs_mkdir(conn, tx, path));
+}
+
+static int lib_remove(void *conn, uint32_t tx, const char *path)
+{
+    return result(xs_rm(conn, tx, path));
+}
+
+/* The first entry is the owner, with what everybody else may do. */
+static int lib_perms(void *conn, uint32_t tx, const char *path, uint16_t domid, bool guest_owns)
+{
+    struct xs_permissions perms[2] = {
+        { .id = guest_owns ? domid : 0, .perms = XS_PERM_NONE },
+        { .id = guest_owns ? 0 : domid, .perms = XS_PERM_READ },
+    };
+
+    return result(xs_set_permissions(conn, tx, path, perms, 2));
+}
+
+const struct pb_real_xs pb_real_xs_lib = {
+    .open = lib_open,
+    .close = lib_close,
+    .fileno = lib_fileno,
+    .check_watch = lib_check_watch,
+    .watch = lib_watch,
+    .unwatch = lib_unwatch,
+    .begin = lib_begin,
+    .end = lib_end,
+    .read = lib_read,
+    .list = lib_list,
+    .write = lib_write,
+    .mkdir = lib_mkdir,
+    .remove = lib_remove,
+    .perms = lib_perms,
+};
