@@ -98,11 +98,11 @@ static void push_restore(struct pb_access *acc, uint32_t command)
     uint32_t decode = pb_le16(image + PCI_COMMAND) & (PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
     uint32_t rom = pb_le32(image + PCI_ROM_ADDRESS);
 
-    for (unsigned i = 0; i < PB_PCI_BARS; i++) {
-        uint32_t bar = pb_le32(image + PCI_BAR0 + 4 * i);
+    for (unsigned at = PCI_BAR0; at < PCI_BAR0 + 4 * PB_PCI_BARS; at += 4) {
+        uint32_t bar = pb_le32(image + at);
 
         if (bar != 0)
-            pb_engine_push_write(acc, PCI_BAR0 + 4 * i, 4, bar);
+            pb_engine_push_write(acc, at, 4, bar);
     }
     if (rom != 0)
         pb_engine_push_write(acc, PCI_ROM_ADDRESS, 4, rom);

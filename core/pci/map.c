@@ -138,7 +138,8 @@ static int keep_rest(struct pb_map *map, struct pb_reg whole, unsigned offset, u
         rest.offset = (uint16_t)at;
         rest.size = 4;
         /* aligned ranges either nest or are disjoint, so this is the only way to overlap */
-        while (at % rest.size != 0 || at + rest.size > end || (offset & ~(rest.size - 1U)) == at)
+        while (rest.size > 1 &&
+               (at % rest.size != 0 || at + rest.size > end || (offset & ~(rest.size - 1U)) == at))
             rest.size /= 2;
         rc = add_reg(map, rest);
         at += rest.size;
