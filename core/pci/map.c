@@ -205,6 +205,9 @@ static void classify_byte(struct pb_map *map, const struct pb_rule *rule, unsign
     map->value[at] = (uint8_t)((map->value[at] & ~named) | (uint8_t)(rule->value >> shift) |
                                (map->image[at] & image));
     map->lock[at] = (uint8_t)(map->lock[at] | (uint8_t)(rule->lock >> shift));
+    /* a lock also closes what an earlier rule has opened */
+    map->write[at] &= (uint8_t)~map->lock[at];
+    map->w1c[at] &= (uint8_t)~map->lock[at];
 }
 
 int pb_map_apply(struct pb_map *map, const struct pb_rule *rules, size_t count, size_t *ret_bad)

@@ -1,0 +1,555 @@
+/* SPDX-License-Identifier: MIT */
+/* Ranges, reads, and writes of registers without side effects. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/bytes.h"
+#include "device.h"
+#include "pci/regs.h"
+
+static struct pb_test_device *dev;
+
+static int e1000e(void **state)
+{
+    (void)state;
+    dev = pb_test_device_new(pb_test_e1000e);
+    return 0;
+}
+
+static int e1000(void **state)
+{
+    (void)state;
+    dev = pb_test_device_new(pb_test_e1000);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    pb_test_device_free(dev);
+    dev = NULL;
+    return 0;
+}
+
+static void add(struct pb_rule rule)
+{
+    size_t bad;
+
+    assert_int_equal(pb_map_apply(dev->map, &rule, 1, &bad), 0);
+    pb_view_init(&dev->view, dev->map);
+}
+
+/* ---- ranges ------------------------------------------------------------------------------------
+ */
+
+static bool in_range(int64_t offset, int64_t size)
+{
+    return (size == 1 || size == 2 || size == 4) && offset >= 0 && offset % size == 0 &&
+           offset + size <= dev->map->size;
+}
+
+static void check_range(int32_t offset, int32_t size)
+{
+    for (unsigned write = 0; write < 2; write++) {
+        struct pb_access acc = pb_test_run(dev, write, offset, size, 0);
+
+        if (in_range(offset, size)) {
+            assert_int_not_equal(acc.err, PB_GUEST_INVALID_OFFSET);
+        } else {
+            assert_int_equal(acc.err, PB_GUEST_INVALID_OFFSET);
+            assert_int_equal(dev->hw.count, 0);
+        }
+    }
+}
+
+static void any_offset_and_size_is_checked_first(void **state)
+{
+    static const int32_t sizes[] = { INT32_MIN, -4, -1, 0, 1, 2, 3, 4, 5, 8, 16, 256, INT32_MAX };
+    static const int32_t edges[] = { INT32_MIN, INT32_MIN + 4, -4096,      -256,     -4,   -2,
+                                     -1,        0x10000,       0x10004,    4096,     4092, 4094,
+                                     4095,      0x40000000,    0x7ffffffc, INT32_MAX };
+
+    (void)state;
+    for (size_t s = 0; s < PB_ARRAY_SIZE(sizes); s++) {
+        for (size_t e = 0; e < PB_ARRAY_SIZE(edges); e++)
+            check_range(edges[e], sizes[s]);
+        for (int32_t offset = 0; offset < 300; offset++)
+            check_range(offset, sizes[s]);
+    }
+}
+
+static void a_conventional_device_ends_at_256(void **state)
+{
+    (void)state;
+    check_range(252, 4);
+    check_range(255, 1);
+    check_range(256, 1);
+    check_range(256, 4);
+    check_range(4092, 4);
+}
+
+/* ---- reads -------------------------------------------------------------------------------------
+ */
+
+static void a_read_is_at_most_one_cycle_of_its_own_size(void **state)
+{
+    (void)state;
+    for (int32_t size = 1; size <= 4; size *= 2) {
+        for (int32_t offset = 0; offset < dev->map->size; offset += size) {
+            bool known = true;
+
+            (void)pb_test_read(dev, offset, size);
+            for (int32_t i = offset; i < offset + size; i++)
+                known = known && (dev->map->virt[i] | dev->map->fixed[i]) == 0xff;
+            assert_int_equal(dev->hw.count, known ? 0 : 1);
+            if (!known)
+                (void)pb_test_expect(&dev->hw, 0, PB_STEP_READ, (unsigned)offset, (unsigned)size,
+                                     0);
+        }
+    }
+}
+
+static void a_failed_read_is_all_ones_and_an_error(void **state)
+{
+    struct pb_access acc;
+
+    (void)state;
+    dev->hw.fail_after = 0;
+    acc = pb_test_run(dev, false, PCI_STATUS, 2, 0);
+    assert_int_equal(acc.err, PB_GUEST_OP_FAILED);
+    assert_int_equal(acc.value, 0xffff);
+    dev->hw.fail_after = 0;
+    dev->hw.fail_rc = -ENODEV;
+    acc = pb_test_run(dev, false, PCI_STATUS, 2, 0);
+    assert_int_equal(acc.err, PB_GUEST_NOT_FOUND);
+}
+
+/* ---- writes ------------------------------------------------------------------------------------
+ */
+
+static void a_dropped_write_succeeds_and_is_counted(void **state)
+{
+    struct pb_access acc = pb_test_run(dev, true, 0x40, 4, 0x00ff0001);
+
+    (void)state;
+    assert_int_equal(acc.err, 0);
+    assert_int_equal(acc.denied, 0x00ff0001);
+    assert_int_equal(pb_test_count(&dev->hw, PB_STEP_WRITE), 0);
+    pb_le_put(dev->hw.config + 0x40, 4, 0x00ff0001);
+    acc = pb_test_run(dev, true, 0x40, 4, 0x00ff0001); /* no bit would have changed */
+    assert_int_equal(acc.denied, 0);
+    acc = pb_test_run(dev, true, PCI_HEADER_TYPE, 1, 0x80);
+    assert_int_equal(acc.denied, 0x80);
+    assert_int_equal(dev->hw.count, 0); /* a constant needs no look at the hardware */
+}
+
+static void a_wide_write_of_command_and_status_is_split(void **state)
+{
+    struct pb_access acc;
+    uint32_t both = pb_test_read(dev, PCI_COMMAND, 4);
+
+    (void)state;
+    acc = pb_test_run(dev, true, PCI_COMMAND, 4, both | PCI_COMMAND_MASTER);
+    assert_int_equal(acc.err, 0);
+    assert_int_equal(acc.denied, 0);
+    assert_int_equal(pb_test_count(&dev->hw, PB_STEP_WRITE), 1);
+    (void)pb_test_expect(&dev->hw, 0, PB_STEP_WRITE, PCI_COMMAND, 2, 0x0407);
+    acc = pb_test_run(dev, true, PCI_COMMAND, 4, both | 0xf9000000);
+    assert_int_equal(acc.err, 0);
+    assert_int_equal(acc.denied, 0xf9000000);
+}
+
+static void denied_bits_are_relative_to_the_access(void **state)
+{
+    struct pb_access acc;
+
+    (void)state;
+    assert_int_equal(pb_test_run(dev, true, 0x43, 1, 0x81).denied, 0x81);
+    assert_int_equal(pb_test_run(dev, true, 0x42, 2, 0x8001).denied, 0x8001);
+    /* 0c, 0d accept everything; 0e is a constant; 0f swallows */
+    acc = pb_test_run(dev, true, PCI_CACHE_LINE_SIZE, 4, 0xff55ffff);
+    assert_int_equal(acc.denied, 0x00550000);
+}
+
+static void a_register_is_written_at_its_own_width(void **state)
+{
+    (void)state;
+    add((struct pb_rule){ .offset = 0x48, .size = 4, .write = 0x00ff0000 });
+    pb_le_put(dev->hw.config + 0x48, 4, 0x11223344);
+    assert_int_equal(pb_test_write(dev, 0x4a, 1, 0xee), 0);
+    assert_int_equal(dev->hw.count, 2);
+    (void)pb_test_expect(&dev->hw, 0, PB_STEP_READ, 0x48, 4, 0);
+    (void)pb_test_expect(&dev->hw, 1, PB_STEP_WRITE, 0x48, 4, 0x11ee3344);
+    /* a byte of it that holds nothing for the guest: a look for the counter, no write */
+    assert_int_equal(pb_test_run(dev, true, 0x48, 1, 0x45).denied, 0x01);
+    assert_int_equal(pb_test_count(&dev->hw, PB_STEP_WRITE), 0);
+}
+
+static void a_wholly_writable_register_is_not_read(void **state)
+{
+    (void)state;
+    add((struct pb_rule){ .offset = 0x48, .size = 4, .write = ~0U });
+    assert_int_equal(pb_test_write(dev, 0x48, 4, 0x12345678), 0);
+    assert_int_equal(dev->hw.count, 1);
+    assert_int_equal(pb_test_write(dev, 0x48, 2, 0xaaaa), 0);
+    assert_int_equal(dev->hw.count, 2);
+    assert_int_equal(pb_le32(dev->hw.config + 0x48), 0x1234aaaa);
+}
+
+static void H13_w1c_neighbours_are_written_as_zero(void **state)
+{
+    (void)state;
+    add((struct pb_rule){ .offset = 0x48, .size = 4, .write = 0x0000ffff, .w1c = 0xffff0000 });
+    pb_le_put(dev->hw.rw + 0x48, 4, 0x0000ffff);
+    pb_le_put(dev->hw.w1c + 0x48, 4, 0xffff0000);
+    pb_le_put(dev->hw.config + 0x48, 4, 0xff00aaaa);
+    assert_int_equal(pb_test_write(dev, 0x48, 1, 0x55), 0);
+    assert_int_equal(pb_le32(dev->hw.config + 0x48), 0xff00aa55);
+    assert_int_equal(pb_test_write(dev, 0x48, 4, 0x80000000), 0);
+    assert_int_equal(pb_le32(dev->hw.config + 0x48), 0x7f000000);
+    assert_int_equal(dev->hw.count, 1);
+    assert_int_equal(pb_test_write(dev, 0x4a, 2, 0), 0);
+    assert_int_equal(dev->hw.count, 0); /* nothing to clear */
+}
+
+static void virtual_bits_never_reach_hardware(void **state)
+{
+    (void)state;
+    add((struct pb_rule){ .offset = 0x48, .size = 2, .write = 0x00ff, .virt = 0xff00 });
+    pb_le_put(dev->hw.config + 0x48, 2, 0x7700);
+    assert_int_equal(pb_test_write(dev, 0x48, 2, 0xee11), 0);
+    assert_int_equal(pb_le16(dev->hw.config + 0x48), 0x7711);
+    assert_int_equal(pb_test_read(dev, 0x48, 2), 0xee11);
+    assert_int_equal(pb_test_write(dev, 0x49, 1, 0x22), 0);
+    assert_int_equal(dev->hw.count, 0);
+    assert_int_equal(pb_test_read(dev, 0x48, 2), 0x2211);
+}
+
+static void every_guest_starts_fresh(void **state)
+{
+    (void)state;
+    assert_int_equal(pb_test_write(dev, PCI_COMMAND, 2, PCI_COMMAND_SERR), 0);
+    assert_int_equal(pb_test_write(dev, PCI_BAR0, 4, ~0U), 0);
+    dev->view.permissive = dev->view.allow_interrupt_control = true;
+    pb_view_init(&dev->view, dev->map);
+    assert_false(dev->view.permissive || dev->view.allow_interrupt_control);
+    assert_int_equal(pb_test_read(dev, PCI_COMMAND, 2), 0x0003);
+    assert_int_equal(pb_test_read(dev, PCI_BAR0, 4), 0xfebc0000);
+}
+
+static void an_error_stops_the_access_and_denies_nothing(void **state)
+{
+    struct pb_access acc;
+
+    (void)state;
+    add((struct pb_rule){ .offset = 0x48, .size = 2, .fixed = 0x00ff, .write = 0xff00 });
+    add((struct pb_rule){ .offset = 0x4a, .size = 2, .virt = 0xff00, .write = 0x00ff });
+    /* read 48, write 48, read 4a, write 4a */
+    for (int fail = 0; fail < 4; fail++) {
+        pb_view_init(&dev->view, dev->map);
+        pb_le_put(dev->hw.config + 0x48, 4, 0);
+        dev->hw.fail_after = fail;
+        acc = pb_test_run(dev, true, 0x48, 4, 0xddccbbaa);
+        assert_int_equal(acc.err, PB_GUEST_OP_FAILED);
+        assert_int_equal(acc.denied, 0);
+        assert_int_equal(dev->hw.count, fail + 1);
+        assert_int_equal(pb_le32(dev->hw.config + 0x48), fail < 2 ? 0 : 0xbb00);
+        assert_int_equal(dev->view.shadow[0x4b], 0); /* not done, so not remembered */
+    }
+    dev->hw.fail_after = -1;
+    acc = pb_test_run(dev, true, 0x48, 4, 0xddccbbaa);
+    assert_int_equal(acc.err, 0);
+    assert_int_equal(acc.denied, 0xaa);
+    assert_int_equal(dev->view.shadow[0x4b], 0xdd);
+}
+
+/* ---- permissive mode ---------------------------------------------------------------------------
+ */
+
+static void permissive_opens_unlisted_bytes_in_natural_pieces(void **state)
+{
+    (void)state;
+    dev->view.permissive = true;
+    assert_int_equal(pb_test_write(dev, 0x40, 4, 0x12345678), 0);
+    assert_int_equal(dev->hw.count, 1);
+    (void)pb_test_expect(&dev->hw, 0, PB_STEP_WRITE, 0x40, 4, 0x12345678);
+    add((struct pb_rule){ .offset = 0x49, .size = 1, .fixed = 0xff });
+    dev->view.permissive = true;
+    assert_int_equal(pb_test_run(dev, true, 0x48, 4, 0x12345678).denied, 0x5600);
+    assert_int_equal(dev->hw.count, 2);
+    (void)pb_test_expect(&dev->hw, 0, PB_STEP_WRITE, 0x48, 1, 0x78);
+    (void)pb_test_expect(&dev->hw, 1, PB_STEP_WRITE, 0x4a, 2, 0x1234);
+}
+
+static void permissive_status_write_leaves_the_other_half_alone(void **state)
+{
+    (void)state;
+    dev->view.permissive = true;
+    pb_le_put(dev->hw.config + PCI_STATUS, 2, 0xf910);
+    assert_int_equal(pb_test_write(dev, PCI_STATUS, 1, 0), 0);
+    assert_int_equal(pb_le16(dev->hw.config + PCI_STATUS), 0xf910);
+    assert_int_equal(pb_test_write(dev, PCI_STATUS, 2, 0x8000), 0);
+    assert_int_equal(pb_le16(dev->hw.config + PCI_STATUS), 0x7910);
+}
+
+static void permissive_never_opens_what_is_constant_or_locked(void **state)
+{
+    static const struct {
+        uint16_t offset, size;
+    } closed[] = { { 0x00, 4 }, { 0x08, 4 }, { 0x0d, 1 }, { 0x0e, 1 }, { 0x10, 4 },
+                   { 0x24, 4 }, { 0x28, 4 }, { 0x2c, 4 }, { 0x30, 4 }, { 0x34, 1 },
+                   { 0x3c, 2 }, { 0xc8, 4 }, { 0xd0, 2 }, { 0xd4, 4 }, { 0xd8, 4 },
+                   { 0xdc, 4 }, { 0xe0, 2 }, { 0xa0, 2 }, { 0xa4, 4 }, { 0xa8, 4 } };
+
+    (void)state;
+    dev->view.permissive = true;
+    for (size_t i = 0; i < PB_ARRAY_SIZE(closed); i++) {
+        assert_int_equal(pb_test_write(dev, closed[i].offset, closed[i].size, 0xa5a5a5a5), 0);
+        assert_int_equal(pb_test_count(&dev->hw, PB_STEP_WRITE), 0);
+    }
+}
+
+static void H14_only_two_bits_of_device_control_are_the_guests(void **state)
+{
+    const unsigned at = E1000E_EXP + PCI_EXP_DEVCTL;
+
+    (void)state;
+    assert_int_equal(pb_test_read(dev, (int32_t)at, 2), 0x2810);
+    assert_int_equal(pb_test_run(dev, true, (int32_t)at, 2, 0x2000).denied, 0);
+    assert_int_equal(pb_le16(dev->hw.config + at), 0x2000);
+    assert_int_equal(pb_test_run(dev, true, (int32_t)at, 2, 0xffff).denied, 0xd7ef);
+    assert_int_equal(pb_le16(dev->hw.config + at), 0x2810);
+    /* errors, payload, phantom functions and FLR stay closed under permissive … */
+    dev->view.permissive = true;
+    assert_int_equal(pb_test_run(dev, true, (int32_t)at, 2, 0xffff).denied, 0x82ef);
+    assert_int_equal(pb_le16(dev->hw.config + at), 0xffff & ~0x82ef);
+}
+
+static void H14_and_stay_closed_to_quirks(void **state)
+{
+    const struct pb_rule quirk = { .offset = E1000E_EXP + PCI_EXP_DEVCTL,
+                                   .size = 2,
+                                   .write = 0xffff };
+    size_t bad;
+
+    (void)state;
+    for (unsigned bit = 0; bit < 16; bit++) {
+        struct pb_rule one = quirk;
+
+        one.write = 1U << bit;
+        assert_int_equal(pb_map_apply(dev->map, &one, 1, &bad), 0x82ef >> bit & 1 ? -EPERM : 0);
+    }
+    assert_int_equal(pb_map_apply(dev->map, &quirk, 1, &bad), -EPERM);
+}
+
+static void H14_interrupt_line_writes_are_swallowed(void **state)
+{
+    struct pb_access acc = pb_test_run(dev, true, PCI_INTERRUPT_LINE, 1, 0xff);
+
+    (void)state;
+    assert_int_equal(acc.err, 0);
+    assert_int_equal(acc.denied, 0);
+    assert_int_equal(dev->hw.count, 0);
+    assert_int_equal(pb_test_read(dev, PCI_INTERRUPT_LINE, 1), 17);
+}
+
+/* ---- against a model, one bit at a time --------------------------------------------------------
+ */
+
+struct model {
+    uint8_t hw[256], shadow[256];
+};
+
+static unsigned bit_of(const uint8_t *bytes, unsigned bit)
+{
+    return bytes[bit / 8] >> (bit % 8) & 1U;
+}
+
+static void set_bit(uint8_t *bytes, unsigned bit, unsigned value)
+{
+    bytes[bit / 8] = (uint8_t)((bytes[bit / 8] & ~(1U << (bit % 8))) | value << (bit % 8));
+}
+
+static unsigned model_read_bit(const struct model *model, unsigned bit)
+{
+    if (bit_of(dev->map->fixed, bit))
+        return bit_of(dev->map->value, bit);
+    return bit_of(bit_of(dev->map->virt, bit) ? model->shadow : model->hw, bit);
+}
+
+/* Returns 1 when the change of the bit was refused. */
+static unsigned model_write_bit(struct model *model, unsigned bit, unsigned value, bool permissive)
+{
+    const struct pb_map *map = dev->map;
+
+    if (bit_of(map->virt, bit)) {
+        set_bit(model->shadow, bit, value);
+    } else if (bit_of(map->w1c, bit)) {
+        if (value)
+            set_bit(model->hw, bit, 0);
+    } else if (bit_of(map->write, bit)) {
+        set_bit(model->hw, bit, value);
+    } else if (permissive && !bit_of(map->fixed, bit) && !bit_of(map->lock, bit)) {
+        set_bit(model->hw, bit, value);
+    } else {
+        return model_read_bit(model, bit) != value;
+    }
+    return 0;
+}
+
+static void random_map(uint32_t *seed)
+{
+    pb_map_init(dev->map, &dev->facts, &dev->layout);
+    for (unsigned n = 0; n < 80; n++) {
+        uint32_t r = pb_test_random(seed), size = 1U << (r % 3);
+        struct pb_rule rule = { .offset = (uint16_t)((r >> 8) % 256 & ~(size - 1)),
+                                .size = (uint8_t)size };
+        size_t bad;
+        int rc;
+
+        for (unsigned bit = 0; bit < 8 * size; bit++) {
+            uint32_t *masks[] = { &rule.hw, &rule.write, &rule.w1c, &rule.virt, &rule.fixed };
+            unsigned kind = pb_test_random(seed) % (r & 0x80 ? 12 : 6);
+
+            if (kind < PB_ARRAY_SIZE(masks))
+                *masks[kind] |= 1U << bit;
+        }
+        rule.value = pb_test_random(seed) & (rule.virt | rule.fixed);
+        rule.lock = pb_test_random(seed) & rule.hw;
+        rc = pb_map_apply(dev->map, &rule, 1, &bad);
+        assert_true(rc == 0 || rc == -EPERM); /* a locked bit: refused as a whole */
+    }
+    for (unsigned at = 0; at < 256; at++) {
+        dev->hw.w1c[at] = dev->map->w1c[at];
+        dev->hw.rw[at] = (uint8_t)~dev->map->w1c[at];
+        dev->hw.config[at] = (uint8_t)pb_test_random(seed);
+    }
+    dev->hw.pm = dev->hw.msix = 0;
+    pb_view_init(&dev->view, dev->map);
+}
+
+static void compare(const struct model *model)
+{
+    assert_memory_equal(model->hw, dev->hw.config, 256);
+    for (unsigned at = 0; at < 256; at++)
+        assert_int_equal(model->shadow[at] & dev->map->virt[at],
+                         dev->view.shadow[at] & dev->map->virt[at]);
+}
+
+static void the_engine_does_what_a_model_of_single_bits_does(void **state)
+{
+    uint32_t seed = 0x9e3779b9;
+    struct model model;
+
+    (void)state;
+    for (unsigned n = 0; n < 40000; n++) {
+        uint32_t r, value, size, offset, expect = 0;
+        struct pb_access acc;
+        bool write;
+
+        if (n % 200 == 0) {
+            random_map(&seed);
+            dev->view.permissive = n / 200 % 2;
+            memcpy(model.hw, dev->hw.config, 256);
+            memcpy(model.shadow, dev->view.shadow, 256);
+        }
+        r = pb_test_random(&seed);
+        value = pb_test_random(&seed);
+        size = 1U << (r % 3);
+        offset = (r >> 8) % 256 & ~(size - 1);
+        write = r >> 31;
+        for (unsigned bit = 0; bit < 8 * size; bit++) {
+            unsigned at = 8 * offset + bit;
+
+            expect |= (write ? model_write_bit(&model, at, value >> bit & 1, dev->view.permissive)
+                             : model_read_bit(&model, at))
+                      << bit;
+        }
+        acc = pb_test_run(dev, write, (int32_t)offset, (int32_t)size, value);
+        assert_int_equal(acc.err, 0);
+        if (!write)
+            assert_int_equal(acc.value, expect);
+        /* a swallowed write is the only one that may stay uncounted, and none is swallowed here */
+        else
+            assert_int_equal(acc.denied, expect);
+        compare(&model);
+    }
+}
+
+static void any_split_of_an_access_gives_what_the_whole_gives(void **state)
+{
+    static const uint8_t splits[][4] = { { 2, 2 }, { 1, 1, 2 }, { 2, 1, 1 }, { 1, 1, 1, 1 } };
+    static uint8_t hw[256], shadow[256];
+    uint32_t seed = 0x85ebca6b;
+
+    (void)state;
+    for (unsigned n = 0; n < 20000; n++) {
+        const uint8_t *split = splits[pb_test_random(&seed) % PB_ARRAY_SIZE(splits)];
+        uint32_t value = pb_test_random(&seed), whole, parts = 0, denied;
+        int32_t offset = (int32_t)(pb_test_random(&seed) % 64 * 4), at = 0;
+
+        if (n % 200 == 0)
+            random_map(&seed);
+        whole = pb_test_read(dev, offset, 4);
+        memcpy(hw, dev->hw.config, 256);
+        memcpy(shadow, dev->view.shadow, 256);
+        denied = pb_test_run(dev, true, offset, 4, value).denied;
+        for (unsigned i = 0; i < 256; i++) { /* keep the result, restore the start */
+            uint8_t t = dev->hw.config[i];
+
+            dev->hw.config[i] = hw[i];
+            hw[i] = t;
+            t = dev->view.shadow[i];
+            dev->view.shadow[i] = shadow[i];
+            shadow[i] = t;
+        }
+        for (unsigned i = 0; at < 4; at += split[i++])
+            parts |= pb_test_read(dev, offset + at, split[i]) << (8 * at);
+        assert_int_equal(parts, whole);
+        at = 0;
+        for (unsigned i = 0; at < 4; at += split[i++]) {
+            struct pb_access acc = pb_test_run(dev, true, offset + at, split[i], value >> (8 * at));
+
+            denied ^= acc.denied << (8 * at);
+        }
+        assert_int_equal(denied, 0);
+        assert_memory_equal(hw, dev->hw.config, 256);
+        assert_memory_equal(shadow, dev->view.shadow, 256);
+    }
+}
+
+#define ON(device, test) cmocka_unit_test_setup_teardown(test, device, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        ON(e1000e, any_offset_and_size_is_checked_first),
+        ON(e1000, a_conventional_device_ends_at_256),
+        ON(e1000e, a_read_is_at_most_one_cycle_of_its_own_size),
+        ON(e1000e, a_failed_read_is_all_ones_and_an_error),
+        ON(e1000e, a_dropped_write_succeeds_and_is_counted),
+        ON(e1000e, a_wide_write_of_command_and_status_is_split),
+        ON(e1000e, denied_bits_are_relative_to_the_access),
+        ON(e1000e, a_register_is_written_at_its_own_width),
+        ON(e1000e, a_wholly_writable_register_is_not_read),
+        ON(e1000e, H13_w1c_neighbours_are_written_as_zero),
+        ON(e1000e, virtual_bits_never_reach_hardware),
+        ON(e1000e, every_guest_starts_fresh),
+        ON(e1000e, an_error_stops_the_access_and_denies_nothing),
+        ON(e1000e, permissive_opens_unlisted_bytes_in_natural_pieces),
+        ON(e1000e, permissive_status_write_leaves_the_other_half_alone),
+        ON(e1000e, permissive_never_opens_what_is_constant_or_locked),
+        ON(e1000e, H14_only_two_bits_of_device_control_are_the_guests),
+        ON(e1000e, H14_and_stay_closed_to_quirks),
+        ON(e1000e, H14_interrupt_line_writes_are_swallowed),
+        ON(e1000, the_engine_does_what_a_model_of_single_bits_does),
+        ON(e1000, any_split_of_an_access_gives_what_the_whole_gives),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
