@@ -37,6 +37,7 @@ struct pb_msi_request {
 struct pb_xen;
 
 struct pb_xen_ops {
+    /* Requests not done yet are freed without their callback. Not from inside of a callback. */
     void (*close)(struct pb_xen *x);
 
     /* -ENOENT: no such domain. */
@@ -52,7 +53,10 @@ struct pb_xen_ops {
     int (*page_map)(struct pb_xen *x, uint32_t domid, uint32_t ref, void **ret_page);
     int (*page_unmap)(struct pb_xen *x, void *page);
 
-    /* IOMMU. device_test: 0 when it may be assigned, -EBUSY when a guest owns it. */
+    /*
+     * IOMMU. device_test: 0 when it may be assigned, -EBUSY when a guest owns it or Xen does not
+     * know it (Xen does not say which).
+     */
     int (*device_test)(struct pb_xen *x, uint32_t domid, struct pb_sbdf sbdf);
     int (*device_assign)(struct pb_xen *x, uint32_t domid, struct pb_sbdf sbdf);
     int (*device_deassign)(struct pb_xen *x, uint32_t domid, struct pb_sbdf sbdf);
@@ -71,7 +75,8 @@ struct pb_xen_ops {
     int (*unmap_pirq)(struct pb_xen *x, uint32_t domid, uint32_t pirq);
     /*
      * Only for a function whose raw capability list has MSI-X: Xen dereferences a NULL pointer
-     * otherwise and the host is lost (H16). -EALREADY: done before.
+     * otherwise and the host is lost (H16). -EBUSY: prepared already, or vectors are in use; Xen
+     * does not say which, the caller's records must.
      */
     int (*msix_prepare)(struct pb_xen *x, struct pb_sbdf sbdf);
     int (*msix_release)(struct pb_xen *x, struct pb_sbdf sbdf);
