@@ -17,8 +17,8 @@
 #define PB_PAGE_OP          4
 #define PB_PAGE_OP_SIZE     548
 #define PB_PAGE_ERR         8
-#define PB_PAGE_VALUE       28
-#define PB_PAGE_ENTRIES     36
+#define PB_PAGE_VALUE       32
+#define PB_PAGE_ENTRIES     40
 #define PB_PAGE_AER         552
 
 #define PB_FLAG_REQUEST     0x1u /* XEN_PCIF_active: the frontend waits for an answer */

@@ -16,7 +16,7 @@ const char *pb_xenbus_name(unsigned state)
 
 /*
  * Rows: the state that we wrote last. Columns: the frontend's state as it was read again when its
- * watch fired (a level, not an edge: a state may come twice or be missed), our own nodes, the end.
+ * watch fired (a level, not an edge: a state may come twice or be missed), our own nodes.
  *
  * Choices that differ from the kernel's backend: a frontend that starts over (1 or 3 after a close,
  * or 1 and 2 out of the blue, as after kexec) gets fresh devices instead of silence; a frontend
@@ -35,9 +35,9 @@ const char *pb_xenbus_name(unsigned state)
 #define RELEAS PB_ACT_RELEASE
 /* clang-format off */
 static const unsigned char table[PB_XENBUS_COUNT][PB_EVENT_COUNT] = {
-    /* frontend:      unknown initing initwait inited connec closing closed reconf reconfd nodes   gone */
+    /* frontend:      unknown initing initwait inited connec closing closed reconf reconfd nodes */
     [PB_XENBUS_UNKNOWN]       = {
-                      RELEAS, NONE_,  NONE_,  NONE_,  IGNORE, NONE_,  NONE_,  IGNORE, IGNORE, NONE_,  RELEAS },
+                      RELEAS, NONE_,  NONE_,  NONE_,  IGNORE, NONE_,  NONE_,  IGNORE, IGNORE, NONE_ },
     [PB_XENBUS_INITIALISING]  = {
                       RELEAS, SETUP_, SETUP_, SETUP_, IGNORE, CLOSIN, CLOSE_, IGNORE, IGNORE, SETUP_, RELEAS },
     [PB_XENBUS_INIT_WAIT]     = {
@@ -45,15 +45,15 @@ static const unsigned char table[PB_XENBUS_COUNT][PB_EVENT_COUNT] = {
     [PB_XENBUS_INITIALISED]   = {
                       RELEAS, NONE_,  NONE_,  CONNEC, IGNORE, CLOSIN, CLOSE_, IGNORE, IGNORE, RESCAN, RELEAS },
     [PB_XENBUS_CONNECTED]     = {
-                      RELEAS, REOPEN, REOPEN, NONE_,  NONE_,  CLOSIN, CLOSE_, IGNORE, IGNORE, NONE_,  RELEAS },
+                      RELEAS, REOPEN, REOPEN, NONE_,  NONE_,  CLOSIN, CLOSE_, IGNORE, IGNORE, NONE_ },
     [PB_XENBUS_CLOSING]       = {
-                      RELEAS, REOPEN, REOPEN, NONE_,  NONE_,  NONE_,  CLOSE_, IGNORE, IGNORE, NONE_,  RELEAS },
+                      RELEAS, REOPEN, REOPEN, NONE_,  NONE_,  NONE_,  CLOSE_, IGNORE, IGNORE, NONE_ },
     [PB_XENBUS_CLOSED]        = {
-                      RELEAS, REOPEN, REOPEN, REOPEN, IGNORE, NONE_,  NONE_,  IGNORE, IGNORE, NONE_,  RELEAS },
+                      RELEAS, REOPEN, REOPEN, REOPEN, IGNORE, NONE_,  NONE_,  IGNORE, IGNORE, NONE_ },
     [PB_XENBUS_RECONFIGURING] = {
-                      RELEAS, REOPEN, REOPEN, NONE_,  NONE_,  CLOSIN, CLOSE_, RECONF, IGNORE, NONE_,  RELEAS },
+                      RELEAS, REOPEN, REOPEN, NONE_,  NONE_,  CLOSIN, CLOSE_, RECONF, IGNORE, NONE_ },
     [PB_XENBUS_RECONFIGURED]  = {
-                      RELEAS, REOPEN, REOPEN, IGNORE, SETTLE, CLOSIN, CLOSE_, NONE_,  NONE_,  NONE_,  RELEAS },
+                      RELEAS, REOPEN, REOPEN, IGNORE, SETTLE, CLOSIN, CLOSE_, NONE_,  NONE_,  NONE_ },
 };
 /* clang-format on */
 

@@ -32,7 +32,6 @@ const char *pb_xenbus_name(unsigned state);
 enum pb_xenbus_event {
     PB_EVENT_FRONTEND = 0,            /* + enum pb_xenbus */
     PB_EVENT_NODES = PB_XENBUS_COUNT, /* our own directory changed */
-    PB_EVENT_GONE,                    /* the domain is dying, dead or shut down */
     PB_EVENT_COUNT
 };
 

@@ -1,3 +1,5 @@
+find_package(Threads REQUIRED)
 pb_unit(pciif proto)
+target_link_libraries(test_proto_pciif PRIVATE Threads::Threads)
 pb_unit(topology proto)
 pb_unit(xenbus proto)

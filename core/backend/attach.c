@@ -1,0 +1,587 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * attach: the toolstack's part and the backend's. The order is H4's: reservation, test, reset,
+ * assignment, nodes, and only then the grants; nothing is published before they are all made.
+ */
+#include "backend/attach.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend/failure.h"
+#include "backend/grants.h"
+#include "backend/guest.h"
+#include "backend/machine.h"
+#include "backend/nodes.h"
+#include "backend/reserve.h"
+#include "backend/strip.h"
+#include "base/log.h"
+#include "pci/regs.h"
+
+static const char *text_of(struct pb_task *task)
+{
+    return task->dev ? pb_device_text(task->dev) : task->device_text;
+}
+
+#define FAIL(task, code, next, ...) \
+    (pb_fail(&(task)->failure, PB_FAIL_##code, text_of(task), next, __VA_ARGS__), PB_RUN_FAIL)
+
+/* --- which device, which guest --- */
+
+static void claimed(void *ctx, const struct pb_failure *failure)
+{
+    struct pb_task *task = ctx;
+
+    if (failure) {
+        task->failure = *failure;
+        pb_task_failed(task);
+        return;
+    }
+    pb_task_next(task);
+}
+
+static enum pb_run claim_if_asked(struct pb_task *task)
+{
+    struct pb_sbdf sbdf;
+    bool is_address;
+    struct pb_device *dev = pb_device_resolve(task->b, task->device_text, &is_address, &sbdf);
+
+    if (!task->options.claim ||
+        (dev && dev->state != PB_DEVICE_PRESENT && dev->state != PB_DEVICE_ABSENT))
+        return PB_RUN_NEXT;
+    pb_backend_claim(task->b, task->device_text, task->options.force, claimed, task);
+    return PB_RUN_WAIT;
+}
+
+static enum pb_run find_device(struct pb_task *task)
+{
+    struct pb_sbdf sbdf;
+    bool is_address;
+    struct pb_device *dev = pb_device_resolve(task->b, task->device_text, &is_address, &sbdf);
+
+    if (!dev)
+        return FAIL(task, NOT_FOUND, "pcibackctl claim DEVICE, or see `pcibackctl list`",
+                    is_address ? "the device is not claimed" : "no device has this name");
+    if (!pb_task_take_device(task, dev))
+        return PB_RUN_FAIL;
+    if (dev->state == PB_DEVICE_ASSIGNED)
+        return FAIL(task, STATE, "detach it there first", "domain %u (%s) has it",
+                    dev->guest->domid, dev->guest->name);
+    if (dev->state == PB_DEVICE_FAILED)
+        return FAIL(task, STATE, "release it, find the cause, claim it again",
+                    "the device failed: %s", dev->cause);
+    if (dev->state != PB_DEVICE_CLAIMED)
+        return FAIL(task, STATE, "pcibackctl claim DEVICE, or attach --claim", "the device is %s",
+                    pb_device_state_name(dev->state));
+    if (dev->policy.assign == PB_ASSIGN_DENY)
+        return FAIL(task, REFUSED, "change `assign` of the device in the configuration",
+                    "the configuration denies assigning it");
+    if (dev->policy.assign == PB_ASSIGN_WARN && !task->options.force)
+        return FAIL(task, REFUSED, "attach --force when that is acceptable",
+                    "the configuration warns of assigning it");
+    return PB_RUN_NEXT;
+}
+
+static void names_read(struct pb_store_req *req, void *ctx)
+{
+    struct pb_task *task = ctx;
+    char *end;
+
+    for (unsigned i = 0; req->rc == 0 && i < req->count; i++) {
+        const char *name = pb_store_value(req, i);
+
+        if (!name || strcmp(name, task->guest_text) != 0)
+            continue;
+        task->domid = (uint32_t)strtoul(req->step[i].path + strlen("/local/domain/"), &end, 10);
+        (void)snprintf(task->name, sizeof(task->name), "%s", name);
+        pb_task_next(task);
+        return;
+    }
+    pb_fail(&task->failure, PB_FAIL_NOT_FOUND, text_of(task), "see `xl list`",
+            "no domain is named %s", task->guest_text);
+    pb_task_failed(task);
+}
+
+static void domains_read(struct pb_store_req *req, void *ctx)
+{
+    struct pb_task *task = ctx;
+    struct pb_store_req *next = NULL;
+
+    if (req->rc == 0 && req->step[0].rc == 0)
+        next = pb_store_req_new(false, names_read, task);
+    if (!next) {
+        pb_fail(&task->failure, PB_FAIL_XEN, text_of(task), "is xenstored running?",
+                "the list of domains cannot be read: %s", strerror(req->rc ? -req->rc : ENOENT));
+        pb_task_failed(task);
+        return;
+    }
+    for (unsigned i = 0; i < req->step[0].name_count; i++)
+        pb_store_read(next, "/local/domain/%s/name", req->step[0].names[i]);
+    task->b->xen->ops->store_submit(task->b->xen, next);
+}
+
+static void name_read(struct pb_store_req *req, void *ctx)
+{
+    struct pb_task *task = ctx;
+    const char *name = req->rc == 0 ? pb_store_value(req, 0) : NULL;
+
+    (void)snprintf(task->name, sizeof(task->name), "%s", name ? name : "");
+    pb_task_next(task);
+}
+
+static enum pb_run find_guest(struct pb_task *task)
+{
+    const char *text = task->guest_text;
+    bool number = text[strspn(text, "0123456789")] == '\0' && strlen(text) <= 5;
+    struct pb_store_req *req;
+
+    req = pb_store_req_new(false, number ? name_read : domains_read, task);
+    if (!req)
+        return FAIL(task, INTERNAL, "", "out of memory");
+    if (number) {
+        task->domid = (uint32_t)strtoul(text, NULL, 10);
+        pb_store_read(req, "/local/domain/%u/name", task->domid);
+    } else {
+        pb_store_list(req, "/local/domain");
+    }
+    task->b->xen->ops->store_submit(task->b->xen, req);
+    return PB_RUN_WAIT;
+}
+
+static bool still_tainted(struct pb_device *dev)
+{
+    struct pb_domain domain;
+
+    if (!dev->taken_while_alive)
+        return false;
+    if (dev->b->xen->ops->domain_get(dev->b->xen, dev->tainted_by, &domain) != 0 ||
+        memcmp(domain.handle, dev->tainted_handle, sizeof(domain.handle)) != 0)
+        dev->taken_while_alive = false;
+    return dev->taken_while_alive;
+}
+
+static enum pb_run check_guest(struct pb_task *task)
+{
+    struct pb_backend *b = task->b;
+    struct pb_domain domain;
+    struct pb_guest *g;
+    int rc = b->xen->ops->domain_get(b->xen, task->domid, &domain);
+
+    if (rc)
+        return FAIL(task, NOT_FOUND, "see `xl list`", "there is no domain %u", task->domid);
+    if (task->domid == 0)
+        return FAIL(task, REFUSED, "pcibackctl release gives it back to the host",
+                    "domain 0 is the host itself");
+    if (domain.hvm)
+        return FAIL(task, REFUSED, "use a PV guest",
+                    "domain %u is an HVM or PVH guest: it has no PCI frontend", task->domid);
+    if (domain.dying || domain.shutdown)
+        return FAIL(task, STATE, "start it again", "domain %u has ended", task->domid);
+    if (still_tainted(task->dev) && task->dev->tainted_by != task->domid && !task->options.force)
+        return FAIL(task, REFUSED, "wait until that domain is gone, or attach --force",
+                    "it was taken from domain %u, which still lives and may hold its memory",
+                    task->dev->tainted_by);
+    g = pb_guest_find(b, task->domid);
+    if (!g && b->guest_count >= b->policy->limits.guests)
+        return FAIL(task, LIMIT, "raise limits.guests", "%u guests are served already",
+                    b->guest_count);
+    g = pb_guest_get(b, &domain, task->name);
+    if (!g)
+        return FAIL(task, INTERNAL, "", "out of memory");
+    return pb_guest_enter(g, task);
+}
+
+static enum pb_run link_device(struct pb_task *task)
+{
+    struct pb_guest *g = task->guest;
+    struct pb_device *dev = task->dev, *other;
+    unsigned count = 0;
+    int rc;
+
+    if (g->ending)
+        return FAIL(task, STATE, "try again when it runs again", "domain %u is ending", g->domid);
+    if (g->forgetting) {
+        /* The nodes of what it had before are just being removed. */
+        pb_task_arm(task, 5, pb_task_repeat);
+        return PB_RUN_WAIT;
+    }
+    TAILQ_FOREACH (other, &g->devices, sibling)
+        count++;
+    if (count >= task->b->policy->limits.devices_per_guest)
+        return FAIL(task, LIMIT, "raise limits.devices_per_guest",
+                    "domain %u has %u devices already", g->domid, count);
+    rc = pb_vslots_add(&g->slots, dev->sbdf, dev->facts.virtual_function, &dev->vaddr);
+    if (rc)
+        return FAIL(task, LIMIT, "detach another device", "the guest's virtual bus is full");
+    dev->has_vaddr = true;
+    dev->permissive = dev->policy.permissive || task->options.permissive;
+    pb_guest_link(g, dev);
+    return PB_RUN_NEXT;
+}
+
+static enum pb_run unlink_device(struct pb_task *task)
+{
+    pb_guest_unlink(task->dev);
+    return PB_RUN_NEXT;
+}
+
+/* --- the device --- */
+
+static void script_done(struct pb_script *s, void *ctx)
+{
+    struct pb_task *task = ctx;
+
+    if (s->rc == 0) {
+        pb_task_next(task);
+        return;
+    }
+    if (s->rc == -ESTALE)
+        pb_fail(&task->failure, PB_FAIL_HOST, text_of(task), "release it and claim it again",
+                "its ids or BARs are not what they were at claim: somebody changed it");
+    else
+        pb_fail(&task->failure, PB_FAIL_HOST, text_of(task), "release it and claim it again",
+                "its configuration space does not answer (%s)", strerror(-s->rc));
+    pb_task_failed(task);
+}
+
+/* H21: the permissions that we grant are those of the BARs that the hardware has now. */
+static enum pb_run check_hardware(struct pb_task *task)
+{
+    struct pb_device *dev = task->dev;
+    struct pb_script *s = &task->script;
+
+    pb_script_begin(s, dev);
+    if (!dev->facts.virtual_function)
+        pb_script_expect(s, PCI_VENDOR_ID, 4, UINT32_MAX, pb_le32(dev->facts.config));
+    for (uint16_t at = PCI_BAR0; at < PCI_CARDBUS_CIS && !dev->facts.virtual_function;
+         at = (uint16_t)(at + 4))
+        pb_script_expect(s, at, 4, UINT32_MAX, pb_le32(dev->facts.config + at));
+    pb_script_run(s, script_done, task);
+    return PB_RUN_WAIT;
+}
+
+static enum pb_run test_assign(struct pb_task *task)
+{
+    struct pb_xen *xen = task->b->xen;
+    int rc = xen->ops->device_test(xen, task->domid, task->dev->sbdf);
+
+    if (rc == 0)
+        return PB_RUN_NEXT;
+    if (rc == -EBUSY || rc == -EINVAL)
+        return FAIL(task, STATE, "see `xl pci-list`; end the guest that has it",
+                    "Xen says that another domain has it");
+    if (rc == -ENODEV || rc == -EOPNOTSUPP || rc == -ENOSYS)
+        return FAIL(task, REFUSED, "boot Xen with iommu=1 on a machine with an IOMMU",
+                    "Xen has no IOMMU for it: its DMA could reach the host's memory");
+    return FAIL(task, XEN, "see `xl dmesg`", "Xen does not let it be assigned: %s", strerror(-rc));
+}
+
+static enum pb_run after_reset(struct pb_task *task)
+{
+    if (!task->dev->failing) {
+        pb_device_set_state(task->dev, PB_DEVICE_CLAIMED);
+        return PB_RUN_NEXT;
+    }
+    pb_device_set_state(task->dev, PB_DEVICE_FAILED);
+    return FAIL(task, HOST, "release it, find the cause, claim it again", "%s", task->dev->cause);
+}
+
+static enum pb_run assign(struct pb_task *task)
+{
+    struct pb_xen *xen = task->b->xen;
+    int rc = xen->ops->device_assign(xen, task->domid, task->dev->sbdf);
+
+    if (rc == 0) {
+        task->dev->assigned_in_xen = true;
+        return PB_RUN_NEXT;
+    }
+    if (rc == -EOPNOTSUPP)
+        return FAIL(task, REFUSED,
+                    "add passthrough=\"enabled\" and e820_host=1 to its configuration and start it "
+                    "again",
+                    "domain %u was created without an IOMMU context", task->domid);
+    if (rc == -EBUSY)
+        return FAIL(task, STATE, "see `xl dmesg`; release the device and claim it again",
+                    "Xen says that the device or its interrupts are in use");
+    return FAIL(task, XEN, "see `xl dmesg`", "Xen does not assign it: %s", strerror(-rc));
+}
+
+static enum pb_run quiet_again(struct pb_task *task)
+{
+    /* The first failure is what the operator hears; taking it back logs its own. */
+    return pb_strip_quiet(task);
+}
+
+static enum pb_run deassign(struct pb_task *task)
+{
+    bool failed = task->dev->state == PB_DEVICE_FAILED;
+
+    (void)pb_strip_deassign(task);
+    if (failed)
+        pb_device_set_state(task->dev, PB_DEVICE_FAILED);
+    return PB_RUN_NEXT;
+}
+
+static void enabled(struct pb_script *s, void *ctx)
+{
+    struct pb_task *task = ctx;
+
+    if (s->rc == 0)
+        pb_view_init(&s->dev->view, s->dev->map);
+    s->dev->view.permissive = s->dev->permissive;
+    s->dev->view.allow_interrupt_control = s->dev->policy.allow_interrupt_control;
+    script_done(s, task);
+}
+
+/*
+ * Decode on for as long as a guest has it (XSA-120), the line usable if there is one, and no PME:
+ * the guest cannot receive it.
+ */
+enum pb_run pb_attach_enable(struct pb_task *task)
+{
+    struct pb_device *dev = task->dev;
+    struct pb_script *s = &task->script;
+    uint32_t decode =
+        pb_le16(dev->facts.config + PCI_COMMAND) & (PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
+    bool line = dev->facts.irq != 0 && !dev->facts.virtual_function;
+
+    pb_script_begin(s, dev);
+    if (dev->layout.pm)
+        pb_script_modify(s, (uint16_t)(dev->layout.pm + PCI_PM_CTRL), 2,
+                         PCI_PM_CTRL_PME_ENABLE | PCI_PM_CTRL_PME_STATUS, 0);
+    pb_script_modify(s, PCI_COMMAND, 2, PCI_COMMAND_MASTER | (line ? PCI_COMMAND_INTX_DISABLE : 0),
+                     decode);
+    pb_script_run(s, enabled, task);
+    return PB_RUN_WAIT;
+}
+
+/* --- the guest --- */
+
+static void nodes_written(struct pb_store_req *req, void *ctx)
+{
+    struct pb_task *task = ctx;
+    struct pb_guest *g = task->guest;
+    unsigned count = 0;
+    struct pb_device *dev;
+
+    if (req->rc) {
+        pb_fail(&task->failure, PB_FAIL_XEN, text_of(task), "try again", "%s%s",
+                req->rc == -ECANCELED ? "the guest's PCI nodes changed meanwhile" : "xenstore: ",
+                req->rc == -ECANCELED ? "" : strerror(-req->rc));
+        pb_task_failed(task);
+        return;
+    }
+    TAILQ_FOREACH (dev, &g->devices, sibling)
+        count++;
+    g->node_count = count;
+    if (!g->nodes_exist) {
+        g->nodes_exist = true;
+        g->be_state = PB_XENBUS_INIT_WAIT;
+        g->online = true;
+        pb_guest_watch(g);
+    } else if (g->be_state == PB_XENBUS_CONNECTED) {
+        g->be_state = PB_XENBUS_RECONFIGURING;
+    }
+    pb_task_next(task);
+}
+
+static void frontend_looked_at(struct pb_store_req *req, void *ctx)
+{
+    struct pb_task *task = ctx;
+    const char *backend = pb_store_value(req, 0);
+    struct pb_store_req *next;
+
+    if (req->rc == 0 && backend && strcmp(backend, task->guest->be_path) != 0) {
+        pb_fail(&task->failure, PB_FAIL_REFUSED, text_of(task), "detach its other devices with xl",
+                "another backend serves domain %u: %s", task->guest->domid, backend);
+        pb_task_failed(task);
+        return;
+    }
+    next = req->rc == 0 ? pb_store_req_new(true, nodes_written, task) : NULL;
+    if (!next) {
+        pb_fail(&task->failure, PB_FAIL_XEN, text_of(task), "is xenstored running?", "xenstore: %s",
+                strerror(req->rc ? -req->rc : ENOMEM));
+        pb_task_failed(task);
+        return;
+    }
+    pb_store_expect(next, backend, "%s/backend", task->guest->fe_path);
+    pb_nodes_create(next, task->guest);
+    pb_nodes_write_devices(next, task->guest);
+    task->b->xen->ops->store_submit(task->b->xen, next);
+}
+
+static enum pb_run write_nodes(struct pb_task *task)
+{
+    struct pb_guest *g = task->guest;
+    struct pb_store_req *req;
+
+    req =
+        pb_store_req_new(g->nodes_exist, g->nodes_exist ? nodes_written : frontend_looked_at, task);
+    if (!req)
+        return FAIL(task, INTERNAL, "", "out of memory");
+    if (g->nodes_exist) {
+        pb_nodes_expect_ours(req, g);
+        pb_nodes_write_devices(req, g);
+        if (g->be_state == PB_XENBUS_CONNECTED)
+            pb_nodes_write_state(req, g, PB_XENBUS_RECONFIGURING);
+    } else {
+        pb_store_read(req, "%s/backend", g->fe_path);
+    }
+    task->b->xen->ops->store_submit(task->b->xen, req);
+    return PB_RUN_WAIT;
+}
+
+static void nodes_taken_back(struct pb_store_req *req, void *ctx)
+{
+    struct pb_task *task = ctx;
+
+    if (req->rc)
+        pb_warn("domain %u: taking nodes back: %s", task->guest->domid, strerror(-req->rc));
+    pb_task_next(task);
+}
+
+/* Without the device, and Connected again if the guest was asked to reconfigure. */
+static enum pb_run unwrite_nodes(struct pb_task *task)
+{
+    struct pb_guest *g = task->guest;
+    struct pb_device *dev = task->dev;
+    struct pb_store_req *req;
+
+    /* The record goes without its device; unlink_device, the last undo, finds it at the end again.
+     */
+    TAILQ_REMOVE(&g->devices, dev, sibling);
+    if (TAILQ_EMPTY(&g->devices) || g->ending) {
+        TAILQ_INSERT_TAIL(&g->devices, dev, sibling);
+        return PB_RUN_NEXT; /* the guest's nodes go with the guest's record */
+    }
+    req = pb_store_req_new(true, nodes_taken_back, task);
+    if (req) {
+        pb_nodes_expect_ours(req, g);
+        pb_nodes_write_devices(req, g);
+        if (g->be_state == PB_XENBUS_RECONFIGURING) {
+            pb_nodes_write_state(req, g, PB_XENBUS_CONNECTED);
+            g->be_state = PB_XENBUS_CONNECTED;
+        }
+        g->node_count--;
+    }
+    TAILQ_INSERT_TAIL(&g->devices, dev, sibling);
+    if (!req)
+        return PB_RUN_NEXT;
+    task->b->xen->ops->store_submit(task->b->xen, req);
+    return PB_RUN_WAIT;
+}
+
+static enum pb_run grant(struct pb_task *task)
+{
+    const char *what = "";
+    int rc;
+
+    if (task->guest->ending)
+        return FAIL(task, STATE, "try again when it runs again", "the guest ended meanwhile");
+    rc = pb_grants_make(task->dev, &what);
+    if (rc == 0)
+        return PB_RUN_NEXT;
+    /* This step's own undo does not run: give back what it granted before it failed. */
+    (void)pb_grants_revoke(task->dev);
+    return FAIL(task, XEN, "see `xl dmesg`", "%s: %s", what, strerror(-rc));
+}
+
+/* --- published --- */
+
+static void not_in_time(struct pb_task *task)
+{
+    const struct pb_guest *g = task->guest;
+
+    task->poke = NULL;
+    pb_fail(&task->failure, PB_FAIL_TIMEOUT, text_of(task),
+            "is xen-pcifront loaded in the guest? see `pcibackctl guests`",
+            "the guest did not answer in time (backend %s, frontend %s)",
+            pb_xenbus_name(g->be_state), pb_xenbus_name(g->fe_state));
+    pb_task_failed(task);
+}
+
+static void look(struct pb_task *task)
+{
+    const struct pb_guest *g = task->guest;
+    bool published = task->dev->node_state == PB_XENBUS_INITIALISED;
+    bool settled = g->be_state == PB_XENBUS_CONNECTED;
+
+    if (g->ending) {
+        task->poke = NULL;
+        pb_fail(&task->failure, PB_FAIL_STATE, text_of(task), "try again when it runs again",
+                "the guest ended meanwhile");
+        pb_task_failed(task);
+        return;
+    }
+    if (!published || g->acting)
+        return;
+    /* A frontend that is connected has to take part; one that is not finds the device later. */
+    if (task->options.wait_s == 0 && g->be_state != PB_XENBUS_RECONFIGURING &&
+        g->be_state != PB_XENBUS_RECONFIGURED)
+        settled = true;
+    if (!settled)
+        return;
+    task->poke = NULL;
+    pb_task_next(task);
+}
+
+static enum pb_run publish(struct pb_task *task)
+{
+    struct pb_device *dev = task->dev;
+    unsigned ms = task->options.wait_s ? task->options.wait_s * 1000
+                                       : task->b->policy->limits.attach_timeout_ms;
+
+    dev->cause[0] = '\0';
+    pb_device_set_state(dev, PB_DEVICE_ASSIGNED);
+    dev->ready = true;
+    task->poke = look;
+    pb_task_arm(task, ms, not_in_time);
+    pb_guest_nodes_changed(task->guest);
+    return PB_RUN_WAIT;
+}
+
+static enum pb_run ungrant(struct pb_task *task)
+{
+    task->poke = NULL;
+    return pb_strip_revoke(task);
+}
+
+static const struct pb_task_step steps[] = {
+    { "claim", claim_if_asked, NULL },
+    { "find device", find_device, NULL },
+    { "find guest", find_guest, NULL },
+    { "check guest", check_guest, NULL },
+    { "link", link_device, unlink_device },
+    { "reserve", pb_reserve, pb_unreserve },
+    { "check hardware", check_hardware, NULL },
+    { "test", test_assign, NULL },
+    { "reset", pb_strip_reset, NULL },
+    { "restore", pb_strip_restore, NULL },
+    { "after reset", after_reset, NULL },
+    { "assign", assign, deassign },
+    { "enable", pb_attach_enable, quiet_again },
+    { "nodes", write_nodes, unwrite_nodes },
+    { "grant", grant, ungrant },
+    { "publish", publish, NULL },
+};
+static const struct pb_task_kind kind = { "attach", steps, PB_ARRAY_SIZE(steps) };
+
+void pb_backend_attach(struct pb_backend *b, const char *guest, const char *dev,
+                       const struct pb_attach_options *options, pb_verb_fn done, void *ctx)
+{
+    struct pb_task *task = pb_task_new(b, &kind, done, ctx);
+
+    if (!task) {
+        struct pb_failure failure = { 0 };
+
+        pb_fail(&failure, PB_FAIL_INTERNAL, dev, "", "out of memory");
+        done(ctx, &failure);
+        return;
+    }
+    task->options = *options;
+    (void)snprintf(task->device_text, sizeof(task->device_text), "%s", dev);
+    (void)snprintf(task->guest_text, sizeof(task->guest_text), "%s", guest);
+    pb_task_start(task);
+}

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* Steps that attaching shares with renewing a device for a frontend that begins anew. */
+#ifndef PB_BACKEND_ATTACH_H
+#define PB_BACKEND_ATTACH_H
+
+#include "backend/task.h"
+
+/* Decode on, interrupts off, and the guest's view fresh. */
+enum pb_run pb_attach_enable(struct pb_task *task);
+
+#endif

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+#include "backend/backend.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend/guest.h"
+#include "backend/machine.h"
+#include "backend/reserve.h"
+#include "backend/serve.h"
+#include "base/log.h"
+
+#define SHUTDOWN_SUSPEND 2 /* xen/sched.h: the domain goes on afterwards, maybe elsewhere (H20) */
+
+/*
+ * Something of a domain's end happened; the watch does not say which one. `dying` shows only late
+ * and "gone" may never be announced (H20), so every guest is looked at, and a shutdown counts as an
+ * end.
+ */
+static void release_fired(struct pb_watch *watch)
+{
+    struct pb_backend *b = PB_CONTAINER_OF(watch, struct pb_backend, release_watch);
+    struct pb_guest *g = TAILQ_FIRST(&b->guests), *next;
+
+    for (; g; g = next) {
+        struct pb_domain domain;
+        int rc = b->xen->ops->domain_get(b->xen, g->domid, &domain);
+
+        next = TAILQ_NEXT(g, link);
+        if (rc == -ENOENT || (rc == 0 && memcmp(domain.handle, g->handle, sizeof(g->handle)) != 0))
+            pb_guest_end(g, "the domain is gone");
+        else if (rc == 0 && domain.dying)
+            pb_guest_end(g, "the domain is dying");
+        else if (rc == 0 && domain.shutdown && domain.shutdown_reason != SHUTDOWN_SUSPEND)
+            pb_guest_end(g, domain.shutdown_reason == 3 ? "the domain crashed"
+                                                        : "the domain has shut down");
+    }
+}
+
+static void store_connected(void *ctx, bool connected)
+{
+    struct pb_backend *b = ctx;
+
+    b->store_down = !connected;
+    if (connected)
+        pb_notice("xenstored is back; all watches are registered again");
+    else
+        pb_err("xenstored is gone: guests go on, but nothing can be attached or detached until it "
+               "is back");
+}
+
+int pb_backend_new(struct ev_loop *loop, struct pb_xen *xen, struct pb_host *host,
+                   struct pb_policy *policy, struct pb_backend **ret)
+{
+    struct pb_backend *b = calloc(1, sizeof(*b));
+
+    if (!b)
+        return -ENOMEM;
+    b->loop = loop;
+    b->xen = xen;
+    b->host = host;
+    b->policy = policy;
+    TAILQ_INIT(&b->devices);
+    TAILQ_INIT(&b->guests);
+    TAILQ_INIT(&b->tasks);
+    (void)snprintf(b->release_watch.path, sizeof(b->release_watch.path), "@releaseDomain");
+    b->release_watch.fired = release_fired;
+    pb_serve_start(b);
+    xen->events = (struct pb_xen_events){ .ports_pending = pb_serve_ports,
+                                          .store_connected = store_connected,
+                                          .ctx = b };
+    *ret = b;
+    return 0;
+}
+
+/* --- at start --- */
+
+static void slot_claimed(void *ctx, const struct pb_failure *failure)
+{
+    (void)ctx;
+    if (failure && failure->code != PB_FAIL_NOT_FOUND)
+        pb_warn("%s: cannot be claimed: %s%s%s", failure->device, failure->reason,
+                failure->next[0] ? "; next: " : "", failure->next);
+}
+
+static void claim_slot(struct pb_backend *b, const struct pb_slot *slot)
+{
+    for (unsigned devfn = 0; devfn < 256; devfn++) {
+        struct pb_sbdf sbdf = { .segment = slot->segment,
+                                .bus = slot->bus,
+                                .devfn = (uint8_t)devfn };
+        char text[PB_SBDF_TEXT];
+
+        if (pb_slot_matches(slot, sbdf))
+            pb_backend_claim(b, pb_sbdf_format(sbdf, text), false, slot_claimed, NULL);
+    }
+}
+
+struct probe {
+    struct pb_backend *b;
+    struct pb_job job;
+};
+
+static void probed(struct pb_job *job, void *ctx)
+{
+    struct probe *probe = ctx;
+    struct pb_device *dev = pb_device_find(probe->b, job->sbdf);
+
+    if (dev && !dev->task && (dev->state == PB_DEVICE_ABSENT || dev->state == PB_DEVICE_PRESENT)) {
+        if (job->rc == 0) {
+            dev->facts = job->facts;
+            dev->known = true;
+            memcpy(dev->driver_now, job->driver_now, sizeof(dev->driver_now));
+            pb_device_set_state(dev, PB_DEVICE_PRESENT);
+        } else {
+            pb_device_set_cause(dev, "%s", job->reason);
+        }
+    }
+    free(probe);
+}
+
+/* Listed devices are looked at, so that `list` says what is there. */
+static void probe_listed(struct pb_backend *b)
+{
+    for (size_t i = 0; i < b->policy->device_count; i++) {
+        struct pb_device *dev = pb_device_add(b, b->policy->devices[i].sbdf);
+        struct probe *probe = dev ? calloc(1, sizeof(*probe)) : NULL;
+
+        if (!probe) {
+            pb_err("out of memory");
+            return;
+        }
+        probe->b = b;
+        probe->job.kind = PB_JOB_PROBE;
+        probe->job.sbdf = dev->sbdf;
+        probe->job.deadline_ms = b->policy->limits.reset_timeout_ms;
+        probe->job.done = probed;
+        probe->job.ctx = probe;
+        b->host->ops->job_submit(b->host, &probe->job);
+    }
+}
+
+void pb_backend_start(struct pb_backend *b)
+{
+    b->started = true;
+    b->xen->ops->watch_add(b->xen, &b->release_watch);
+    probe_listed(b);
+    for (size_t i = 0; i < b->policy->slot_count; i++)
+        claim_slot(b, &b->policy->slots[i]);
+}
+
+void pb_backend_free(struct pb_backend *b)
+{
+    struct pb_task *task;
+    struct pb_guest *g;
+    struct pb_device *dev;
+
+    b->xen->events = (struct pb_xen_events){ 0 };
+    if (b->started)
+        b->xen->ops->watch_remove(b->xen, &b->release_watch);
+    while ((task = TAILQ_FIRST(&b->tasks)))
+        pb_task_abandon(task);
+    while ((g = TAILQ_FIRST(&b->guests)))
+        pb_guest_abandon(g);
+    while ((dev = TAILQ_FIRST(&b->devices))) {
+        pb_reserve_abandon(dev);
+        pb_device_free(dev);
+    }
+    pb_serve_stop(b);
+    pb_policy_free(b->policy);
+    free(b->policy);
+    free(b);
+}

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * claim: the stub driver gets the device, its facts are taken, and it ends in quarantine.
+ * Everything that is later decided about it uses what is read here, before any guest had it
+ * (XSA-337).
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend/failure.h"
+#include "backend/machine.h"
+#include "backend/release.h"
+#include "backend/strip.h"
+#include "base/log.h"
+#include "pci/regs.h"
+
+#define FAIL(task, code, next, ...) \
+    (pb_fail(&(task)->failure, PB_FAIL_##code, (task)->device_text, next, __VA_ARGS__), PB_RUN_FAIL)
+
+static enum pb_run find(struct pb_task *task)
+{
+    struct pb_sbdf sbdf;
+    bool is_address;
+    struct pb_device *dev = pb_device_resolve(task->b, task->device_text, &is_address, &sbdf);
+
+    if (!dev && !is_address)
+        return FAIL(task, NOT_FOUND, "use an address such as 0000:03:00.0, or name it in `devices`",
+                    "no device has this name");
+    if (!dev)
+        dev = pb_device_add(task->b, sbdf);
+    if (!dev)
+        return FAIL(task, INTERNAL, "", "out of memory");
+    if (!pb_task_take_device(task, dev))
+        return PB_RUN_FAIL;
+    if (dev->state == PB_DEVICE_CLAIMED || dev->state == PB_DEVICE_ASSIGNED)
+        return PB_RUN_END; /* already in the wanted state */
+    if (dev->state == PB_DEVICE_FAILED)
+        return FAIL(task, STATE, "release it first", "the device failed: %s", dev->cause);
+    return PB_RUN_NEXT;
+}
+
+static void taken(struct pb_job *job, void *ctx)
+{
+    struct pb_task *task = ctx;
+    struct pb_device *dev = task->dev;
+
+    if (job->rc) {
+        pb_device_set_cause(dev, "%s", job->reason);
+        pb_device_set_state(dev, job->rc == -ENODEV ? PB_DEVICE_ABSENT : PB_DEVICE_PRESENT);
+        if (job->rc == -ENODEV)
+            pb_fail(&task->failure, PB_FAIL_NOT_FOUND, task->device_text, "see `lspci -D`",
+                    "there is no such device in the machine");
+        else
+            pb_fail(&task->failure, job->rc == -ETIMEDOUT ? PB_FAIL_TIMEOUT : PB_FAIL_HOST,
+                    task->device_text, "see the kernel's log", "%s", job->reason);
+        pb_task_failed(task);
+        return;
+    }
+    dev->facts = job->facts;
+    dev->known = true;
+    if (dev->hw)
+        dev->b->host->ops->hw_close(dev->b->host, dev->hw);
+    dev->hw = job->hw;
+    memcpy(dev->driver_before, job->driver_before, sizeof(dev->driver_before));
+    memcpy(dev->driver_now, job->driver_now, sizeof(dev->driver_now));
+    pb_task_next(task);
+}
+
+static enum pb_run take(struct pb_task *task)
+{
+    pb_task_job(task, PB_JOB_CLAIM, taken);
+    return PB_RUN_WAIT;
+}
+
+/* H21: what we would grant must be what the hardware decodes. */
+static int compare_resources(const struct pb_facts *facts, unsigned *ret_bar)
+{
+    for (unsigned i = 0; i < PB_PCI_BARS; i++) {
+        const struct pb_resource *res = &facts->resource[i];
+        uint64_t mask = res->flags & PB_RES_IO ? ~UINT64_C(3) : ~UINT64_C(15), bar;
+
+        if (facts->virtual_function || res->start == 0 || !(res->flags & (PB_RES_IO | PB_RES_MEM)))
+            continue;
+        bar = pb_le32(facts->config + PCI_BAR0 + 4 * i);
+        if (res->flags & PB_RES_MEM_64)
+            bar |= (uint64_t)pb_le32(facts->config + PCI_BAR0 + 4 * i + 4) << 32;
+        *ret_bar = i;
+        if ((bar & mask) != res->start)
+            return -ESTALE;
+    }
+    return 0;
+}
+
+static enum pb_run check_identity(struct pb_task *task)
+{
+    const struct pb_device *dev = task->dev;
+    const struct pb_device_policy *policy = &dev->policy;
+
+    if ((policy->has_vendor && policy->vendor != dev->facts.vendor) ||
+        (policy->has_device && policy->device != dev->facts.device))
+        return FAIL(task, REFUSED, "correct `devices` in the configuration",
+                    "another device is there: %04x:%04x instead of %04x:%04x", dev->facts.vendor,
+                    dev->facts.device, policy->has_vendor ? policy->vendor : dev->facts.vendor,
+                    policy->has_device ? policy->device : dev->facts.device);
+    return PB_RUN_NEXT;
+}
+
+static enum pb_run examine(struct pb_task *task)
+{
+    struct pb_device *dev = task->dev;
+    unsigned bar = 0;
+    int rc;
+
+    rc = pb_layout_read(&dev->facts, &dev->layout);
+    if (rc == -ENODEV)
+        return FAIL(task, HOST, "power the machine off and on", "it does not answer (all ones)");
+    if (rc)
+        return FAIL(task, REFUSED, "report its `lspci -xxxx`",
+                    "its list of capabilities is malformed");
+    if (compare_resources(&dev->facts, &bar) != 0)
+        return FAIL(task, REFUSED, "reboot, or remove and rescan the device",
+                    "BAR %u is not where the kernel believes it to be", bar);
+    free(dev->map);
+    dev->map = pb_map_baseline(&dev->facts, &dev->layout, &rc);
+    if (!dev->map && rc == -EOPNOTSUPP)
+        return FAIL(task, REFUSED, "assign the devices behind it instead",
+                    "bridges cannot be assigned");
+    if (!dev->map)
+        return FAIL(task, INTERNAL, "", "out of memory");
+    return PB_RUN_NEXT;
+}
+
+static void quiet_done(struct pb_script *s, void *ctx)
+{
+    struct pb_task *task = ctx;
+
+    if (s->rc) {
+        pb_fail(&task->failure, PB_FAIL_HOST, task->device_text, "see the kernel's log",
+                "its configuration space cannot be written: %s", strerror(-s->rc));
+        pb_task_failed(task);
+        return;
+    }
+    pb_task_next(task);
+}
+
+/* No DMA from here on, D0, and decode on: Xen maps the MSI-X table when it prepares it (H16). */
+static enum pb_run quiet(struct pb_task *task)
+{
+    struct pb_device *dev = task->dev;
+    struct pb_script *s = &task->script;
+    uint32_t decode = 0;
+
+    for (unsigned i = 0; i < PB_PCI_BARS && !dev->facts.virtual_function; i++) {
+        const struct pb_resource *res = &dev->facts.resource[i];
+
+        if (res->start && (res->flags & PB_RES_IO))
+            decode |= PCI_COMMAND_IO;
+        if (res->start && (res->flags & PB_RES_MEM))
+            decode |= PCI_COMMAND_MEMORY;
+    }
+    pb_script_begin(s, dev);
+    pb_script_modify(s, PCI_COMMAND, 2, PCI_COMMAND_MASTER, 0);
+    if (dev->layout.pm) {
+        pb_script_modify(s, (uint16_t)(dev->layout.pm + PCI_PM_CTRL), 2,
+                         PCI_PM_CTRL_STATE | PCI_PM_CTRL_PME_STATUS | PCI_PM_CTRL_PME_ENABLE, 0);
+        pb_script_pause(s, 10);
+    }
+    pb_script_modify(s, PCI_COMMAND, 2, 0, decode);
+    pb_script_run(s, quiet_done, task);
+    /* The baseline is the device as it is handed over, not as its driver left it. */
+    pb_le_put(
+        dev->facts.config + PCI_COMMAND, 2,
+        (pb_le16(dev->facts.config + PCI_COMMAND) &
+         ~(PCI_COMMAND_MASTER | PCI_COMMAND_SERR | PCI_COMMAND_PARITY | PCI_COMMAND_INTX_DISABLE)) |
+            decode);
+    return PB_RUN_WAIT;
+}
+
+/*
+ * H16: only with MSI-X in the raw capability list; otherwise Xen dereferences NULL and the host is
+ * lost. The kernel's half of xen-pciback does it itself when it binds.
+ */
+static enum pb_run prepare(struct pb_task *task)
+{
+    struct pb_device *dev = task->dev;
+    struct pb_xen *xen = task->b->xen;
+    int rc;
+
+    if (!dev->layout.msix || strcmp(dev->driver_now, "pciback") == 0)
+        return PB_RUN_NEXT;
+    rc = xen->ops->msix_prepare(xen, dev->sbdf);
+    if (rc == 0 || rc == -EALREADY || rc == -EBUSY) {
+        /* busy: prepared by us before a restart, which is as good */
+        dev->msix_prepared = true;
+        return PB_RUN_NEXT;
+    }
+    return FAIL(task, XEN, "see `xl dmesg`", "Xen does not prepare its MSI-X: %s", strerror(-rc));
+}
+
+static enum pb_run quarantine(struct pb_task *task)
+{
+    struct pb_device *dev = task->dev;
+    struct pb_xen *xen = task->b->xen;
+    int rc = xen->ops->device_assign(xen, PB_DOMID_IO, dev->sbdf);
+
+    if (rc == -EBUSY && xen->ops->device_test(xen, PB_DOMID_IO, dev->sbdf) != 0)
+        return FAIL(task, STATE, "end the guest that has it, then claim it again",
+                    "a guest still has it, from before this daemon started");
+    dev->quarantined = rc == 0 || rc == -EALREADY || rc == -EBUSY;
+    if (dev->quarantined)
+        dev->cause[0] = '\0';
+    else
+        pb_device_set_cause(dev, "not in quarantine: Xen says: %s (is there an IOMMU?)",
+                            strerror(-rc));
+    pb_device_set_state(dev, PB_DEVICE_CLAIMED);
+    return PB_RUN_NEXT;
+}
+
+static const struct pb_task_step steps[] = {
+    { "find", find, NULL },
+    { "take", take, pb_release_give_back },
+    { "identity", check_identity, NULL },
+    { "examine", examine, NULL },
+    { "quiet", quiet, NULL },
+    { "prepare", prepare, pb_release_unprepare },
+    { "quarantine", quarantine, NULL },
+};
+static const struct pb_task_kind kind = { "claim", steps, PB_ARRAY_SIZE(steps) };
+
+void pb_backend_claim(struct pb_backend *b, const char *dev, bool force, pb_verb_fn done, void *ctx)
+{
+    struct pb_task *task = pb_task_new(b, &kind, done, ctx);
+
+    if (!task) {
+        struct pb_failure failure = { 0 };
+
+        pb_fail(&failure, PB_FAIL_INTERNAL, dev, "", "out of memory");
+        done(ctx, &failure);
+        return;
+    }
+    task->force = force;
+    (void)snprintf(task->device_text, sizeof(task->device_text), "%s", dev);
+    pb_task_start(task);
+}

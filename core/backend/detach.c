@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * detach: the guest is asked first, then the device is taken back; with --force also when the guest
+ * does not answer. The end of a guest and a frontend that begins anew use the same steps.
+ */
+#include "backend/detach.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "backend/attach.h"
+#include "backend/failure.h"
+#include "backend/guest.h"
+#include "backend/machine.h"
+#include "backend/nodes.h"
+#include "backend/reserve.h"
+#include "backend/strip.h"
+#include "base/log.h"
+
+#define FAIL(task, code, next, ...)                                                               \
+    (pb_fail(&(task)->failure, PB_FAIL_##code,                                                    \
+             (task)->dev ? pb_device_text((task)->dev) : (task)->device_text, next, __VA_ARGS__), \
+     PB_RUN_FAIL)
+
+static bool is_guest(const struct pb_guest *g, const char *text)
+{
+    char number[16];
+
+    (void)snprintf(number, sizeof(number), "%u", g->domid);
+    return strcmp(text, number) == 0 || (g->name[0] && strcmp(text, g->name) == 0);
+}
+
+static enum pb_run find(struct pb_task *task)
+{
+    struct pb_sbdf sbdf;
+    bool is_address;
+    struct pb_device *dev = pb_device_resolve(task->b, task->device_text, &is_address, &sbdf);
+
+    if (!dev)
+        return FAIL(task, NOT_FOUND, "see `pcibackctl list`", "no such device is listed");
+    if (dev->state != PB_DEVICE_ASSIGNED || !dev->guest) {
+        task->dev = dev;
+        return FAIL(task, STATE, "see `pcibackctl list`", "no guest has it: it is %s",
+                    pb_device_state_name(dev->state));
+    }
+    if (!is_guest(dev->guest, task->guest_text)) {
+        task->dev = dev;
+        return FAIL(task, STATE, "name the guest that has it", "domain %u (%s) has it, not %s",
+                    dev->guest->domid, dev->guest->name, task->guest_text);
+    }
+    if (!pb_task_take_device(task, dev))
+        return PB_RUN_FAIL;
+    return pb_guest_enter(dev->guest, task);
+}
+
+static bool is_last(const struct pb_guest *g, const struct pb_device *dev)
+{
+    return TAILQ_FIRST(&g->devices) == dev && !TAILQ_NEXT(dev, sibling);
+}
+
+/* --- asking the guest --- */
+
+static void look(struct pb_task *task)
+{
+    struct pb_guest *g = task->guest;
+
+    if (!g->ending && (!task->dev->let_go || g->acting ||
+                       (g->be_state != PB_XENBUS_CONNECTED && g->be_state != PB_XENBUS_CLOSED)))
+        return;
+    task->poke = NULL;
+    pb_task_next(task);
+}
+
+static void not_in_time(struct pb_task *task)
+{
+    struct pb_guest *g = task->guest;
+
+    task->poke = NULL;
+    if (task->force) {
+        pb_notice("%s: domain %u does not let go; taking it by force", pb_device_text(task->dev),
+                  g->domid);
+        pb_task_next(task);
+        return;
+    }
+    pb_fail(&task->failure, PB_FAIL_TIMEOUT, pb_device_text(task->dev),
+            "stop its use in the guest, or detach --force",
+            "domain %u did not let go of it in time (backend %s, frontend %s)", g->domid,
+            pb_xenbus_name(g->be_state), pb_xenbus_name(g->fe_state));
+    pb_task_failed(task);
+}
+
+static void asked(struct pb_store_req *req, void *ctx)
+{
+    struct pb_task *task = ctx;
+    struct pb_guest *g = task->guest;
+
+    if (req->rc && !g->ending) {
+        pb_fail(&task->failure, PB_FAIL_XEN, pb_device_text(task->dev), "try again", "xenstore: %s",
+                strerror(-req->rc));
+        pb_task_failed(task);
+        return;
+    }
+    g->be_state = is_last(g, task->dev) ? PB_XENBUS_CLOSING : PB_XENBUS_RECONFIGURING;
+    task->poke = look;
+    pb_task_arm(task, task->b->policy->limits.detach_timeout_ms, not_in_time);
+    pb_guest_refresh(g);
+    pb_guest_wake(g);
+}
+
+static enum pb_run ask(struct pb_task *task)
+{
+    struct pb_guest *g = task->guest;
+    struct pb_store_req *req;
+
+    if (!task->dev->guest)
+        return FAIL(task, STATE, "see `pcibackctl list`", "the guest ended meanwhile");
+    if (g->ending || g->be_state != PB_XENBUS_CONNECTED) {
+        task->dev->let_go = g->be_state != PB_XENBUS_CONNECTED;
+        return PB_RUN_NEXT;
+    }
+    req = pb_store_req_new(true, asked, task);
+    if (!req)
+        return FAIL(task, INTERNAL, "", "out of memory");
+    pb_nodes_expect_ours(req, g);
+    task->dev->node_state = PB_XENBUS_CLOSING;
+    pb_nodes_write_devices(req, g);
+    if (is_last(g, task->dev)) {
+        pb_store_write_number(req, 0, "%s/online", g->be_path);
+        pb_nodes_write_state(req, g, PB_XENBUS_CLOSING);
+    } else {
+        pb_nodes_write_state(req, g, PB_XENBUS_RECONFIGURING);
+    }
+    task->b->xen->ops->store_submit(task->b->xen, req);
+    return PB_RUN_WAIT;
+}
+
+static void unasked(struct pb_store_req *req, void *ctx)
+{
+    struct pb_task *task = ctx;
+
+    if (req->rc)
+        pb_warn("domain %u: taking the request back: %s", task->guest->domid, strerror(-req->rc));
+    pb_task_next(task);
+}
+
+/* The guest keeps the device: everything as it was before it was asked. */
+static void give_up(struct pb_task *task)
+{
+    struct pb_guest *g = task->guest;
+    struct pb_store_req *req = pb_store_req_new(true, unasked, task);
+
+    task->dev->node_state = PB_XENBUS_INITIALISED;
+    g->be_state = PB_XENBUS_CONNECTED;
+    if (!req) {
+        pb_task_next(task);
+        return;
+    }
+    pb_nodes_expect_ours(req, g);
+    pb_nodes_write_devices(req, g);
+    pb_store_write_number(req, 1, "%s/online", g->be_path);
+    pb_nodes_write_state(req, g, PB_XENBUS_CONNECTED);
+    task->b->xen->ops->store_submit(task->b->xen, req);
+}
+
+static enum pb_run ask_failed(struct pb_task *task)
+{
+    struct pb_guest *g = task->guest;
+
+    if (g->ending || task->dev->let_go || task->failure.code != PB_FAIL_TIMEOUT)
+        return PB_RUN_NEXT;
+    give_up(task);
+    return PB_RUN_WAIT;
+}
+
+/* A place for ask's undo, which has to run when ask itself failed. */
+static enum pb_run before_ask(struct pb_task *task)
+{
+    task->dev->let_go = false;
+    return PB_RUN_NEXT;
+}
+
+/* --- what remains of it --- */
+
+/* A PV guest's mapping survives the revocation: while it lives, nobody else gets the device. */
+static void taint(struct pb_device *dev)
+{
+    struct pb_guest *g = dev->guest;
+    struct pb_domain domain;
+
+    if (dev->let_go || g->b->xen->ops->domain_get(g->b->xen, g->domid, &domain) != 0 ||
+        domain.dying || domain.shutdown || memcmp(domain.handle, g->handle, sizeof(g->handle)) != 0)
+        return;
+    dev->taken_while_alive = true;
+    dev->tainted_by = g->domid;
+    memcpy(dev->tainted_handle, g->handle, sizeof(dev->tainted_handle));
+    pb_notice("%s: tainted: domain %u still lives and may hold mappings of it", pb_device_text(dev),
+              g->domid);
+}
+
+static void forgotten(struct pb_store_req *req, void *ctx)
+{
+    struct pb_task *task = ctx;
+
+    if (req->rc)
+        pb_warn("%s: removing its nodes: %s", req->step[0].path, strerror(-req->rc));
+    pb_task_next(task);
+}
+
+static void all_forgotten(struct pb_store_req *req, void *ctx)
+{
+    struct pb_task *task = ctx;
+
+    task->last_guest->nodes_exist = false;
+    task->last_guest->forgetting = false;
+    forgotten(req, task);
+}
+
+/*
+ * The guest's last device: page and port go now, not before (H2: until here they pinned the
+ * domain's number), then both directories.
+ */
+static bool forget_guest(struct pb_task *task, struct pb_guest *g)
+{
+    struct pb_store_req *req;
+
+    pb_frontend_disconnect(g);
+    req = g->nodes_exist ? pb_store_req_new(false, all_forgotten, task) : NULL;
+    if (!req)
+        return false;
+    task->last_guest = g;
+    g->forgetting = true;
+    pb_nodes_remove(req, g);
+    g->b->xen->ops->store_submit(g->b->xen, req);
+    return true;
+}
+
+static enum pb_run forget(struct pb_task *task)
+{
+    struct pb_device *dev = task->dev;
+    struct pb_guest *g = dev->guest;
+    struct pb_store_req *req;
+
+    taint(dev);
+    pb_guest_unlink(dev);
+    if (TAILQ_EMPTY(&g->devices))
+        return forget_guest(task, g) ? PB_RUN_WAIT : PB_RUN_NEXT;
+    if (g->ending || g->store_lost)
+        return PB_RUN_NEXT;
+    req = pb_store_req_new(true, forgotten, task);
+    if (!req) {
+        pb_warn("domain %u: out of memory: nodes of %s stay", g->domid, pb_device_text(dev));
+        return PB_RUN_NEXT;
+    }
+    pb_nodes_expect_ours(req, g);
+    pb_nodes_write_devices(req, g);
+    g->node_count--;
+    if (g->be_state == PB_XENBUS_RECONFIGURING) {
+        pb_nodes_write_state(req, g, PB_XENBUS_CONNECTED);
+        g->be_state = PB_XENBUS_CONNECTED;
+    }
+    g->b->xen->ops->store_submit(g->b->xen, req);
+    return PB_RUN_WAIT;
+}
+
+static const struct pb_task_step detach_steps[] = {
+    { "find", find, NULL }, { "before ask", before_ask, ask_failed }, { "ask", ask, NULL },
+    PB_STRIP_STEPS,         { "unreserve", pb_unreserve, NULL },      { "forget", forget, NULL },
+};
+static const struct pb_task_kind detach_kind = { "detach", detach_steps,
+                                                 PB_ARRAY_SIZE(detach_steps) };
+
+void pb_backend_detach(struct pb_backend *b, const char *guest, const char *dev, bool force,
+                       pb_verb_fn done, void *ctx)
+{
+    struct pb_task *task = pb_task_new(b, &detach_kind, done, ctx);
+
+    if (!task) {
+        struct pb_failure failure = { 0 };
+
+        pb_fail(&failure, PB_FAIL_INTERNAL, dev, "", "out of memory");
+        done(ctx, &failure);
+        return;
+    }
+    task->force = force;
+    (void)snprintf(task->device_text, sizeof(task->device_text), "%s", dev);
+    (void)snprintf(task->guest_text, sizeof(task->guest_text), "%s", guest);
+    pb_task_start(task);
+}
+
+/* --- without being asked --- */
+
+static enum pb_run nothing(struct pb_task *task)
+{
+    (void)task;
+    return PB_RUN_NEXT;
+}
+
+static const struct pb_task_step end_steps[] = {
+    { "begin", nothing, NULL },
+    PB_STRIP_STEPS,
+    { "unreserve", pb_unreserve, NULL },
+    { "forget", forget, NULL },
+};
+static const struct pb_task_kind end_kind = { "end of guest", end_steps, PB_ARRAY_SIZE(end_steps) };
+
+static enum pb_run renewed(struct pb_task *task)
+{
+    struct pb_device *dev = task->dev;
+
+    if (dev->failing) {
+        dev->ready = false;
+        pb_device_set_state(dev, PB_DEVICE_FAILED);
+        return FAIL(task, HOST, "detach it and look for the cause", "%s", dev->cause);
+    }
+    pb_device_set_state(dev, PB_DEVICE_ASSIGNED);
+    return PB_RUN_NEXT;
+}
+
+static const struct pb_task_step renew_steps[] = {
+    { "quiet", pb_strip_quiet, NULL },     { "reset", pb_strip_reset, NULL },
+    { "restore", pb_strip_restore, NULL }, { "enable", pb_attach_enable, NULL },
+    { "renewed", renewed, NULL },
+};
+static const struct pb_task_kind renew_kind = { "renew", renew_steps, PB_ARRAY_SIZE(renew_steps) };
+
+static void start_on(struct pb_device *dev, const struct pb_task_kind *kind, pb_verb_fn done,
+                     void *ctx)
+{
+    struct pb_task *task = pb_task_new(dev->b, kind, done, ctx);
+    struct pb_failure failure = { 0 };
+
+    if (!task) {
+        pb_fail(&failure, PB_FAIL_INTERNAL, pb_device_text(dev), "", "out of memory");
+        done(ctx, &failure);
+        return;
+    }
+    dev->task = task;
+    task->dev = dev;
+    task->domid = dev->guest->domid;
+    (void)pb_sbdf_format(dev->sbdf, task->device_text);
+    pb_task_start(task);
+}
+
+static void ended(void *ctx, const struct pb_failure *failure)
+{
+    struct pb_guest *g = ctx;
+
+    if (failure)
+        pb_err("%s: %s", failure->device, failure->reason);
+    pb_guest_drop(g);
+}
+
+void pb_detach_ended(struct pb_device *dev)
+{
+    pb_guest_hold(dev->guest);
+    start_on(dev, &end_kind, ended, dev->guest);
+}
+
+void pb_detach_renew(struct pb_device *dev, pb_verb_fn done, void *ctx)
+{
+    start_on(dev, &renew_kind, done, ctx);
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend/machine.h"
+#include "base/log.h"
+
+static const char *const state_names[] = {
+#define X(id, name, help) [PB_DEVICE_##id] = (name),
+    PB_DEVICE_STATES(X)
+#undef X
+};
+
+const char *pb_device_state_name(enum pb_device_state state)
+{
+    return state_names[state];
+}
+
+struct pb_device *pb_device_find(const struct pb_backend *b, struct pb_sbdf sbdf)
+{
+    struct pb_device *dev;
+
+    TAILQ_FOREACH (dev, &b->devices, link) {
+        if (pb_sbdf_equal(dev->sbdf, sbdf))
+            return dev;
+    }
+    return NULL;
+}
+
+struct pb_device *pb_device_resolve(const struct pb_backend *b, const char *text,
+                                    bool *ret_is_address, struct pb_sbdf *ret_sbdf)
+{
+    struct pb_device *dev;
+
+    *ret_is_address = pb_sbdf_parse(text, ret_sbdf);
+    if (*ret_is_address)
+        return pb_device_find(b, *ret_sbdf);
+    TAILQ_FOREACH (dev, &b->devices, link) {
+        if (dev->policy.name[0] && strcmp(dev->policy.name, text) == 0)
+            return dev;
+    }
+    return NULL;
+}
+
+struct pb_device *pb_device_add(struct pb_backend *b, struct pb_sbdf sbdf)
+{
+    const struct pb_device_policy *policy = pb_policy_device(b->policy, sbdf);
+    struct pb_device *dev = pb_device_find(b, sbdf), *next;
+
+    if (dev)
+        return dev;
+    dev = calloc(1, sizeof(*dev));
+    if (!dev)
+        return NULL;
+    dev->b = b;
+    dev->sbdf = sbdf;
+    dev->policy = policy ? *policy : pb_policy_device_default(sbdf);
+    dev->state = PB_DEVICE_ABSENT;
+    TAILQ_FOREACH (next, &b->devices, link) {
+        if (pb_sbdf_machine(next->sbdf) > pb_sbdf_machine(sbdf)) {
+            TAILQ_INSERT_BEFORE(next, dev, link);
+            return dev;
+        }
+    }
+    TAILQ_INSERT_TAIL(&b->devices, dev, link);
+    return dev;
+}
+
+void pb_device_free(struct pb_device *dev)
+{
+    TAILQ_REMOVE(&dev->b->devices, dev, link);
+    if (dev->hw)
+        dev->b->host->ops->hw_close(dev->b->host, dev->hw);
+    free(dev->map);
+    free(dev);
+}
+
+void pb_device_set_state(struct pb_device *dev, enum pb_device_state state)
+{
+    if (dev->state != state)
+        pb_info("%s: %s -> %s%s%s", pb_device_text(dev), state_names[dev->state],
+                state_names[state], dev->cause[0] ? ": " : "", dev->cause);
+    dev->state = state;
+}
+
+void pb_device_set_cause(struct pb_device *dev, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    (void)vsnprintf(dev->cause, sizeof(dev->cause), fmt, ap);
+    va_end(ap);
+}
+
+const char *pb_device_text(const struct pb_device *dev)
+{
+    static char text[PB_NAME_MAX + PB_SBDF_TEXT + 8];
+    char address[PB_SBDF_TEXT];
+
+    if (dev->policy.name[0])
+        (void)snprintf(text, sizeof(text), "%s (%s)", dev->policy.name,
+                       pb_sbdf_format(dev->sbdf, address));
+    else
+        (void)pb_sbdf_format(dev->sbdf, text);
+    return text;
+}

@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: MIT */
+#include "backend/guest.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend/detach.h"
+#include "backend/nodes.h"
+#include "backend/serve.h"
+#include "backend/strip.h"
+#include "base/assert.h"
+#include "base/log.h"
+
+static void fe_fired(struct pb_watch *watch)
+{
+    pb_guest_refresh(PB_CONTAINER_OF(watch, struct pb_guest, fe_watch));
+}
+
+struct pb_guest *pb_guest_find(const struct pb_backend *b, uint32_t domid)
+{
+    struct pb_guest *g;
+
+    TAILQ_FOREACH (g, &b->guests, link) {
+        if (g->domid == domid)
+            return g;
+    }
+    return NULL;
+}
+
+struct pb_guest *pb_guest_get(struct pb_backend *b, const struct pb_domain *domain,
+                              const char *name)
+{
+    struct pb_guest *g = pb_guest_find(b, domain->domid), *next;
+
+    if (g)
+        return g;
+    g = calloc(1, sizeof(*g));
+    if (!g)
+        return NULL;
+    g->b = b;
+    g->domid = domain->domid;
+    memcpy(g->handle, domain->handle, sizeof(g->handle));
+    (void)snprintf(g->name, sizeof(g->name), "%s", name);
+    (void)snprintf(g->be_path, sizeof(g->be_path), "/local/domain/0/backend/%s/%u/0", PB_KIND,
+                   g->domid);
+    (void)snprintf(g->fe_path, sizeof(g->fe_path), "/local/domain/%u/device/pci/0", g->domid);
+    (void)snprintf(g->fe_watch.path, sizeof(g->fe_watch.path), "%s/state", g->fe_path);
+    g->fe_watch.fired = fe_fired;
+    TAILQ_INIT(&g->devices);
+    TAILQ_INIT(&g->queue);
+    pb_serve_init(g);
+    b->guest_count++;
+    TAILQ_FOREACH (next, &b->guests, link) {
+        if (next->domid > g->domid) {
+            TAILQ_INSERT_BEFORE(next, g, link);
+            return g;
+        }
+    }
+    TAILQ_INSERT_TAIL(&b->guests, g, link);
+    return g;
+}
+
+enum pb_run pb_guest_enter(struct pb_guest *g, struct pb_task *task)
+{
+    task->guest = g;
+    if (!g->turn) {
+        g->turn = task;
+        return PB_RUN_NEXT;
+    }
+    task->queued = true;
+    TAILQ_INSERT_TAIL(&g->queue, task, waiting);
+    return PB_RUN_WAIT;
+}
+
+void pb_guest_leave(struct pb_guest *g, struct pb_task *task)
+{
+    if (task->queued) {
+        TAILQ_REMOVE(&g->queue, task, waiting);
+        task->queued = false;
+    }
+    task->guest = NULL;
+    if (g->turn != task)
+        return;
+    g->turn = TAILQ_FIRST(&g->queue);
+    if (g->turn) {
+        TAILQ_REMOVE(&g->queue, g->turn, waiting);
+        g->turn->queued = false;
+        pb_task_next(g->turn);
+    }
+}
+
+void pb_guest_link(struct pb_guest *g, struct pb_device *dev)
+{
+    PB_ASSERT(!dev->guest);
+    dev->guest = g;
+    dev->node_state = PB_XENBUS_INITIALISING;
+    dev->ready = false;
+    dev->let_go = false;
+    dev->serving = false;
+    TAILQ_INSERT_TAIL(&g->devices, dev, sibling);
+}
+
+void pb_guest_unlink(struct pb_device *dev)
+{
+    struct pb_guest *g = dev->guest;
+
+    if (dev->has_vaddr)
+        pb_vslots_remove(&g->slots, dev->vaddr);
+    dev->has_vaddr = false;
+    dev->permissive = false;
+    TAILQ_REMOVE(&g->devices, dev, sibling);
+    dev->guest = NULL;
+}
+
+void pb_guest_watch(struct pb_guest *g)
+{
+    if (g->watching)
+        return;
+    g->watching = true;
+    g->b->xen->ops->watch_add(g->b->xen, &g->fe_watch);
+}
+
+void pb_guest_hold(struct pb_guest *g)
+{
+    g->holds++;
+}
+
+void pb_guest_drop(struct pb_guest *g)
+{
+    PB_ASSERT(g->holds > 0);
+    g->holds--;
+    pb_guest_check_end(g);
+}
+
+void pb_guest_submit(struct pb_guest *g, struct pb_store_req *req)
+{
+    pb_guest_hold(g);
+    g->b->xen->ops->store_submit(g->b->xen, req);
+}
+
+/* A frontend whose node is gone cannot be served: DMA stops before anything else (H3). */
+static void frontend_vanished(struct pb_guest *g)
+{
+    struct pb_device *dev;
+
+    TAILQ_FOREACH (dev, &g->devices, sibling)
+        pb_strip_stop_dma(dev);
+    pb_guest_end(g, "its frontend's node is gone");
+}
+
+static void act(struct pb_guest *g, enum pb_xenbus_action action)
+{
+    g->acting = true;
+    switch (action) {
+    case PB_ACT_SETUP:
+        pb_frontend_publish(g, PB_XENBUS_INITIALISED);
+        return;
+    case PB_ACT_RESCAN:
+        pb_frontend_publish(g, PB_XENBUS_INITIALISED);
+        return;
+    case PB_ACT_CONNECT:
+        pb_frontend_connect(g);
+        return;
+    case PB_ACT_RECONFIGURE:
+        pb_frontend_publish(g, PB_XENBUS_RECONFIGURED);
+        return;
+    case PB_ACT_SETTLE:
+        pb_frontend_settle(g);
+        return;
+    case PB_ACT_CLOSE:
+        pb_frontend_close(g, PB_XENBUS_CLOSED);
+        return;
+    case PB_ACT_CLOSING:
+        pb_frontend_close(g, PB_XENBUS_CLOSING);
+        return;
+    case PB_ACT_REOPEN:
+        pb_frontend_reopen(g);
+        return;
+    case PB_ACT_RELEASE:
+        g->acting = false;
+        frontend_vanished(g);
+        return;
+    case PB_ACT_IGNORE:
+        g->ignored_events++;
+        break;
+    case PB_ACT_NONE:
+    case PB_ACT_COUNT:
+        break;
+    }
+    g->acting = false;
+}
+
+void pb_guest_acted(struct pb_guest *g, int rc)
+{
+    pb_guest_hold(g);
+    g->acting = false;
+    if (rc == -ECANCELED)
+        pb_warn("domain %u: its backend nodes are not ours any more; not touched", g->domid);
+    else if (rc)
+        pb_warn("domain %u: xenstore: %s", g->domid, strerror(-rc));
+    pb_guest_wake(g);
+    if (g->refresh_again && !g->ending) {
+        g->refresh_again = false;
+        pb_guest_refresh(g);
+    }
+    pb_guest_drop(g);
+}
+
+static unsigned state_of(const struct pb_store_req *req, unsigned step)
+{
+    uint64_t state;
+
+    /* A value that is no state is treated as one that means nothing: ignored by the table. */
+    if (pb_store_number(req, step, PB_XENBUS_COUNT - 1, &state) != 0)
+        return PB_XENBUS_RECONFIGURED + 1;
+    return (unsigned)state;
+}
+
+/* Xenstored came back without its tree: guests keep what they have (only dom0 removes our nodes).
+ */
+static bool store_lost(struct pb_guest *g, const struct pb_store_req *req)
+{
+    struct pb_domain domain;
+
+    if (pb_store_value(req, 1) || pb_store_value(req, 0))
+        return false;
+    if (g->b->xen->ops->domain_get(g->b->xen, g->domid, &domain) != 0 || domain.dying)
+        return false;
+    if (!g->store_lost)
+        pb_warn("domain %u: xenstore has lost our nodes; the guest keeps its devices until it ends",
+                g->domid);
+    g->store_lost = true;
+    return true;
+}
+
+static void look_at_frontend(struct pb_guest *g, const struct pb_store_req *req)
+{
+    unsigned state = pb_store_value(req, 0) ? state_of(req, 0) : PB_XENBUS_UNKNOWN;
+
+    if (state >= PB_XENBUS_COUNT) {
+        g->ignored_events++;
+        return;
+    }
+    g->fe_state = state;
+    act(g, pb_xenbus_next(g->be_state, PB_EVENT_FRONTEND + state));
+}
+
+static void refreshed(struct pb_store_req *req, void *ctx)
+{
+    struct pb_guest *g = ctx;
+
+    g->acting = false;
+    if (req->rc == 0 && g->nodes_exist && !g->ending && !g->forgetting && !store_lost(g, req))
+        look_at_frontend(g, req);
+    if (!g->acting)
+        pb_guest_acted(g, req->rc);
+    pb_guest_drop(g);
+}
+
+void pb_guest_refresh(struct pb_guest *g)
+{
+    struct pb_store_req *req;
+
+    if (g->acting) {
+        g->refresh_again = true;
+        return;
+    }
+    req = pb_store_req_new(false, refreshed, g);
+    if (!req) {
+        pb_err("domain %u: out of memory", g->domid);
+        return;
+    }
+    g->acting = true;
+    pb_store_read(req, "%s/state", g->fe_path);
+    pb_store_read(req, "%s/frontend", g->be_path);
+    pb_guest_submit(g, req);
+}
+
+void pb_guest_nodes_changed(struct pb_guest *g)
+{
+    if (!g->acting)
+        act(g, pb_xenbus_next(g->be_state, PB_EVENT_NODES));
+    if (!g->acting)
+        pb_guest_refresh(g);
+    else
+        g->refresh_again = true;
+}
+
+void pb_guest_wake(struct pb_guest *g)
+{
+    if (g->turn && g->turn->poke)
+        g->turn->poke(g->turn);
+}
+
+void pb_guest_end(struct pb_guest *g, const char *why)
+{
+    struct pb_device *dev;
+
+    if (g->ending)
+        return;
+    pb_guest_hold(g);
+    g->ending = true;
+    pb_notice("domain %u (%s): %s; taking its devices back", g->domid, g->name, why);
+    TAILQ_FOREACH (dev, &g->devices, sibling) {
+        dev->serving = false;
+        if (!dev->task)
+            pb_detach_ended(dev);
+    }
+    pb_guest_wake(g);
+    pb_guest_drop(g);
+}
+
+static void guest_free(struct pb_guest *g)
+{
+    struct pb_backend *b = g->b;
+
+    pb_frontend_disconnect(g);
+    if (g->watching)
+        b->xen->ops->watch_remove(b->xen, &g->fe_watch);
+    pb_serve_fini(g);
+    TAILQ_REMOVE(&b->guests, g, link);
+    b->guest_count--;
+    pb_serve_keep_counters(g);
+    free(g);
+}
+
+static void nodes_removed(struct pb_store_req *req, void *ctx)
+{
+    struct pb_guest *g = ctx;
+
+    if (req->rc)
+        pb_warn("domain %u: removing its nodes: %s", g->domid, strerror(-req->rc));
+    g->nodes_exist = false;
+    g->forgetting = false;
+    pb_guest_drop(g);
+}
+
+/*
+ * The last device is gone: page and port go first (H2: only now may the domain's number be reused),
+ * then the nodes.
+ */
+void pb_guest_check_end(struct pb_guest *g)
+{
+    struct pb_store_req *req;
+
+    if (!TAILQ_EMPTY(&g->devices) || g->turn || !TAILQ_EMPTY(&g->queue) || g->holds || g->acting ||
+        g->run.busy)
+        return;
+    pb_frontend_disconnect(g);
+    if (!g->nodes_exist) {
+        guest_free(g);
+        return;
+    }
+    req = pb_store_req_new(false, nodes_removed, g);
+    if (!req) {
+        pb_err("domain %u: out of memory: its nodes in %s stay", g->domid, g->be_path);
+        guest_free(g);
+        return;
+    }
+    g->forgetting = true;
+    pb_nodes_remove(req, g);
+    pb_guest_submit(g, req);
+}
+
+void pb_guest_abandon(struct pb_guest *g)
+{
+    struct pb_device *dev;
+
+    while ((dev = TAILQ_FIRST(&g->devices)))
+        pb_guest_unlink(dev);
+    guest_free(g);
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* One guest: its place in the handshake and whose turn it is to talk to it. */
+#ifndef PB_BACKEND_GUEST_H
+#define PB_BACKEND_GUEST_H
+
+#include "backend/machine.h"
+
+/* The guest's record, made if there is none yet; NULL when out of memory. */
+struct pb_guest *pb_guest_get(struct pb_backend *b, const struct pb_domain *domain,
+                              const char *name);
+
+/*
+ * One attach or detach talks to a guest at a time. PB_RUN_NEXT: it is this task's turn;
+ * PB_RUN_WAIT: pb_task_next is called when it is. Left automatically when the task ends.
+ */
+enum pb_run pb_guest_enter(struct pb_guest *g, struct pb_task *task);
+void pb_guest_leave(struct pb_guest *g, struct pb_task *task);
+
+/* Starts watching the frontend's state (its nodes exist now). */
+void pb_guest_watch(struct pb_guest *g);
+/* Reads the frontend's state again and acts on it. */
+void pb_guest_refresh(struct pb_guest *g);
+/* Our own nodes changed: publish what is ready. */
+void pb_guest_nodes_changed(struct pb_guest *g);
+/* The domain is dying, dead or shut down: everything is taken back. */
+void pb_guest_end(struct pb_guest *g, const char *why);
+/* Frees the guest when nothing of it is left. Safe to call at any time; G may be gone afterwards.
+ */
+void pb_guest_check_end(struct pb_guest *g);
+/* Links a device that it will have; unlinks one that it had. */
+void pb_guest_link(struct pb_guest *g, struct pb_device *dev);
+void pb_guest_unlink(struct pb_device *dev);
+/* The daemon ends: everything local goes, nothing is told to the guest. */
+void pb_guest_abandon(struct pb_guest *g);
+/* Wakes the task whose turn it is: something that it waits for may have happened. */
+void pb_guest_wake(struct pb_guest *g);
+
+/* While held, a guest is not freed; drop frees it when nothing of it is left. */
+void pb_guest_hold(struct pb_guest *g);
+void pb_guest_drop(struct pb_guest *g);
+/* Submits a request whose context is G and holds G: the last thing that its DONE does is drop it.
+ */
+void pb_guest_submit(struct pb_guest *g, struct pb_store_req *req);
+
+/* frontend.c: actions; each ends by pb_guest_acted. */
+void pb_frontend_publish(struct pb_guest *g, unsigned new_state);
+void pb_frontend_connect(struct pb_guest *g);
+void pb_frontend_close(struct pb_guest *g, unsigned new_state);
+void pb_frontend_settle(struct pb_guest *g);
+void pb_frontend_reopen(struct pb_guest *g);
+/* Lets page and port go; the guest's page is not touched afterwards. */
+void pb_frontend_disconnect(struct pb_guest *g);
+/* The action is complete; RC of its last request. */
+void pb_guest_acted(struct pb_guest *g, int rc);
+
+#endif

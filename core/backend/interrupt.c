@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: MIT */
+#include "backend/interrupt.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "backend/machine.h"
+#include "base/log.h"
+#include "pci/regs.h"
+
+static uint16_t msi_flags(const struct pb_device *dev)
+{
+    return (uint16_t)(dev->layout.msi + PCI_MSI_FLAGS);
+}
+
+static uint16_t msix_flags(const struct pb_device *dev)
+{
+    return (uint16_t)(dev->layout.msix + PCI_MSIX_FLAGS);
+}
+
+static void unmap_all(struct pb_device *dev)
+{
+    struct pb_xen *xen = dev->b->xen;
+
+    for (unsigned i = 0; i < dev->interrupts.count; i++) {
+        uint32_t pirq = dev->interrupts.vector[i].pirq;
+        int rc = xen->ops->unmap_pirq(xen, dev->guest->domid, pirq);
+
+        /* A domain that is gone has none, and Xen forgets them with it. */
+        if (rc && rc != -ESRCH && rc != -EINVAL)
+            pb_warn("%s: unmapping pirq %u of domain %u: %s", pb_device_text(dev), pirq,
+                    dev->guest->domid, strerror(-rc));
+    }
+    dev->interrupts.count = 0;
+    dev->interrupts.mode = PB_INTERRUPT_NONE;
+}
+
+static int call_unmap(struct pb_script *s, void *ctx)
+{
+    (void)ctx;
+    unmap_all(s->dev);
+    return 0;
+}
+
+static int map_one(struct pb_device *dev, bool msix, uint16_t entry)
+{
+    struct pb_interrupts *in = &dev->interrupts;
+    struct pb_msi_request request = { .sbdf = dev->sbdf,
+                                      .msix = msix,
+                                      .entry = entry,
+                                      .table_base = msix ? dev->layout.msix_table_base : 0 };
+    uint32_t pirq;
+    int rc = dev->b->xen->ops->map_msi(dev->b->xen, dev->guest->domid, &request, &pirq);
+
+    if (rc)
+        return rc;
+    in->vector[in->count].entry = entry;
+    in->vector[in->count].pirq = pirq;
+    in->count++;
+    /* The answer has 16 bits for an MSI-X vector (pciif.h). */
+    return msix && pirq > UINT16_MAX ? -ERANGE : 0;
+}
+
+static int call_map_msi(struct pb_script *s, void *ctx)
+{
+    struct pb_guest *g = ctx;
+    int rc;
+
+    s->dev->interrupts.mode = PB_INTERRUPT_MSI;
+    rc = map_one(s->dev, false, 0);
+    if (rc == 0)
+        g->run.value = s->dev->interrupts.vector[0].pirq;
+    return rc;
+}
+
+static int call_map_msix(struct pb_script *s, void *ctx)
+{
+    struct pb_guest *g = ctx;
+    struct pb_interrupts *in = &s->dev->interrupts;
+    int rc = 0;
+
+    in->mode = PB_INTERRUPT_MSIX;
+    for (unsigned i = 0; rc == 0 && i < g->run.op.value; i++)
+        rc = map_one(s->dev, true, g->run.op.entries[i].entry);
+    for (unsigned i = 0; rc == 0 && i < in->count; i++) {
+        g->run.entries[i].entry = in->vector[i].entry;
+        g->run.entries[i].vector = (uint16_t)in->vector[i].pirq;
+    }
+    g->run.entry_count = in->count;
+    return rc;
+}
+
+void pb_interrupt_script_off(struct pb_script *s)
+{
+    struct pb_device *dev = s->dev;
+
+    if (dev->layout.msi)
+        pb_script_modify(s, msi_flags(dev), 2, PCI_MSI_FLAGS_ENABLE, 0);
+    if (dev->layout.msix)
+        pb_script_modify(s, msix_flags(dev), 2, PCI_MSIX_FLAGS_ENABLE, 0);
+    pb_script_call(s, call_unmap, NULL);
+    pb_script_modify(s, PCI_COMMAND, 2, 0, PCI_COMMAND_INTX_DISABLE);
+}
+
+/*
+ * After message interrupts ended the line works again, unless the guest itself has disabled it in
+ * its view of COMMAND.
+ */
+static void append_intx_back(struct pb_script *s)
+{
+    const struct pb_device *dev = s->dev;
+    bool off = pb_le16(dev->view.shadow + PCI_COMMAND) & PCI_COMMAND_INTX_DISABLE;
+
+    if (off || !dev->grants.gsi_mapped)
+        pb_script_modify(s, PCI_COMMAND, 2, 0, PCI_COMMAND_INTX_DISABLE);
+    else
+        pb_script_modify(s, PCI_COMMAND, 2, PCI_COMMAND_INTX_DISABLE, 0);
+}
+
+static struct pb_guest *guest_of(struct pb_script *s)
+{
+    return PB_CONTAINER_OF(s, struct pb_guest, run.script);
+}
+
+static void finished(struct pb_script *s, void *ctx)
+{
+    struct pb_guest *g = guest_of(s);
+    void (*done)(struct pb_guest *) = *(void (**)(struct pb_guest *))ctx;
+
+    if (s->rc)
+        g->run.err = PB_GUEST_OP_FAILED;
+    done(g);
+}
+
+/* The callback of the operation under way; there is one at a time a guest. */
+static void run_script(struct pb_guest *g, void (*done)(struct pb_guest *g))
+{
+    g->run.script_done = done;
+    pb_script_run(&g->run.script, finished, &g->run.script_done);
+}
+
+static void explain_failure(struct pb_device *dev, int rc)
+{
+    unsigned suppressed;
+
+    if (!pb_ratelimit_allow(&dev->guest->warn, pb_now_ms(), 5, 10000, &suppressed))
+        return;
+    if (rc == -ENOSPC)
+        pb_warn("%s: no free interrupts in domain %u: boot Xen with extra_guest_irqs=N (%u more "
+                "lines suppressed)",
+                pb_device_text(dev), dev->guest->domid, suppressed);
+    else
+        pb_warn("%s: enabling %s for domain %u: %s (%u more lines suppressed)", pb_device_text(dev),
+                dev->interrupts.mode == PB_INTERRUPT_MSIX ? "MSI-X" : "MSI", dev->guest->domid,
+                strerror(-rc), suppressed);
+}
+
+/* An enable that failed in the middle: everything off again, then the answer. */
+static void enable_done(struct pb_script *s, void *ctx)
+{
+    struct pb_guest *g = guest_of(s);
+
+    (void)ctx;
+    if (s->rc == 0) {
+        g->run.script_done(g);
+        return;
+    }
+    explain_failure(s->dev, s->rc);
+    g->run.err = PB_GUEST_OP_FAILED;
+    g->run.value = 0;
+    g->run.entry_count = 0;
+    pb_script_begin(s, g->run.dev);
+    pb_interrupt_script_off(s);
+    append_intx_back(s);
+    run_script(g, g->run.script_done);
+}
+
+static void refuse(struct pb_guest *g, void (*done)(struct pb_guest *g))
+{
+    g->run.err = PB_GUEST_OP_FAILED;
+    g->run.value = 0;
+    g->counters.bad_ops++;
+    done(g);
+}
+
+static bool room_for(struct pb_guest *g, unsigned count)
+{
+    const struct pb_device *dev;
+    unsigned used = 0;
+
+    TAILQ_FOREACH (dev, &g->devices, sibling)
+        used += dev == g->run.dev ? 0 : dev->interrupts.count;
+    return used + count <= g->b->policy->limits.pirqs_per_guest;
+}
+
+/* XSA-157: MSI while MSI-X is on, or what the device does not have, is refused. */
+static void enable_msi(struct pb_guest *g, void (*done)(struct pb_guest *g))
+{
+    struct pb_device *dev = g->run.dev;
+    struct pb_script *s = &g->run.script;
+
+    if (!dev->layout.msi || dev->interrupts.mode == PB_INTERRUPT_MSIX || !room_for(g, 1)) {
+        refuse(g, done);
+        return;
+    }
+    pb_script_begin(s, dev);
+    pb_script_modify(s, msi_flags(dev), 2, PCI_MSI_FLAGS_ENABLE, 0);
+    if (dev->interrupts.mode == PB_INTERRUPT_MSI)
+        pb_script_call(s, call_unmap, NULL);
+    pb_script_call(s, call_map_msi, g);
+    pb_script_modify(s, PCI_COMMAND, 2, 0, PCI_COMMAND_INTX_DISABLE);
+    pb_script_modify(s, msi_flags(dev), 2, 0, PCI_MSI_FLAGS_ENABLE);
+    g->run.script_done = done;
+    pb_script_run(s, enable_done, NULL);
+}
+
+/* XSA-164: counts and entries are checked against the table that the device had at claim. */
+static bool entries_valid(const struct pb_device *dev, const struct pb_op *op)
+{
+    uint8_t seen[2048 / 8] = { 0 };
+
+    if (op->value == 0 || op->value > PB_MSIX_ENTRIES_MAX || op->value > dev->layout.msix_vectors)
+        return false;
+    for (unsigned i = 0; i < op->value; i++) {
+        unsigned entry = op->entries[i].entry;
+
+        if (entry >= dev->layout.msix_vectors || (seen[entry / 8] & (1u << entry % 8)))
+            return false;
+        seen[entry / 8] |= (uint8_t)(1u << entry % 8);
+    }
+    return true;
+}
+
+/*
+ * A second enable without a disable in between replaces the first: Linux's nvme driver does that
+ * when it asks for more vectors, and its disable never reaches the backend.
+ */
+static void enable_msix(struct pb_guest *g, void (*done)(struct pb_guest *g))
+{
+    struct pb_device *dev = g->run.dev;
+    struct pb_script *s = &g->run.script;
+
+    if (!dev->layout.msix || dev->interrupts.mode == PB_INTERRUPT_MSI ||
+        !entries_valid(dev, &g->run.op) || !room_for(g, g->run.op.value)) {
+        refuse(g, done);
+        return;
+    }
+    pb_script_begin(s, dev);
+    pb_script_modify(s, msix_flags(dev), 2, 0, PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL);
+    if (dev->interrupts.mode == PB_INTERRUPT_MSIX) {
+        pb_script_call(s, call_unmap, NULL);
+        pb_script_modify(s, PCI_COMMAND, 2, 0, PCI_COMMAND_INTX_DISABLE);
+        pb_script_modify(s, msix_flags(dev), 2, 0, PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL);
+    }
+    pb_script_call(s, call_map_msix, g);
+    pb_script_modify(s, PCI_COMMAND, 2, 0, PCI_COMMAND_INTX_DISABLE);
+    pb_script_modify(s, msix_flags(dev), 2, PCI_MSIX_FLAGS_MASKALL, PCI_MSIX_FLAGS_ENABLE);
+    g->run.script_done = done;
+    pb_script_run(s, enable_done, NULL);
+}
+
+static void disable(struct pb_guest *g, enum pb_interrupt_mode mode,
+                    void (*done)(struct pb_guest *g))
+{
+    struct pb_device *dev = g->run.dev;
+
+    /* Always a success, as the kernel's backend has it; the value is the line's pirq. */
+    g->run.value = dev->grants.gsi_mapped ? dev->facts.irq : 0;
+    if (dev->interrupts.mode != mode) {
+        done(g);
+        return;
+    }
+    pb_script_begin(&g->run.script, dev);
+    pb_interrupt_script_off(&g->run.script);
+    append_intx_back(&g->run.script);
+    run_script(g, done);
+}
+
+void pb_interrupt_op(struct pb_guest *g, void (*done)(struct pb_guest *g))
+{
+    g->run.err = PB_GUEST_OK;
+    g->run.value = 0;
+    g->run.entry_count = 0;
+    switch (g->run.op.cmd) {
+    case PB_CMD_ENABLE_MSI:
+        enable_msi(g, done);
+        break;
+    case PB_CMD_DISABLE_MSI:
+        disable(g, PB_INTERRUPT_MSI, done);
+        break;
+    case PB_CMD_ENABLE_MSIX:
+        enable_msix(g, done);
+        break;
+    default:
+        disable(g, PB_INTERRUPT_MSIX, done);
+        break;
+    }
+}
+
+void pb_interrupt_undo(struct pb_guest *g, void (*done)(struct pb_guest *g))
+{
+    if (g->run.err != PB_GUEST_OK ||
+        (g->run.op.cmd != PB_CMD_ENABLE_MSI && g->run.op.cmd != PB_CMD_ENABLE_MSIX)) {
+        done(g);
+        return;
+    }
+    disable(g, g->run.dev->interrupts.mode, done);
+}

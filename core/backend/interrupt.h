@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * MSI and MSI-X of a device that a guest has. Dom0 maps the pirqs and owns the enable bits and
+ * INTX_DISABLE; Xen programs address, data and mask.
+ */
+#ifndef PB_BACKEND_INTERRUPT_H
+#define PB_BACKEND_INTERRUPT_H
+
+#include "backend/script.h"
+
+struct pb_guest;
+struct pb_device;
+
+/*
+ * Carries out the MSI operation in g->run.op on g->run.dev; DONE runs when g->run.err, .value and
+ * .entries hold the answer (maybe inside of this call).
+ */
+void pb_interrupt_op(struct pb_guest *g, void (*done)(struct pb_guest *g));
+/* The guest gave up before the answer: takes back what the operation in g->run mapped (H9). */
+void pb_interrupt_undo(struct pb_guest *g, void (*done)(struct pb_guest *g));
+/*
+ * Appends to S the steps that end all message interrupts: enable bits off, pirqs unmapped, and
+ * INTX_DISABLE set again, since Xen's unmap turns INTx on (H17). Decode must be on and the device
+ * in D0.
+ */
+void pb_interrupt_script_off(struct pb_script *s);
+
+#endif

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The machine's objects, for the files of core/backend only. Ownership: the backend owns devices,
+ * guests and tasks; a device and its guest point at each other while the device is assigned; a
+ * guest owns its page and its port.
+ */
+#ifndef PB_BACKEND_MACHINE_H
+#define PB_BACKEND_MACHINE_H
+
+#include <ev.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "backend/backend.h"
+#include "backend/script.h"
+#include "backend/task.h"
+#include "base/bytes.h"
+#include "base/ratelimit.h"
+#include "pci/access.h"
+#include "proto/pciif.h"
+#include "proto/topology.h"
+#include "proto/xenbus.h"
+
+#define PB_KIND "pcibackd" /* our directory below /local/domain/0/backend */
+
+enum pb_interrupt_mode { PB_INTERRUPT_NONE, PB_INTERRUPT_MSI, PB_INTERRUPT_MSIX };
+
+/* What the device's message interrupts are mapped to in its guest. */
+struct pb_interrupts {
+    enum pb_interrupt_mode mode;
+    unsigned count;
+    struct {
+        uint16_t entry;
+        uint32_t pirq;
+    } vector[PB_MSIX_ENTRIES_MAX];
+};
+
+/* What was granted to the guest for this device, and so has to be revoked. */
+struct pb_grants {
+    bool resource[PB_PCI_RESOURCES];
+    bool gsi_mapped, irq_allowed;
+};
+
+struct pb_device {
+    TAILQ_ENTRY(pb_device) link;
+    struct pb_backend *b;
+    struct pb_sbdf sbdf;
+    struct pb_device_policy policy;
+    enum pb_device_state state;
+    struct pb_task *task; /* the verb that has it now */
+    char cause[240];
+
+    /* from claim to release */
+    bool known;
+    struct pb_facts facts;
+    struct pb_layout layout;
+    struct pb_map *map;
+    struct pb_hw *hw;
+    char driver_before[PB_DRIVER_NAME], driver_now[PB_DRIVER_NAME];
+    bool quarantined, msix_prepared;
+    uint64_t resets, reset_ms;
+
+    /* with a guest */
+    TAILQ_ENTRY(pb_device) sibling;
+    struct pb_guest *guest;
+    bool assigned_in_xen, reserved;
+    bool taken_while_alive; /* tainted: its last guest still lives and may hold mappings */
+    uint32_t tainted_by;
+    uint8_t tainted_handle[16];
+    struct pb_sbdf vaddr;
+    bool has_vaddr;
+    unsigned node_state; /* our state-N: PB_XENBUS_INITIALISING, _INITIALISED or _CLOSING */
+    bool ready;          /* all grants are made: it may be published */
+    bool serving;        /* accesses reach it */
+    bool let_go;         /* the guest has removed it */
+    bool failing;        /* something went wrong while it was taken back */
+    struct pb_script stop_script;
+    bool permissive;
+    struct pb_view view;
+    struct pb_interrupts interrupts;
+    struct pb_grants grants;
+    struct pb_watch reservation; /* /libxl/pci/BDF/domid (H4) */
+    uint64_t reservation_rewrites;
+    struct pb_ratelimit warn_denied;
+    uint64_t denied_writes;
+};
+TAILQ_HEAD(pb_device_list, pb_device);
+
+/* What a guest's operation needs while it is under way. */
+struct pb_guest;
+
+struct pb_running_op {
+    bool busy;     /* waits for hardware */
+    bool starting; /* inside of the call that starts it */
+    struct pb_op op;
+    struct pb_device *dev;
+    struct pb_access access;
+    struct pb_hw_cycle cycle;
+    ev_timer wait;
+    struct pb_script script;
+    void (*script_done)(struct pb_guest *g);
+    int err;
+    uint32_t value;
+    unsigned entry_count;
+    struct pb_msix_entry entries[PB_MSIX_ENTRIES_MAX];
+};
+
+struct pb_guest {
+    TAILQ_ENTRY(pb_guest) link;
+    struct pb_backend *b;
+    uint32_t domid;
+    uint8_t handle[16];
+    char name[PB_NAME_MAX + 1];
+    char be_path[80], fe_path[80];
+
+    /* the handshake */
+    bool nodes_exist;
+    unsigned be_state; /* what we wrote last */
+    unsigned fe_state;
+    bool online;
+    unsigned node_count; /* devices in our nodes */
+    struct pb_watch fe_watch;
+    bool watching;
+    bool acting; /* an action's request is with the store: events wait */
+    bool refresh_again;
+    bool ending; /* the domain is dying, dead or shut down, or its frontend is gone */
+    bool store_lost;
+    bool forgetting; /* our nodes are being removed */
+    uint64_t ignored_events;
+    unsigned refreshing; /* devices that are being made fresh for a frontend that begins anew */
+    unsigned holds;      /* callbacks to come that point here */
+    struct pb_device_list devices;
+    struct pb_vslots slots;
+    struct pb_task *turn; /* the attach or detach that talks to this guest now */
+    TAILQ_HEAD(, pb_task) queue;
+
+    /* the ring */
+    void *page;
+    bool bound;
+    uint32_t port;
+    bool masked;
+    bool in_turn, in_poll;
+    TAILQ_ENTRY(pb_guest) turn_link, poll_link;
+    uint64_t poll_until_ns;
+    bool expect_empty; /* the next event may be one that polling has served already (H15) */
+    unsigned spurious;
+    ev_timer back_off;
+    struct pb_running_op run;
+    struct pb_counters counters;
+    struct pb_ratelimit warn;
+};
+
+struct pb_backend {
+    struct ev_loop *loop;
+    struct pb_xen *xen;
+    struct pb_host *host;
+    struct pb_policy *policy;
+    struct pb_device_list devices; /* by address */
+    TAILQ_HEAD(, pb_guest) guests; /* by domid */
+    unsigned guest_count;
+    struct pb_task_list tasks;
+    struct pb_watch release_watch;
+    bool started, store_down;
+    struct pb_counters counters;
+    /* service: guests to look at, guests whose burst is polled */
+    TAILQ_HEAD(, pb_guest) turn;
+    TAILQ_HEAD(, pb_guest) poll;
+    ev_idle idle;
+    struct pb_guest **by_port; /* port -> guest */
+    uint32_t by_port_size;
+};
+
+/* backend.c */
+struct pb_guest *pb_guest_find(const struct pb_backend *b, uint32_t domid);
+/* device.c */
+struct pb_device *pb_device_find(const struct pb_backend *b, struct pb_sbdf sbdf);
+/* By address or name. NULL: not in the list; *ret_sbdf is set when TEXT is an address. */
+struct pb_device *pb_device_resolve(const struct pb_backend *b, const char *text,
+                                    bool *ret_is_address, struct pb_sbdf *ret_sbdf);
+/* Adds it (state absent) if it is not in the list; NULL when out of memory. */
+struct pb_device *pb_device_add(struct pb_backend *b, struct pb_sbdf sbdf);
+void pb_device_free(struct pb_device *dev);
+void pb_device_set_state(struct pb_device *dev, enum pb_device_state state);
+__attribute__((format(printf, 2, 3))) void pb_device_set_cause(struct pb_device *dev,
+                                                               const char *fmt, ...);
+/* "0000:03:00.0" or "nic0 (0000:03:00.0)" in a static buffer: for one log line. */
+const char *pb_device_text(const struct pb_device *dev);
+
+#endif

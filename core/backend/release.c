@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * release: reset, MSI-X unprepared, out of quarantine, and only then the host's driver (H3: in any
+ * other order it probes a device whose interrupts Xen still refuses it).
+ */
+#include "backend/release.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend/failure.h"
+#include "backend/guest.h"
+#include "backend/machine.h"
+#include "backend/strip.h"
+#include "base/log.h"
+#include "pci/regs.h"
+
+#define FAIL(task, code, next, ...) \
+    (pb_fail(&(task)->failure, PB_FAIL_##code, (task)->device_text, next, __VA_ARGS__), PB_RUN_FAIL)
+
+static void detached(void *ctx, const struct pb_failure *failure)
+{
+    struct pb_task *task = ctx;
+
+    if (failure) {
+        task->failure = *failure;
+        pb_task_failed(task);
+        return;
+    }
+    pb_task_next(task);
+}
+
+static enum pb_run detach_if_forced(struct pb_task *task)
+{
+    struct pb_sbdf sbdf;
+    bool is_address;
+    struct pb_device *dev = pb_device_resolve(task->b, task->device_text, &is_address, &sbdf);
+    char guest[16];
+
+    if (!dev)
+        return FAIL(task, NOT_FOUND, "see `pcibackctl list`", "no such device is listed");
+    if (dev->state != PB_DEVICE_ASSIGNED || !dev->guest)
+        return PB_RUN_NEXT;
+    if (!task->force)
+        return FAIL(task, STATE, "detach it first, or release --force", "domain %u (%s) has it",
+                    dev->guest->domid, dev->guest->name);
+    (void)snprintf(guest, sizeof(guest), "%u", dev->guest->domid);
+    pb_backend_detach(task->b, guest, task->device_text, true, detached, task);
+    return PB_RUN_WAIT;
+}
+
+static enum pb_run find(struct pb_task *task)
+{
+    struct pb_sbdf sbdf;
+    bool is_address;
+    struct pb_device *dev = pb_device_resolve(task->b, task->device_text, &is_address, &sbdf);
+
+    if (!dev)
+        return FAIL(task, NOT_FOUND, "see `pcibackctl list`", "no such device is listed");
+    if (!pb_task_take_device(task, dev))
+        return PB_RUN_FAIL;
+    if (dev->state == PB_DEVICE_PRESENT || dev->state == PB_DEVICE_ABSENT)
+        return PB_RUN_END; /* it is not ours: already in the wanted state */
+    if (dev->state == PB_DEVICE_ASSIGNED || dev->guest)
+        return FAIL(task, STATE, "detach it first, or release --force", "a guest has it");
+    if (dev->taken_while_alive && !task->force) {
+        struct pb_domain domain;
+
+        if (task->b->xen->ops->domain_get(task->b->xen, dev->tainted_by, &domain) == 0 &&
+            memcmp(domain.handle, dev->tainted_handle, sizeof(domain.handle)) == 0)
+            return FAIL(task, REFUSED, "wait until that domain is gone, or release --force",
+                        "it was taken from domain %u, which still lives and may hold its memory",
+                        dev->tainted_by);
+    }
+    return PB_RUN_NEXT;
+}
+
+static void image_back(struct pb_script *s, void *ctx)
+{
+    struct pb_task *task = ctx;
+
+    if (s->rc)
+        pb_warn("%s: its registers cannot be restored: %s", pb_device_text(task->dev),
+                strerror(-s->rc));
+    pb_task_next(task);
+}
+
+static enum pb_run decode_on(struct pb_task *task)
+{
+    struct pb_script *s = &task->script;
+
+    pb_script_begin(s, task->dev);
+    pb_script_restore_image(s, pb_le16(task->dev->facts.config + PCI_COMMAND));
+    pb_script_run(s, image_back, task);
+    return PB_RUN_WAIT;
+}
+
+enum pb_run pb_release_unprepare(struct pb_task *task)
+{
+    struct pb_device *dev = task->dev;
+    struct pb_xen *xen = task->b->xen;
+    int rc;
+
+    if (!dev->msix_prepared)
+        return PB_RUN_NEXT;
+    rc = xen->ops->msix_release(xen, dev->sbdf);
+    if (rc)
+        pb_warn("%s: Xen does not release its MSI-X: %s", pb_device_text(dev), strerror(-rc));
+    dev->msix_prepared = false;
+    return PB_RUN_NEXT;
+}
+
+static enum pb_run leave_quarantine(struct pb_task *task)
+{
+    struct pb_device *dev = task->dev;
+    struct pb_xen *xen = task->b->xen;
+    int rc;
+
+    if (!dev->quarantined)
+        return PB_RUN_NEXT;
+    rc = xen->ops->device_deassign(xen, PB_DOMID_IO, dev->sbdf);
+    if (rc) {
+        pb_device_set_cause(dev, "Xen does not let it out of quarantine: %s", strerror(-rc));
+        pb_device_set_state(dev, PB_DEVICE_FAILED);
+        return FAIL(task, XEN, "see `xl dmesg`; try again", "%s", dev->cause);
+    }
+    dev->quarantined = false;
+    return PB_RUN_NEXT;
+}
+
+static void given_back(struct pb_job *job, void *ctx)
+{
+    struct pb_task *task = ctx;
+    struct pb_device *dev = task->dev;
+
+    dev->cause[0] = '\0';
+    dev->taken_while_alive = false;
+    memcpy(dev->driver_now, job->driver_now, sizeof(dev->driver_now));
+    if (job->rc) {
+        pb_device_set_cause(dev, "%s", job->reason);
+        pb_warn("%s: its former driver is not back: %s", task->device_text, job->reason);
+    }
+    pb_device_set_state(dev, job->rc == -ENODEV ? PB_DEVICE_ABSENT : PB_DEVICE_PRESENT);
+    if (job->rc && !task->undoing) {
+        pb_fail(&task->failure, PB_FAIL_HOST, task->device_text,
+                "bind it by hand; see the kernel's "
+                "log",
+                "it is released, but its former driver is not back: %s", job->reason);
+        pb_task_failed(task);
+        return;
+    }
+    pb_task_next(task);
+}
+
+enum pb_run pb_release_give_back(struct pb_task *task)
+{
+    struct pb_device *dev = task->dev;
+
+    if (dev->hw)
+        dev->b->host->ops->hw_close(dev->b->host, dev->hw);
+    dev->hw = NULL;
+    free(dev->map);
+    dev->map = NULL;
+    pb_task_job(task, PB_JOB_RELEASE, given_back);
+    return PB_RUN_WAIT;
+}
+
+static const struct pb_task_step steps[] = {
+    { "detach", detach_if_forced, NULL },
+    { "find", find, NULL },
+    { "quiet", pb_strip_quiet, NULL },
+    { "reset", pb_strip_reset, NULL },
+    { "decode", decode_on, NULL },
+    { "unprepare", pb_release_unprepare, NULL },
+    { "leave quarantine", leave_quarantine, NULL },
+    { "give back", pb_release_give_back, NULL },
+};
+static const struct pb_task_kind kind = { "release", steps, PB_ARRAY_SIZE(steps) };
+
+void pb_backend_release(struct pb_backend *b, const char *dev, bool force, pb_verb_fn done,
+                        void *ctx)
+{
+    struct pb_task *task = pb_task_new(b, &kind, done, ctx);
+
+    if (!task) {
+        struct pb_failure failure = { 0 };
+
+        pb_fail(&failure, PB_FAIL_INTERNAL, dev, "", "out of memory");
+        done(ctx, &failure);
+        return;
+    }
+    task->force = force;
+    (void)snprintf(task->device_text, sizeof(task->device_text), "%s", dev);
+    pb_task_start(task);
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+#include "backend/reserve.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "backend/failure.h"
+#include "backend/guest.h"
+#include "backend/machine.h"
+#include "backend/nodes.h"
+#include "base/log.h"
+
+static void rewritten(struct pb_store_req *req, void *ctx)
+{
+    struct pb_guest *g = ctx;
+
+    if (req->rc)
+        pb_warn("%s: cannot be written again: %s", req->step[0].path, strerror(-req->rc));
+    pb_guest_drop(g);
+}
+
+static void compared(struct pb_store_req *req, void *ctx)
+{
+    struct pb_guest *g = ctx;
+    struct pb_device *dev;
+    const char *value = pb_store_value(req, 0);
+    char ours[16];
+
+    (void)snprintf(ours, sizeof(ours), "%u", g->domid);
+    TAILQ_FOREACH (dev, &g->devices, sibling) {
+        struct pb_store_req *again;
+
+        if (!dev->reserved || strcmp(dev->reservation.path, req->step[0].path) != 0)
+            continue;
+        if (req->rc || (value && strcmp(value, ours) == 0))
+            break;
+        pb_warn(
+            "%s: somebody changed %s to \"%s\" (a failed xl pci-attach?); written again: domain "
+            "%u has the device",
+            pb_device_text(dev), dev->reservation.path, value ? value : "", g->domid);
+        dev->reservation_rewrites++;
+        again = pb_store_req_new(false, rewritten, g);
+        if (again) {
+            pb_store_write(again, ours, "%s", dev->reservation.path);
+            pb_guest_submit(g, again);
+        }
+        break;
+    }
+    pb_guest_drop(g);
+}
+
+static void watch_fired(struct pb_watch *watch)
+{
+    struct pb_device *dev = PB_CONTAINER_OF(watch, struct pb_device, reservation);
+    struct pb_store_req *req;
+
+    if (!dev->guest || !dev->reserved)
+        return;
+    req = pb_store_req_new(false, compared, dev->guest);
+    if (!req)
+        return;
+    pb_store_read(req, "%s", watch->path);
+    pb_guest_submit(dev->guest, req);
+}
+
+static void reserved(struct pb_store_req *req, void *ctx)
+{
+    struct pb_task *task = ctx;
+    struct pb_device *dev = task->dev;
+
+    if (req->rc == 0) {
+        dev->reserved = true;
+        dev->reservation.fired = watch_fired;
+        task->b->xen->ops->watch_add(task->b->xen, &dev->reservation);
+        pb_task_next(task);
+        return;
+    }
+    if (req->rc == -ECANCELED)
+        pb_fail(&task->failure, PB_FAIL_STATE, pb_device_text(dev),
+                "see `xl pci-list` of that domain; remove the node if nobody has the device",
+                "libxl says that it is taken: %s exists", req->step[0].path);
+    else
+        pb_fail(&task->failure, PB_FAIL_XEN, pb_device_text(dev), "is xenstored running?",
+                "reserving it: %s", strerror(-req->rc));
+    pb_task_failed(task);
+}
+
+enum pb_run pb_reserve(struct pb_task *task)
+{
+    struct pb_device *dev = task->dev;
+    struct pb_store_req *req = pb_store_req_new(true, reserved, task);
+    char path[PB_STORE_PATH_MAX - 8];
+
+    if (!req) {
+        pb_fail(&task->failure, PB_FAIL_INTERNAL, pb_device_text(dev), "", "out of memory");
+        return PB_RUN_FAIL;
+    }
+    pb_nodes_reservation_path(dev, path, sizeof(path));
+    (void)snprintf(dev->reservation.path, sizeof(dev->reservation.path), "%s/domid", path);
+    pb_store_expect(req, NULL, "%s", dev->reservation.path);
+    pb_store_write_number(req, task->domid, "%s", dev->reservation.path);
+    task->b->xen->ops->store_submit(task->b->xen, req);
+    return PB_RUN_WAIT;
+}
+
+static void unreserved(struct pb_store_req *req, void *ctx)
+{
+    if (req->rc)
+        pb_warn("%s: cannot be removed: %s", req->step[0].path, strerror(-req->rc));
+    pb_task_next(ctx);
+}
+
+void pb_reserve_abandon(struct pb_device *dev)
+{
+    if (!dev->reserved)
+        return;
+    dev->reserved = false;
+    dev->b->xen->ops->watch_remove(dev->b->xen, &dev->reservation);
+}
+
+enum pb_run pb_unreserve(struct pb_task *task)
+{
+    struct pb_device *dev = task->dev;
+    struct pb_store_req *req;
+    char path[PB_STORE_PATH_MAX - 8];
+
+    if (!dev->reserved)
+        return PB_RUN_NEXT;
+    pb_reserve_abandon(dev);
+    req = pb_store_req_new(false, unreserved, task);
+    if (!req) {
+        pb_warn("%s: out of memory: %s stays", pb_device_text(dev), dev->reservation.path);
+        return PB_RUN_NEXT;
+    }
+    pb_nodes_reservation_path(dev, path, sizeof(path));
+    pb_store_remove(req, "%s", dev->reservation.path);
+    pb_store_prune(req, "%s", path);
+    task->b->xen->ops->store_submit(task->b->xen, req);
+    return PB_RUN_WAIT;
+}

@@ -1,0 +1,468 @@
+/* SPDX-License-Identifier: MIT */
+#include "backend/serve.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend/guest.h"
+#include "backend/interrupt.h"
+#include "backend/machine.h"
+#include "base/log.h"
+
+static void serve(struct pb_guest *g);
+
+/* --- whose turn it is --- */
+
+static void idle_needed(struct pb_backend *b)
+{
+    if (TAILQ_EMPTY(&b->turn) && TAILQ_EMPTY(&b->poll))
+        ev_idle_stop(b->loop, &b->idle);
+    else
+        ev_idle_start(b->loop, &b->idle);
+}
+
+static void want_turn(struct pb_guest *g)
+{
+    if (g->in_turn)
+        return;
+    g->in_turn = true;
+    TAILQ_INSERT_TAIL(&g->b->turn, g, turn_link);
+    idle_needed(g->b);
+}
+
+static void stop_polling(struct pb_guest *g)
+{
+    if (!g->in_poll)
+        return;
+    g->in_poll = false;
+    TAILQ_REMOVE(&g->b->poll, g, poll_link);
+}
+
+static void unmask(struct pb_guest *g)
+{
+    int rc;
+
+    if (!g->masked || !g->bound)
+        return;
+    g->masked = false;
+    rc = g->b->xen->ops->port_unmask(g->b->xen, g->port);
+    if (rc)
+        pb_warn("domain %u: unmasking its port: %s", g->domid, strerror(-rc));
+}
+
+/*
+ * The port stays masked and the flag is looked at for a while: the next operation of a burst then
+ * costs no wake-up. The event that the frontend sends meanwhile stays pending and arrives, empty,
+ * after the unmask (H15).
+ */
+static void poll_for_a_while(struct pb_guest *g)
+{
+    uint32_t us = g->b->policy->busy_poll_us;
+
+    if (us == 0) {
+        unmask(g);
+        return;
+    }
+    g->poll_until_ns = pb_now_ns() + us * UINT64_C(1000);
+    if (!g->in_poll) {
+        g->in_poll = true;
+        TAILQ_INSERT_TAIL(&g->b->poll, g, poll_link);
+    }
+    idle_needed(g->b);
+}
+
+static void back_off_over(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    unmask(timer->data);
+}
+
+/* An event with nothing to do: the first are free, then the unmask waits longer each time
+ * (XSA-332). */
+static void spurious(struct pb_guest *g)
+{
+    unsigned shift;
+
+    if (g->expect_empty) {
+        g->expect_empty = false;
+        unmask(g);
+        return;
+    }
+    g->counters.spurious_events++;
+    g->spurious++;
+    if (g->spurious <= 2) {
+        unmask(g);
+        return;
+    }
+    shift = g->spurious - 3 < 10 ? g->spurious - 3 : 10;
+    ev_timer_stop(g->b->loop, &g->back_off);
+    ev_timer_set(&g->back_off, (1u << shift) < 1000 ? (1u << shift) / 1000.0 : 1.0, 0.);
+    ev_timer_start(g->b->loop, &g->back_off);
+}
+
+/* --- one operation --- */
+
+static struct pb_device *addressed(struct pb_guest *g, const struct pb_op *op)
+{
+    struct pb_device *dev;
+
+    if (op->domain != 0 || op->bus != 0 || op->devfn > 255)
+        return NULL;
+    TAILQ_FOREACH (dev, &g->devices, sibling) {
+        if (dev->serving && dev->has_vaddr && dev->vaddr.devfn == op->devfn)
+            return dev;
+    }
+    return NULL;
+}
+
+static void undone(struct pb_guest *g)
+{
+    g->run.busy = false;
+    if (g->bound) {
+        g->expect_empty = true;
+        want_turn(g);
+    }
+}
+
+static void answer(struct pb_guest *g)
+{
+    struct pb_running_op *run = &g->run;
+    bool entries = run->op.cmd == PB_CMD_ENABLE_MSIX && run->err == PB_GUEST_OK;
+
+    run->busy = false;
+    if (!g->page)
+        return;
+    if (!pb_page_answer(g->page, run->err, run->value, run->entries,
+                        entries ? run->entry_count : 0)) {
+        g->counters.late_ops++;
+        run->busy = true;
+        pb_interrupt_undo(g, undone);
+        return;
+    }
+    g->counters.ops++;
+    if (run->err == PB_GUEST_OP_FAILED)
+        g->counters.failed_ops++;
+    (void)g->b->xen->ops->port_notify(g->b->xen, g->port);
+}
+
+/* An operation that had to wait is complete: answer it and look for the next. */
+static void answer_late(struct pb_guest *g)
+{
+    answer(g);
+    if (!g->run.busy && g->bound) {
+        g->expect_empty = true;
+        want_turn(g);
+    }
+    pb_guest_drop(g);
+}
+
+static void note_denied(struct pb_guest *g, struct pb_device *dev)
+{
+    const struct pb_access *acc = &g->run.access;
+    unsigned suppressed;
+
+    g->counters.denied_writes++;
+    dev->denied_writes++;
+    if (!pb_ratelimit_allow(&dev->warn_denied, pb_now_ms(), 3, 60000, &suppressed))
+        return;
+    pb_notice("%s: domain %u: write of 0x%x to 0x%x (%d bytes): bits 0x%x refused (%u more lines "
+              "suppressed)",
+              pb_device_text(dev), g->domid, g->run.op.value, (unsigned)g->run.op.offset,
+              g->run.op.size, acc->denied, suppressed);
+}
+
+static void access_finished(struct pb_guest *g)
+{
+    struct pb_running_op *run = &g->run;
+
+    run->err = run->access.err;
+    run->value = run->op.cmd == PB_CMD_CONF_READ ? run->access.value : run->op.value;
+    if (run->access.denied)
+        note_denied(g, run->dev);
+    if (run->access.restored)
+        (void)g->b->xen->ops->msi_restore(g->b->xen, run->dev->sbdf);
+}
+
+static void cycle_done(struct pb_hw_cycle *cycle, void *ctx);
+static void wait_over(struct ev_loop *loop, ev_timer *timer, int events);
+
+/* Performs what the engine asks for; false when it has to wait for hardware or time. */
+static bool drive(struct pb_guest *g, enum pb_step step)
+{
+    struct pb_running_op *run = &g->run;
+    struct pb_backend *b = g->b;
+
+    while (step != PB_STEP_DONE) {
+        if (step == PB_STEP_WAIT) {
+            ev_timer_init(&run->wait, wait_over, run->access.cycle.wait_ms / 1000.0, 0.);
+            run->wait.data = g;
+            ev_timer_start(b->loop, &run->wait);
+            return false;
+        }
+        g->counters.hw_cycles++;
+        run->cycle = (struct pb_hw_cycle){ .hw = run->dev->hw,
+                                           .write = step == PB_STEP_WRITE,
+                                           .offset = run->access.cycle.offset,
+                                           .size = run->access.cycle.size,
+                                           .value = run->access.cycle.value,
+                                           .done = cycle_done,
+                                           .ctx = g };
+        if (b->host->ops->cycle_submit(b->host, &run->cycle) == PB_HW_LATER)
+            return false;
+        step = pb_access_resume(&run->access, run->cycle.rc, run->cycle.value);
+    }
+    access_finished(g);
+    return true;
+}
+
+static void go_on(struct pb_guest *g, int rc, uint32_t value)
+{
+    if (drive(g, pb_access_resume(&g->run.access, rc, value)))
+        answer_late(g);
+}
+
+static void cycle_done(struct pb_hw_cycle *cycle, void *ctx)
+{
+    go_on(ctx, cycle->rc, cycle->value);
+}
+
+static void wait_over(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    go_on(timer->data, 0, 0);
+}
+
+static void interrupt_done(struct pb_guest *g)
+{
+    if (g->run.starting)
+        g->run.busy = false;
+    else
+        answer_late(g);
+}
+
+/* True when the answer is there, false when it comes later. */
+static bool start_op(struct pb_guest *g)
+{
+    struct pb_running_op *run = &g->run;
+    bool write = run->op.cmd == PB_CMD_CONF_WRITE;
+    bool done;
+
+    run->err = PB_GUEST_OK;
+    run->value = 0;
+    run->entry_count = 0;
+    run->dev = addressed(g, &run->op);
+    if (!run->dev) {
+        /* A bus scan asks for every address: not an error, an absent device. */
+        if (run->op.domain || run->op.bus || run->op.devfn > 255 ||
+            run->op.cmd > PB_CMD_DISABLE_MSIX)
+            g->counters.bad_ops++;
+        run->err = PB_GUEST_NOT_FOUND;
+        return true;
+    }
+    run->busy = true;
+    if (run->op.cmd == PB_CMD_CONF_READ || write) {
+        if (write)
+            g->counters.conf_writes++;
+        else
+            g->counters.conf_reads++;
+        done = drive(g, pb_access_begin(&run->access, &run->dev->view, write, run->op.offset,
+                                        run->op.size, run->op.value));
+        if (done)
+            run->busy = false;
+        if (done && run->err == PB_GUEST_INVALID_OFFSET)
+            g->counters.bad_ops++;
+        return done;
+    }
+    if (run->op.cmd > PB_CMD_DISABLE_MSIX) {
+        g->counters.bad_ops++;
+        run->err = PB_GUEST_NOT_IMPLEMENTED;
+        run->busy = false;
+        return true;
+    }
+    g->counters.msi_ops++;
+    run->starting = true;
+    pb_interrupt_op(g, interrupt_done);
+    run->starting = false;
+    return !run->busy;
+}
+
+/* --- a guest's turn --- */
+
+static void serve(struct pb_guest *g)
+{
+    unsigned budget = g->b->policy->limits.ops_per_turn;
+    bool served = false;
+
+    if (!g->page || g->run.busy)
+        return;
+    while (pb_page_has_request(g->page)) {
+        if (budget-- == 0) {
+            want_turn(g);
+            return;
+        }
+        served = true;
+        pb_page_take(g->page, &g->run.op);
+        if (!start_op(g)) {
+            pb_guest_hold(g);
+            stop_polling(g);
+            return;
+        }
+        answer(g);
+        if (g->run.busy)
+            return;
+    }
+    if (served) {
+        g->spurious = 0;
+        /* The frontend's event for what was just served may still be on its way. */
+        g->expect_empty = true;
+        poll_for_a_while(g);
+    } else if (!g->in_poll) {
+        spurious(g);
+    }
+}
+
+static void take_turns(struct pb_backend *b)
+{
+    TAILQ_HEAD(, pb_guest) now = TAILQ_HEAD_INITIALIZER(now);
+    struct pb_guest *g;
+
+    /* Who asks again while this round runs comes in the next one. */
+    while ((g = TAILQ_FIRST(&b->turn))) {
+        TAILQ_REMOVE(&b->turn, g, turn_link);
+        TAILQ_INSERT_TAIL(&now, g, turn_link);
+    }
+    while ((g = TAILQ_FIRST(&now))) {
+        TAILQ_REMOVE(&now, g, turn_link);
+        g->in_turn = false;
+        serve(g);
+    }
+}
+
+static void poll_all(struct pb_backend *b)
+{
+    struct pb_guest *g = TAILQ_FIRST(&b->poll), *next;
+    uint64_t now = g ? pb_now_ns() : 0;
+
+    for (; g; g = next) {
+        next = TAILQ_NEXT(g, poll_link);
+        if (pb_page_has_request(g->page)) {
+            serve(g);
+        } else if (now >= g->poll_until_ns) {
+            stop_polling(g);
+            unmask(g);
+        }
+    }
+}
+
+static void idle_cb(struct ev_loop *loop, ev_idle *idle, int events)
+{
+    struct pb_backend *b = idle->data;
+
+    (void)loop;
+    (void)events;
+    take_turns(b);
+    poll_all(b);
+    idle_needed(b);
+}
+
+void pb_serve_ports(void *backend, const uint32_t *ports, size_t count)
+{
+    struct pb_backend *b = backend;
+
+    for (size_t i = 0; i < count; i++) {
+        struct pb_guest *g = ports[i] < b->by_port_size ? b->by_port[ports[i]] : NULL;
+
+        /* Events of ports that were unbound meanwhile may still come (H15). */
+        if (!g)
+            continue;
+        g->counters.events++;
+        g->masked = true;
+        want_turn(g);
+    }
+    take_turns(b);
+    idle_needed(b);
+}
+
+/* --- life --- */
+
+void pb_serve_start(struct pb_backend *b)
+{
+    TAILQ_INIT(&b->turn);
+    TAILQ_INIT(&b->poll);
+    ev_idle_init(&b->idle, idle_cb);
+    b->idle.data = b;
+}
+
+void pb_serve_stop(struct pb_backend *b)
+{
+    ev_idle_stop(b->loop, &b->idle);
+    free(b->by_port);
+}
+
+void pb_serve_init(struct pb_guest *g)
+{
+    ev_timer_init(&g->back_off, back_off_over, 0., 0.);
+    g->back_off.data = g;
+    ev_init(&g->run.wait, wait_over);
+    ev_init(&g->run.script.timer, NULL);
+}
+
+int pb_serve_bound(struct pb_guest *g)
+{
+    struct pb_backend *b = g->b;
+
+    if (g->port >= b->by_port_size) {
+        uint32_t size = g->port + 64;
+        struct pb_guest **table = realloc(b->by_port, size * sizeof(*table));
+
+        if (!table)
+            return -ENOMEM;
+        memset(table + b->by_port_size, 0, (size - b->by_port_size) * sizeof(*table));
+        b->by_port = table;
+        b->by_port_size = size;
+    }
+    b->by_port[g->port] = g;
+    g->bound = true;
+    g->masked = false;
+    g->spurious = 0;
+    /* Binding sets the port pending: its first event may have nothing behind it (H15). */
+    g->expect_empty = true;
+    want_turn(g);
+    return 0;
+}
+
+void pb_serve_unbound(struct pb_guest *g)
+{
+    struct pb_backend *b = g->b;
+
+    b->by_port[g->port] = NULL;
+    g->bound = false;
+    stop_polling(g);
+    if (g->in_turn) {
+        g->in_turn = false;
+        TAILQ_REMOVE(&b->turn, g, turn_link);
+    }
+    ev_timer_stop(b->loop, &g->back_off);
+    idle_needed(b);
+}
+
+void pb_serve_keep_counters(struct pb_guest *g)
+{
+#define X(name, help) g->b->counters.name += g->counters.name;
+    PB_COUNTERS(X)
+#undef X
+}
+
+void pb_serve_fini(struct pb_guest *g)
+{
+    ev_timer_stop(g->b->loop, &g->back_off);
+    ev_timer_stop(g->b->loop, &g->run.wait);
+    pb_script_fini(&g->run.script);
+    if (g->in_turn) {
+        g->in_turn = false;
+        TAILQ_REMOVE(&g->b->turn, g, turn_link);
+    }
+}

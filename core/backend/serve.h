@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* From an event to an answer: the access path. It allocates nothing and asks nobody. */
+#ifndef PB_BACKEND_SERVE_H
+#define PB_BACKEND_SERVE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct pb_backend;
+struct pb_guest;
+
+void pb_serve_start(struct pb_backend *b);
+void pb_serve_stop(struct pb_backend *b);
+/* The hypervisor's event: these ports are masked and have something. */
+void pb_serve_ports(void *backend, const uint32_t *ports, size_t count);
+
+void pb_serve_init(struct pb_guest *g);
+void pb_serve_fini(struct pb_guest *g);
+/* g->port was bound: events lead to G, and the page is looked at once. -ENOMEM. */
+int pb_serve_bound(struct pb_guest *g);
+/* Before the port is unbound: no event leads to G any more. */
+void pb_serve_unbound(struct pb_guest *g);
+/* The guest is about to be freed: its counters live on in the backend's. */
+void pb_serve_keep_counters(struct pb_guest *g);
+
+#endif

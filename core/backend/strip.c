@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+#include "backend/strip.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "backend/failure.h"
+#include "backend/grants.h"
+#include "backend/interrupt.h"
+#include "backend/machine.h"
+#include "base/log.h"
+#include "pci/regs.h"
+
+/* What a device must never keep from a guest: DMA, and errors that reach the host (XSA-120). */
+#define COMMAND_OFF (PCI_COMMAND_MASTER | PCI_COMMAND_PARITY | PCI_COMMAND_SERR)
+
+enum pb_run pb_strip_revoke(struct pb_task *task)
+{
+    struct pb_device *dev = task->dev;
+    int rc;
+
+    dev->serving = false;
+    dev->ready = false;
+    if (!dev->guest)
+        return PB_RUN_NEXT;
+    if (dev->guest->run.busy && dev->guest->run.dev == dev) {
+        /* An access of the guest's is with the hardware: nothing may overtake it. */
+        pb_task_arm(task, 5, pb_task_repeat);
+        return PB_RUN_WAIT;
+    }
+    rc = pb_grants_revoke(dev);
+    /* A domain that is gone has nothing left to revoke. */
+    if (rc && rc != -ESRCH && !dev->guest->ending)
+        pb_warn("%s: revoking from domain %u: %s", pb_device_text(dev), dev->guest->domid,
+                strerror(-rc));
+    return PB_RUN_NEXT;
+}
+
+static void script_done(struct pb_script *s, void *ctx)
+{
+    struct pb_task *task = ctx;
+    struct pb_device *dev = task->dev;
+
+    if (s->rc) {
+        /* The remaining steps still run: deassigning protects the host even from a dead device. */
+        pb_device_set_cause(dev, "configuration space does not answer (%s)", strerror(-s->rc));
+        pb_warn("%s: %s", pb_device_text(dev), dev->cause);
+        if (dev->state == PB_DEVICE_RESETTING)
+            dev->failing = true;
+    }
+    pb_task_next(task);
+}
+
+/* D0 and decode on: unmapping MSI-X in any other state leaves MASKALL behind (H7, XT 5). */
+static void append_wake(struct pb_script *s)
+{
+    struct pb_device *dev = s->dev;
+    uint16_t decode =
+        pb_le16(dev->facts.config + PCI_COMMAND) & (PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
+
+    pb_script_modify(s, PCI_COMMAND, 2, COMMAND_OFF, PCI_COMMAND_INTX_DISABLE);
+    if (dev->layout.pm) {
+        uint16_t pmcsr = (uint16_t)(dev->layout.pm + PCI_PM_CTRL);
+
+        pb_script_modify(s, pmcsr, 2, PCI_PM_CTRL_STATE | PCI_PM_CTRL_PME_STATUS, 0);
+        /* D3hot to D0 takes 10 ms (PCI PM 1.2, 5.4); which state it was in is the guest's secret */
+        pb_script_pause(s, 10);
+        /* Without No_Soft_Reset the BARs are lost on the way: Xen needs the table's to unmap. */
+        pb_script_restore_image(s, (uint16_t)(decode | PCI_COMMAND_INTX_DISABLE));
+    }
+    pb_script_modify(s, PCI_COMMAND, 2, COMMAND_OFF, decode | PCI_COMMAND_INTX_DISABLE);
+}
+
+enum pb_run pb_strip_quiet(struct pb_task *task)
+{
+    struct pb_device *dev = task->dev;
+    struct pb_script *s = &task->script;
+
+    dev->cause[0] = '\0';
+    pb_device_set_state(dev, PB_DEVICE_RESETTING);
+    dev->failing = false;
+    pb_script_begin(s, dev);
+    append_wake(s);
+    if (dev->guest)
+        pb_interrupt_script_off(s);
+    pb_script_modify(s, PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY | COMMAND_OFF,
+                     PCI_COMMAND_INTX_DISABLE);
+    pb_script_run(s, script_done, task);
+    return PB_RUN_WAIT;
+}
+
+static void reset_done(struct pb_job *job, void *ctx)
+{
+    struct pb_task *task = ctx;
+    struct pb_device *dev = task->dev;
+
+    dev->resets++;
+    dev->reset_ms = pb_now_ms() - task->reset_started_ms;
+    if (job->rc == 0) {
+        pb_info("%s: reset in %llu ms", pb_device_text(dev), (unsigned long long)dev->reset_ms);
+    } else if (job->rc == -ENOTTY && dev->policy.reset != PB_RESET_REQUIRED) {
+        pb_debug("%s: %s", pb_device_text(dev), job->reason);
+    } else if (job->rc == -ENOTTY || job->rc == -ETIMEDOUT || job->rc == -ENODEV ||
+               dev->policy.reset == PB_RESET_REQUIRED) {
+        pb_device_set_cause(dev, "reset failed: %s", job->reason);
+        dev->failing = true;
+    } else {
+        pb_warn("%s: reset failed: %s; going on, its policy is best-effort", pb_device_text(dev),
+                job->reason);
+    }
+    pb_task_next(task);
+}
+
+enum pb_run pb_strip_reset(struct pb_task *task)
+{
+    struct pb_device *dev = task->dev;
+
+    if (dev->policy.reset == PB_RESET_NONE)
+        return PB_RUN_NEXT;
+    pb_device_set_state(dev, PB_DEVICE_RESETTING);
+    task->reset_started_ms = pb_now_ms();
+    pb_task_job(task, PB_JOB_RESET, reset_done);
+    return PB_RUN_WAIT;
+}
+
+void pb_script_restore_image(struct pb_script *s, uint16_t command)
+{
+    const uint8_t *image = s->dev->facts.config;
+
+    for (uint16_t at = PCI_BAR0; at < PCI_CARDBUS_CIS; at = (uint16_t)(at + 4))
+        pb_script_write(s, at, 4, pb_le32(image + at));
+    pb_script_write(s, PCI_ROM_ADDRESS, 4, pb_le32(image + PCI_ROM_ADDRESS));
+    pb_script_write(s, PCI_CACHE_LINE_SIZE, 1, image[PCI_CACHE_LINE_SIZE]);
+    pb_script_write(s, PCI_LATENCY_TIMER, 1, image[PCI_LATENCY_TIMER]);
+    pb_script_modify(s, PCI_COMMAND, 2, UINT16_MAX, command);
+}
+
+/* After the reset: is it still the same device? Then its registers as they were at claim. */
+enum pb_run pb_strip_restore(struct pb_task *task)
+{
+    struct pb_device *dev = task->dev;
+    struct pb_script *s = &task->script;
+
+    pb_script_begin(s, dev);
+    pb_script_restore_image(s, PCI_COMMAND_INTX_DISABLE);
+    pb_script_run(s, script_done, task);
+    return PB_RUN_WAIT;
+}
+
+static void enter_quarantine(struct pb_device *dev)
+{
+    int rc = dev->b->xen->ops->device_assign(dev->b->xen, PB_DOMID_IO, dev->sbdf);
+
+    if (rc == 0 || rc == -EALREADY) {
+        dev->quarantined = true;
+    } else if (dev->quarantined) {
+        pb_warn("%s: quarantine: %s", pb_device_text(dev), strerror(-rc));
+        dev->quarantined = false;
+    }
+}
+
+enum pb_run pb_strip_deassign(struct pb_task *task)
+{
+    struct pb_device *dev = task->dev;
+    struct pb_xen *xen = dev->b->xen;
+    int rc = 0;
+
+    if (dev->assigned_in_xen) {
+        rc = xen->ops->device_deassign(xen, dev->guest->domid, dev->sbdf);
+        /* A dying domain's devices are deassigned by Xen itself, early (H2). */
+        if (rc && !(dev->guest->ending && (rc == -ESRCH || rc == -ENODEV || rc == -EINVAL))) {
+            pb_device_set_cause(dev, "Xen does not take it back from domain %u: %s",
+                                dev->guest->domid, strerror(-rc));
+            dev->failing = true;
+        }
+        dev->assigned_in_xen = false;
+    }
+    enter_quarantine(dev);
+    pb_device_set_state(dev, dev->failing ? PB_DEVICE_FAILED : PB_DEVICE_CLAIMED);
+    return PB_RUN_NEXT;
+}
+
+static void stopped(struct pb_script *s, void *ctx)
+{
+    (void)ctx;
+    if (s->rc)
+        pb_warn("%s: cannot turn bus mastering off: %s", pb_device_text(s->dev), strerror(-s->rc));
+}
+
+void pb_strip_stop_dma(struct pb_device *dev)
+{
+    if (dev->stop_script.running || !dev->hw)
+        return;
+    pb_script_begin(&dev->stop_script, dev);
+    pb_script_modify(&dev->stop_script, PCI_COMMAND, 2, PCI_COMMAND_MASTER, 0);
+    pb_script_run(&dev->stop_script, stopped, NULL);
+}

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+#include "backend/task.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend/failure.h"
+#include "backend/guest.h"
+#include "backend/machine.h"
+#include "base/assert.h"
+#include "base/log.h"
+
+static void task_free(struct pb_task *task)
+{
+    ev_timer_stop(task->b->loop, &task->start);
+    ev_timer_stop(task->b->loop, &task->timer);
+    pb_script_fini(&task->script);
+    TAILQ_REMOVE(&task->b->tasks, task, link);
+    free(task);
+}
+
+static void finish(struct pb_task *task, bool success)
+{
+    struct pb_failure failure = task->failure;
+    struct pb_guest *guest = task->guest;
+    pb_verb_fn done = task->done;
+    void *ctx = task->ctx;
+
+    if (task->dev && task->dev->task == task)
+        task->dev->task = NULL;
+    if (guest) {
+        pb_guest_hold(guest);
+        pb_guest_leave(guest, task);
+    }
+    if (!success)
+        pb_log(PB_LOG_NOTICE, "%s %s: %s", task->kind->name, failure.device, failure.reason);
+    task_free(task);
+    done(ctx, success ? NULL : &failure);
+    if (guest)
+        pb_guest_drop(guest);
+}
+
+static void run(struct pb_task *task);
+
+/* Reports the outcome of a step and says whether the task goes on at once. */
+static bool advance(struct pb_task *task, enum pb_run outcome)
+{
+    switch (outcome) {
+    case PB_RUN_WAIT:
+        return false;
+    case PB_RUN_END:
+        finish(task, true);
+        return false;
+    case PB_RUN_FAIL:
+        if (!task->undoing)
+            task->undoing = true;
+        break;
+    case PB_RUN_NEXT:
+        break;
+    }
+    if (!task->undoing) {
+        if (++task->at == task->kind->count) {
+            finish(task, true);
+            return false;
+        }
+        return true;
+    }
+    if (task->at == 0) {
+        finish(task, false);
+        return false;
+    }
+    task->at--;
+    return true;
+}
+
+static void run(struct pb_task *task)
+{
+    const struct pb_task_step *step;
+    enum pb_run outcome;
+
+    do {
+        step = &task->kind->steps[task->at];
+        if (!task->undoing)
+            outcome = step->run(task);
+        else
+            outcome = step->undo ? step->undo(task) : PB_RUN_NEXT;
+    } while (advance(task, outcome));
+}
+
+static void started(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    run(timer->data);
+}
+
+struct pb_task *pb_task_new(struct pb_backend *b, const struct pb_task_kind *kind, pb_verb_fn done,
+                            void *ctx)
+{
+    struct pb_task *task = calloc(1, sizeof(*task));
+
+    if (!task)
+        return NULL;
+    task->b = b;
+    task->kind = kind;
+    task->done = done;
+    task->ctx = ctx;
+    ev_timer_init(&task->start, started, 0., 0.);
+    task->start.data = task;
+    ev_init(&task->timer, NULL);
+    ev_init(&task->script.timer, NULL);
+    TAILQ_INSERT_TAIL(&b->tasks, task, link);
+    return task;
+}
+
+void pb_task_start(struct pb_task *task)
+{
+    ev_timer_start(task->b->loop, &task->start);
+}
+
+void pb_task_next(struct pb_task *task)
+{
+    pb_task_disarm(task);
+    if (advance(task, PB_RUN_NEXT))
+        run(task);
+}
+
+void pb_task_failed(struct pb_task *task)
+{
+    pb_task_disarm(task);
+    if (advance(task, PB_RUN_FAIL))
+        run(task);
+}
+
+void pb_task_repeat(struct pb_task *task)
+{
+    pb_task_disarm(task);
+    run(task);
+}
+
+static void timer_fired(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct pb_task *task = timer->data;
+
+    (void)loop;
+    (void)events;
+    task->fired(task);
+}
+
+void pb_task_arm(struct pb_task *task, unsigned ms, void (*fired)(struct pb_task *task))
+{
+    pb_task_disarm(task);
+    task->fired = fired;
+    ev_timer_init(&task->timer, timer_fired, ms / 1000.0, 0.);
+    task->timer.data = task;
+    ev_timer_start(task->b->loop, &task->timer);
+}
+
+void pb_task_disarm(struct pb_task *task)
+{
+    ev_timer_stop(task->b->loop, &task->timer);
+}
+
+void pb_task_abandon(struct pb_task *task)
+{
+    pb_verb_fn done = task->done;
+    void *ctx = task->ctx;
+    struct pb_failure failure = { 0 };
+
+    pb_fail(&failure, PB_FAIL_INTERNAL, task->device_text,
+            "start pcibackd again and look at `list`", "%s was interrupted: the daemon ends",
+            task->kind->name);
+    task_free(task);
+    done(ctx, &failure);
+}
+
+void pb_task_job(struct pb_task *task, enum pb_job_kind kind,
+                 void (*done)(struct pb_job *job, void *ctx))
+{
+    struct pb_job *job = &task->job;
+    const struct pb_device_policy *policy = &task->dev->policy;
+
+    memset(job, 0, sizeof(*job));
+    job->kind = kind;
+    job->sbdf = task->dev->sbdf;
+    memcpy(job->driver, policy->driver, sizeof(job->driver));
+    if (kind == PB_JOB_RESET)
+        memcpy(job->method, policy->reset_method, sizeof(job->method));
+    job->deadline_ms = task->b->policy->limits.reset_timeout_ms;
+    job->done = done;
+    job->ctx = task;
+    task->b->host->ops->job_submit(task->b->host, job);
+}
+
+bool pb_task_take_device(struct pb_task *task, struct pb_device *dev)
+{
+    char text[PB_SBDF_TEXT];
+
+    task->dev = dev;
+    if (dev->task) {
+        pb_fail(&task->failure, PB_FAIL_STATE, pb_sbdf_format(dev->sbdf, text),
+                "try again when it is done", "%s of this device is under way",
+                dev->task->kind->name);
+        return false;
+    }
+    dev->task = task;
+    return true;
+}

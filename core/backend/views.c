@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/* What the faces show: copies of the machine's state, made when asked. */
+#include <stdio.h>
+#include <string.h>
+
+#include "backend/failure.h"
+#include "backend/machine.h"
+
+static const char *interrupt_name(const struct pb_device *dev)
+{
+    switch (dev->interrupts.mode) {
+    case PB_INTERRUPT_MSI:
+        return "msi";
+    case PB_INTERRUPT_MSIX:
+        return "msi-x";
+    case PB_INTERRUPT_NONE:
+        break;
+    }
+    return dev->grants.gsi_mapped ? "intx" : "none";
+}
+
+static struct pb_device_view view_of(const struct pb_device *dev)
+{
+    return (struct pb_device_view){
+        .name = dev->policy.name,
+        .sbdf = dev->sbdf,
+        .state = dev->state,
+        .known = dev->known,
+        .vendor = dev->facts.vendor,
+        .device = dev->facts.device,
+        .subsystem_vendor = dev->facts.subsystem_vendor,
+        .subsystem_device = dev->facts.subsystem_device,
+        .class_code = dev->facts.class_code,
+        .revision = dev->facts.revision,
+        .virtual_function = dev->facts.virtual_function,
+        .driver = dev->driver_now,
+        .driver_before = dev->driver_before,
+        .reset_methods = dev->facts.reset_methods,
+        .quarantined = dev->quarantined && !dev->assigned_in_xen,
+        .permissive = dev->guest ? dev->permissive : dev->policy.permissive,
+        .msix_prepared = dev->msix_prepared,
+        .tainted = dev->taken_while_alive,
+        .irq = dev->facts.irq,
+        .interrupt = interrupt_name(dev),
+        .vectors = dev->interrupts.count,
+        .owner = dev->guest ? (int64_t)dev->guest->domid : -1,
+        .owner_name = dev->guest ? dev->guest->name : "",
+        .virtual_address = dev->vaddr,
+        .cause = dev->cause,
+        .denied_writes = dev->denied_writes,
+        .resets = dev->resets,
+        .reset_ms = dev->reset_ms,
+    };
+}
+
+void pb_backend_each_device(const struct pb_backend *b,
+                            void (*visit)(void *ctx, const struct pb_device_view *view), void *ctx)
+{
+    const struct pb_device *dev;
+
+    TAILQ_FOREACH (dev, &b->devices, link) {
+        struct pb_device_view view = view_of(dev);
+
+        /* An address that a slot's star covers but the machine lacks is nothing to show. */
+        if (dev->state != PB_DEVICE_ABSENT || pb_policy_device(b->policy, dev->sbdf))
+            visit(ctx, &view);
+    }
+}
+
+bool pb_backend_device(const struct pb_backend *b, const char *text, struct pb_device_view *ret,
+                       struct pb_failure *failure)
+{
+    struct pb_sbdf sbdf;
+    bool is_address;
+    const struct pb_device *dev = pb_device_resolve(b, text, &is_address, &sbdf);
+
+    if (!dev) {
+        pb_fail(failure, PB_FAIL_NOT_FOUND, text, "see `pcibackctl list`",
+                is_address ? "the device is neither configured nor claimed"
+                           : "no device has this name");
+        return false;
+    }
+    *ret = view_of(dev);
+    return true;
+}
+
+void pb_backend_each_guest(const struct pb_backend *b,
+                           void (*visit)(void *ctx, const struct pb_guest_view *view), void *ctx)
+{
+    const struct pb_guest *g;
+
+    TAILQ_FOREACH (g, &b->guests, link) {
+        struct pb_guest_view view = { .domid = g->domid,
+                                      .name = g->name,
+                                      .backend_state = pb_xenbus_name(g->be_state),
+                                      .frontend_state = pb_xenbus_name(g->fe_state),
+                                      .connected = g->page != NULL,
+                                      .counters = g->counters };
+        const struct pb_device *dev;
+
+        TAILQ_FOREACH (dev, &g->devices, sibling)
+            view.device_count++;
+        visit(ctx, &view);
+    }
+}
+
+void pb_backend_counters(const struct pb_backend *b, struct pb_counters *ret)
+{
+    const struct pb_guest *g;
+
+    *ret = b->counters;
+    TAILQ_FOREACH (g, &b->guests, link) {
+#define X(name, help) ret->name += g->counters.name;
+        PB_COUNTERS(X)
+#undef X
+    }
+}
