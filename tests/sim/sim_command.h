@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How a test drives the world: JSON objects { "do": COMMAND, ... } a line over a UNIX socket, each
+ * answered by one line { "ok": true, ... } or { "error": "..." }. simlib.py wraps them.
+ */
+#ifndef SIM_COMMAND_H
+#define SIM_COMMAND_H
+
+#include <jansson.h>
+
+#include "base/json.h"
+
+struct sim_world;
+struct sim_server;
+struct sim_device;
+struct sim_client; /* a connection, NULL for the action of a fault */
+
+struct sim_command {
+    const char *name;
+    const char *const *keys; /* besides "do"; NULL-terminated */
+    /* The answer (a new reference), or NULL when it comes later by sim_client_reply. */
+    json_t *(*run)(struct sim_world *w, const struct pb_json *at, struct sim_client *client);
+};
+
+/* Lists end with an entry without a name. */
+extern const struct sim_command sim_commands_world[], sim_commands_guest[], sim_commands_device[];
+
+json_t *sim_ok(void);
+__attribute__((format(printf, 1, 2))) json_t *sim_error(const char *fmt, ...);
+/* "EINVAL: Invalid argument" for RC < 0, ok otherwise. */
+json_t *sim_result(int rc);
+
+/* Typed members with a fallback; errors stick in AT's error. */
+uint64_t sim_number(const struct pb_json *at, const char *key, uint64_t min, uint64_t max,
+                    uint64_t fallback);
+const char *sim_text(const struct pb_json *at, const char *key, const char *fallback);
+bool sim_bool(const struct pb_json *at, const char *key, bool fallback);
+
+/* Carries out one command; NULL as sim_command.run. */
+json_t *sim_command_run(struct sim_world *w, const json_t *message, struct sim_client *client);
+/* The action of a fault. */
+void sim_command_act(struct sim_world *w, json_t *action);
+
+/* What a clean world does not hold (sim_report.c). */
+json_t *sim_report_leaks(const struct sim_world *w);
+json_t *sim_report_device(const struct sim_world *w, const struct sim_device *dev);
+
+/* The socket. NULL with errno set. Listens when the world is on a loop. */
+struct sim_server *sim_server_new(struct sim_world *w, const char *path);
+void sim_server_free(struct sim_server *server);
+/* Answers later: hold before NULL is returned, then reply once (takes over MESSAGE). */
+void sim_client_hold(struct sim_client *client);
+void sim_client_reply(struct sim_client *client, json_t *message);
+
+#endif

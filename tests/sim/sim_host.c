@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: MIT */
+/* The table of the host's hardware (host/host.h): configuration cycles and jobs. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "pci/regs.h"
+#include "sim_hyper.h"
+#include "sim_world.h"
+
+struct pb_hw {
+    struct sim_device *dev;
+    unsigned late; /* cycles that complete later */
+};
+
+/* A job or a late cycle under way. */
+struct sim_task {
+    TAILQ_ENTRY(sim_task) link;
+    ev_timer timer;
+    struct sim_world *w;
+    struct pb_job *job; /* one of both */
+    struct pb_hw_cycle *cycle;
+    int error;
+};
+
+static const char *const job_names[PB_JOB_KIND_COUNT] = {
+    [PB_JOB_PROBE] = "job_probe",
+    [PB_JOB_CLAIM] = "job_claim",
+    [PB_JOB_RELEASE] = "job_release",
+    [PB_JOB_RESET] = "job_reset",
+};
+
+static struct sim_world *world_of(struct pb_host *h)
+{
+    return PB_CONTAINER_OF(h, struct sim_world, host);
+}
+
+/* Cycles */
+
+/* What may never happen to a device that a guest can reach (XSA-120), and what Xen drops (H13). */
+static void judge_write(struct sim_world *w, const struct sim_device *dev,
+                        const struct pb_hw_cycle *cycle)
+{
+    uint8_t msix = sim_device_cap(dev, SIM_CAP_MSIX);
+    uint16_t before = sim_device_command(dev), command = (uint16_t)cycle->value;
+    uint16_t decode = before & (PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
+
+    if (msix && cycle->offset + cycle->size > msix && cycle->offset < msix + PCI_MSIX_SIZE &&
+        (cycle->offset != msix + PCI_MSIX_FLAGS || cycle->size != 2))
+        sim_log_violation(w, "%s: write of %u bytes at %#x inside of MSI-X is dropped (H13)",
+                          dev->text, cycle->size, cycle->offset);
+    if (cycle->offset != PCI_COMMAND || cycle->size < 2 || !sim_hyper_reachable(w, dev))
+        return;
+    if ((command & decode) != decode)
+        sim_log_violation(w, "%s: decode is turned off while a guest reaches it", dev->text);
+    if (command & ~before & (PCI_COMMAND_SERR | PCI_COMMAND_PARITY))
+        sim_log_violation(w, "%s: SERR or PARITY is turned on while a guest reaches it", dev->text);
+}
+
+static bool sane(struct sim_world *w, const struct sim_device *dev, const struct pb_hw_cycle *cycle)
+{
+    bool size = cycle->size == 1 || cycle->size == 2 || cycle->size == 4;
+
+    if (size && cycle->offset % cycle->size == 0 &&
+        cycle->offset + cycle->size <= dev->facts.config_size)
+        return true;
+    sim_log_violation(w, "%s: cycle of %u bytes at %#x", dev->text, cycle->size, cycle->offset);
+    return false;
+}
+
+static void cycle_run(struct sim_world *w, struct pb_hw_cycle *cycle, int error)
+{
+    struct sim_device *dev = cycle->hw->dev;
+    uint8_t msix = sim_device_cap(dev, SIM_CAP_MSIX);
+    bool dropped;
+
+    cycle->rc = error ? error : dev->cycle_error;
+    if (cycle->rc == 0 && !sane(w, dev, cycle))
+        cycle->rc = -EINVAL;
+    if (dev->resetting)
+        sim_log_violation(w, "%s: configuration cycle during its reset (H6)", dev->text);
+    if (cycle->rc == 0 && cycle->write) {
+        judge_write(w, dev, cycle);
+        dropped = msix && cycle->offset >= msix && cycle->offset < msix + PCI_MSIX_SIZE &&
+                  (cycle->size != 2 || cycle->offset != msix + PCI_MSIX_FLAGS);
+        if (!dropped)
+            sim_device_write(dev, cycle->offset, cycle->size, cycle->value);
+    } else if (cycle->rc == 0) {
+        cycle->value = sim_device_read(dev, cycle->offset, cycle->size);
+    }
+    (void)sim_log_leave(w, cycle->write ? "cycle_write" : "cycle_read",
+                        json_pack("{s:s, s:i, s:i, s:I}", "device", dev->text, "offset",
+                                  (int)cycle->offset, "size", (int)cycle->size, "value",
+                                  (json_int_t)cycle->value),
+                        cycle->rc);
+}
+
+static struct sim_task *task_new(struct sim_world *w,
+                                 void (*run)(struct ev_loop *, ev_timer *, int), unsigned delay_ms)
+{
+    struct sim_task *task = calloc(1, sizeof(*task));
+
+    if (!task)
+        abort();
+    task->w = w;
+    TAILQ_INSERT_TAIL(&w->tasks, task, link);
+    ev_now_update(w->loop);
+    ev_timer_init(&task->timer, run, delay_ms / 1000.0, 0.0);
+    ev_timer_start(w->loop, &task->timer);
+    return task;
+}
+
+static void task_free(struct sim_task *task)
+{
+    ev_timer_stop(task->w->loop, &task->timer);
+    TAILQ_REMOVE(&task->w->tasks, task, link);
+    free(task);
+}
+
+static void cycle_late(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    struct sim_task *task = PB_CONTAINER_OF(timer, struct sim_task, timer);
+    struct pb_hw_cycle *cycle = task->cycle;
+
+    (void)loop;
+    (void)revents;
+    cycle_run(task->w, cycle, task->error);
+    cycle->hw->late--;
+    task_free(task);
+    cycle->done(cycle, cycle->ctx);
+}
+
+static enum pb_hw_when host_cycle_submit(struct pb_host *h, struct pb_hw_cycle *cycle)
+{
+    struct sim_world *w = world_of(h);
+    int rc = sim_log_enter(w, cycle->write ? "cycle_write" : "cycle_read");
+    struct sim_task *task;
+
+    if (cycle->hw->dev->slow_ms == 0) {
+        cycle_run(w, cycle, rc);
+        return PB_HW_NOW;
+    }
+    task = task_new(w, cycle_late, cycle->hw->dev->slow_ms);
+    task->cycle = cycle;
+    task->error = rc;
+    cycle->hw->late++;
+    return PB_HW_LATER;
+}
+
+static void host_hw_close(struct pb_host *h, struct pb_hw *hw)
+{
+    struct sim_world *w = world_of(h);
+    struct sim_task *task;
+
+    while (hw->late > 0) {
+        struct pb_hw_cycle *cycle;
+
+        TAILQ_FOREACH (task, &w->tasks, link) {
+            if (task->cycle && task->cycle->hw == hw)
+                break;
+        }
+        if (!task)
+            abort();
+        cycle = task->cycle;
+        hw->late--;
+        task_free(task);
+        cycle->rc = -ECANCELED;
+        cycle->done(cycle, cycle->ctx);
+    }
+    hw->dev->open--;
+    (void)sim_log_leave(w, "hw_close", json_pack("{s:s}", "device", hw->dev->text), 0);
+    free(hw);
+}
+
+/* Jobs */
+
+static int refuse(struct pb_job *job, int rc, const char *reason)
+{
+    (void)snprintf(job->reason, sizeof(job->reason), "%s", reason);
+    return rc;
+}
+
+static void read_facts(const struct sim_device *dev, struct pb_job *job)
+{
+    job->facts = dev->facts;
+    memcpy(job->facts.config, dev->config, dev->facts.config_size);
+    (void)snprintf(job->driver_now, sizeof(job->driver_now), "%s", dev->driver);
+}
+
+/* What pci_enable_device does: decode of every kind of BAR that the device has. */
+static void enable(struct sim_device *dev)
+{
+    uint16_t decode = 0;
+
+    for (unsigned i = 0; i < PB_PCI_BARS; i++) {
+        if (dev->facts.resource[i].flags & PB_RES_IO)
+            decode |= PCI_COMMAND_IO;
+        else if (dev->facts.resource[i].flags & PB_RES_MEM)
+            decode |= PCI_COMMAND_MEMORY;
+    }
+    sim_device_change(dev, PCI_COMMAND, PCI_COMMAND_MASTER, decode);
+}
+
+static int job_claim(struct sim_device *dev, struct pb_job *job)
+{
+    bool none = strcmp(job->driver, "none") == 0;
+
+    if (!dev->claimed && strcmp(dev->driver, job->driver) != 0)
+        memcpy(dev->host_driver, dev->driver, sizeof(dev->host_driver));
+    dev->claimed = true;
+    enable(dev);
+    (void)snprintf(dev->driver, sizeof(dev->driver), "%s", none ? "" : job->driver);
+    memcpy(job->driver_before, dev->host_driver, sizeof(job->driver_before));
+    read_facts(dev, job);
+    job->hw = calloc(1, sizeof(*job->hw));
+    if (!job->hw)
+        abort();
+    job->hw->dev = dev;
+    dev->open++;
+    return 0;
+}
+
+static int job_release(struct sim_world *w, struct sim_device *dev, struct pb_job *job)
+{
+    if (dev->owner != 0)
+        sim_log_violation(w, "%s: given to its driver while dom%u owns it (H3)", dev->text,
+                          dev->owner);
+    if (dev->prepared)
+        sim_log_violation(w, "%s: given to its driver while MSI-X is prepared (H3)", dev->text);
+    dev->claimed = false;
+    memcpy(dev->driver, dev->host_driver, sizeof(dev->driver));
+    dev->host_driver[0] = '\0';
+    if (dev->driver[0]) {
+        enable(dev);
+        sim_device_change(dev, PCI_COMMAND, 0, PCI_COMMAND_MASTER);
+    }
+    (void)snprintf(job->driver_now, sizeof(job->driver_now), "%s", dev->driver);
+    return 0;
+}
+
+static int job_reset(struct sim_world *w, struct sim_device *dev, struct pb_job *job)
+{
+    unsigned vectors = sim_hyper_vectors(w, dev);
+
+    if (!dev->facts.reset_methods[0])
+        return refuse(job, -ENOTTY, "the device has no reset method");
+    if (job->method[0] && !strstr(dev->facts.reset_methods, job->method))
+        return refuse(job, -EINVAL, "the device does not have this reset method");
+    if (vectors > 0)
+        sim_log_violation(w, "%s: reset with %u vectors mapped (H8)", dev->text, vectors);
+    sim_device_reset(dev);
+    read_facts(dev, job);
+    return 0;
+}
+
+static int job_run(struct sim_world *w, struct pb_job *job)
+{
+    struct sim_device *dev = sim_device_find(w, job->sbdf);
+
+    if (!dev || dev->gone)
+        return refuse(job, -ENODEV, "there is no such device");
+    switch (job->kind) {
+    case PB_JOB_PROBE:
+        memcpy(job->driver_before, dev->claimed ? dev->host_driver : dev->driver,
+               sizeof(job->driver_before));
+        read_facts(dev, job);
+        return 0;
+    case PB_JOB_CLAIM:
+        return job_claim(dev, job);
+    case PB_JOB_RELEASE:
+        return job_release(w, dev, job);
+    case PB_JOB_RESET:
+        return job_reset(w, dev, job);
+    case PB_JOB_KIND_COUNT:
+    default:
+        return refuse(job, -EINVAL, "unknown kind of job");
+    }
+}
+
+static json_t *job_args(const struct pb_job *job)
+{
+    char text[PB_SBDF_TEXT];
+
+    return json_pack("{s:s, s:s, s:s}", "device", pb_sbdf_format(job->sbdf, text), "driver",
+                     job->driver, "method", job->method);
+}
+
+static void job_done(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    struct sim_task *task = PB_CONTAINER_OF(timer, struct sim_task, timer);
+    struct sim_world *w = task->w;
+    struct pb_job *job = task->job;
+    struct sim_device *dev = sim_device_find(w, job->sbdf);
+
+    (void)loop;
+    (void)revents;
+    /* an abandoned child still sits in the kernel: the device stays as it is */
+    if (dev && job->kind == PB_JOB_RESET && task->error != -ETIMEDOUT)
+        dev->resetting = false;
+    if (task->error)
+        job->rc = refuse(job, task->error, "the simulator was told to fail");
+    else
+        job->rc = job_run(w, job);
+    (void)sim_log_leave(w, job_names[job->kind], job_args(job), job->rc);
+    task_free(task);
+    job->done(job, job->ctx);
+}
+
+static void host_job_submit(struct pb_host *h, struct pb_job *job)
+{
+    struct sim_world *w = world_of(h);
+    struct sim_device *dev = sim_device_find(w, job->sbdf);
+    int rc = sim_log_enter(w, job_names[job->kind]);
+    struct sim_task *task;
+    char name[32];
+
+    (void)snprintf(name, sizeof(name), "%s.start", job_names[job->kind]);
+    (void)sim_log_leave(w, name, job_args(job), 0);
+    if (dev && dev->resetting)
+        sim_log_violation(w, "%s: a job starts during its reset", dev->text);
+    if (dev && job->kind == PB_JOB_RESET)
+        dev->resetting = true;
+    /* a fault of ETIMEDOUT means a kernel that does not come back: the deadline passes first */
+    task = task_new(w, job_done, rc == -ETIMEDOUT ? job->deadline_ms : w->job_delay_ms);
+    task->job = job;
+    task->error = rc;
+}
+
+static void host_close(struct pb_host *h)
+{
+    struct sim_world *w = world_of(h);
+
+    while (!TAILQ_EMPTY(&w->tasks))
+        task_free(TAILQ_FIRST(&w->tasks));
+    w->host_open = false;
+}
+
+static const struct pb_host_ops host_ops = {
+    .close = host_close,
+    .cycle_submit = host_cycle_submit,
+    .hw_close = host_hw_close,
+    .job_submit = host_job_submit,
+};
+
+struct pb_host *sim_host_open(struct sim_world *w, struct ev_loop *loop)
+{
+    sim_world_start(w, loop);
+    w->host.ops = &host_ops;
+    w->host_open = true;
+    return &w->host;
+}

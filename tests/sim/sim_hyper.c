@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: MIT */
+#include "sim_hyper.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/bytes.h"
+#include "pci/regs.h"
+#include "sim_world.h"
+
+static bool is_guest(uint32_t domid)
+{
+    return domid != 0 && domid != PB_DOMID_IO;
+}
+
+static struct sim_device *device(struct sim_world *w, struct pb_sbdf sbdf)
+{
+    struct sim_device *dev = sim_device_find(w, sbdf);
+
+    return dev && !dev->gone ? dev : NULL;
+}
+
+unsigned sim_hyper_vectors(const struct sim_world *w, const struct sim_device *dev)
+{
+    const struct sim_domain *dom;
+    unsigned count = 0;
+
+    TAILQ_FOREACH (dom, &w->domains, link) {
+        for (unsigned i = 0; i < SIM_PIRQS_MAX; i++)
+            count += dom->pirq[i].used && dom->pirq[i].device == dev;
+    }
+    return count;
+}
+
+bool sim_hyper_reachable(const struct sim_world *w, const struct sim_device *dev)
+{
+    const struct sim_domain *dom;
+
+    TAILQ_FOREACH (dom, &w->domains, link) {
+        for (unsigned i = 0; i < PB_PCI_RESOURCES; i++) {
+            const struct pb_resource *res = &dev->facts.resource[i];
+            uint64_t size = res->end - res->start + 1;
+
+            if (res->end == 0)
+                continue;
+            if (res->flags & PB_RES_IO
+                    ? sim_ranges_touch(&dom->allowed[SIM_ALLOW_PORTS], res->start, size)
+                    : sim_ranges_touch(&dom->allowed[SIM_ALLOW_MEMORY], res->start >> 12,
+                                       (size + 4095) >> 12))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* Ownership */
+
+int sim_hyper_test(struct sim_world *w, uint32_t domid, struct pb_sbdf sbdf)
+{
+    struct sim_device *dev = device(w, sbdf);
+
+    if (!dev)
+        return -ENODEV;
+    if (domid != PB_DOMID_IO && !sim_domain_live(w, domid))
+        return -ESRCH;
+    return is_guest(dev->owner) ? -EBUSY : 0;
+}
+
+int sim_hyper_assign(struct sim_world *w, uint32_t domid, struct pb_sbdf sbdf)
+{
+    struct sim_device *dev = device(w, sbdf);
+    struct sim_domain *dom = is_guest(domid) ? sim_domain_live(w, domid) : NULL;
+
+    if (domid == 0)
+        return -EINVAL;
+    if (domid != PB_DOMID_IO && !dom)
+        return -ESRCH;
+    if (!dev)
+        return -ENODEV;
+    if (is_guest(dev->owner))
+        return -EBUSY;
+    if (dom && !dom->iommu)
+        return -EOPNOTSUPP;
+    if (dev->maskall_stuck)
+        return -EBUSY;
+    dev->owner = domid;
+    if (domid == PB_DOMID_IO)
+        dev->quarantined = true;
+    return 0;
+}
+
+/* As Xen: from a guest into quarantine when it was there before, from quarantine to dom0. */
+static void give_back(const struct sim_world *w, struct sim_device *dev)
+{
+    if (dev->owner == PB_DOMID_IO) {
+        dev->quarantined = false;
+        dev->owner = 0;
+    } else {
+        dev->owner = w->quarantine || dev->quarantined ? PB_DOMID_IO : 0;
+    }
+}
+
+int sim_hyper_deassign(struct sim_world *w, uint32_t domid, struct pb_sbdf sbdf)
+{
+    struct sim_device *dev = device(w, sbdf);
+
+    if (!dev || dev->owner != domid || domid == 0)
+        return -ENODEV;
+    if (is_guest(domid) && sim_device_command(dev) & PCI_COMMAND_MASTER)
+        sim_log_violation(w, "%s leaves dom%u with bus mastering on", dev->text, domid);
+    give_back(w, dev);
+    if (dev->owner == 0 && sim_device_command(dev) & PCI_COMMAND_MASTER)
+        sim_log_violation(w, "%s comes back to dom0 with bus mastering on (H3)", dev->text);
+    return 0;
+}
+
+int sim_hyper_allow(struct sim_world *w, uint32_t domid, enum sim_permission what, uint64_t first,
+                    uint64_t count, bool allow)
+{
+    struct sim_domain *dom = sim_domain_find(w, domid);
+
+    if (!dom)
+        return -ESRCH;
+    if (dom->dying)
+        return allow ? -ESRCH : 0;
+    return sim_ranges_change(&dom->allowed[what], first, count, allow);
+}
+
+/* Interrupts */
+
+int sim_hyper_map_gsi(struct sim_world *w, uint32_t domid, uint32_t gsi)
+{
+    struct sim_domain *dom = sim_domain_live(w, domid);
+
+    if (!dom)
+        return -ESRCH;
+    if (gsi >= w->gsi_count)
+        return -EINVAL;
+    dom->pirq[gsi].used = true;
+    dom->pirq[gsi].device = NULL;
+    return 0;
+}
+
+static int check_msix(struct sim_world *w, struct sim_device *dev,
+                      const struct pb_msi_request *request)
+{
+    uint8_t at = sim_device_cap(dev, SIM_CAP_MSIX);
+    uint32_t table;
+    const struct pb_resource *res;
+
+    if (!at)
+        return -ENODEV;
+    if (!dev->prepared)
+        return -ENODATA;
+    if (!(sim_device_command(dev) & PCI_COMMAND_MEMORY))
+        return -ENXIO;
+    if (request->entry > (pb_le16(&dev->config[at + PCI_MSIX_FLAGS]) & PCI_MSIX_FLAGS_QSIZE))
+        return -EINVAL;
+    table = pb_le32(&dev->config[at + PCI_MSIX_TABLE]) & PCI_MSIX_BIR;
+    res = &dev->facts.resource[table < PB_PCI_BARS ? table : 0];
+    if (request->table_base != res->start)
+        sim_log_violation(w, "%s: MSI-X table base %#llx, but BAR %u is at %#llx", dev->text,
+                          (unsigned long long)request->table_base, table,
+                          (unsigned long long)res->start);
+    return 0;
+}
+
+static int check_msi(struct sim_world *w, struct sim_domain *dom, struct sim_device *dev,
+                     const struct pb_msi_request *request)
+{
+    uint8_t pm = sim_device_cap(dev, SIM_CAP_PM);
+
+    if (pm && dev->config[pm + PCI_PM_CTRL] & PCI_PM_CTRL_STATE)
+        sim_log_violation(w, "%s: MSI mapped while the device sleeps", dev->text);
+    for (unsigned i = 0; i < SIM_PIRQS_MAX; i++) {
+        const struct sim_pirq *p = &dom->pirq[i];
+
+        if (p->used && p->device == dev &&
+            (p->msix != request->msix || p->entry == request->entry || !p->msix))
+            sim_log_violation(w, "%s: %s mapped for entry %u while pirq %u is there (H10)",
+                              dev->text, request->msix ? "MSI-X" : "MSI", request->entry, i);
+    }
+    if (request->msix)
+        return check_msix(w, dev, request);
+    return sim_device_cap(dev, SIM_CAP_MSI) ? 0 : -ENODEV;
+}
+
+int sim_hyper_map_msi(struct sim_world *w, uint32_t domid, const struct pb_msi_request *request,
+                      uint32_t *ret_pirq)
+{
+    struct sim_domain *dom = sim_domain_live(w, domid);
+    struct sim_device *dev = device(w, request->sbdf);
+    uint8_t at;
+    int rc;
+
+    if (!dom)
+        return -ESRCH;
+    if (!dev || dev->owner != domid)
+        return -ENODEV;
+    rc = check_msi(w, dom, dev, request);
+    if (rc)
+        return rc;
+    for (uint32_t pirq = w->gsi_count + w->msi_pirqs; pirq-- > w->gsi_count;) {
+        if (dom->pirq[pirq].used)
+            continue;
+        dom->pirq[pirq] = (struct sim_pirq){
+            .used = true, .msix = request->msix, .entry = request->entry, .device = dev
+        };
+        at = sim_device_cap(dev, SIM_CAP_MSI);
+        if (!request->msix && at) /* Xen programs address and data, never the enable bit */
+            pb_le_put(&dev->config[at + 4], 4, 0xfee00000u);
+        *ret_pirq = pirq;
+        return 0;
+    }
+    return -ENOSPC;
+}
+
+static void unmap_msi(struct sim_device *dev, bool msix)
+{
+    uint8_t at = sim_device_cap(dev, msix ? SIM_CAP_MSIX : SIM_CAP_MSI);
+
+    if (msix && !(sim_device_command(dev) & PCI_COMMAND_MEMORY)) {
+        sim_device_change(dev, (uint16_t)(at + PCI_MSIX_FLAGS), 0, PCI_MSIX_FLAGS_MASKALL);
+        dev->maskall_stuck = true;
+    }
+    if (!msix)
+        sim_device_change(dev, (uint16_t)(at + PCI_MSI_FLAGS), PCI_MSI_FLAGS_ENABLE, 0);
+    sim_device_change(dev, PCI_COMMAND, PCI_COMMAND_INTX_DISABLE, 0); /* H17 */
+}
+
+int sim_hyper_unmap_pirq(struct sim_world *w, uint32_t domid, uint32_t pirq)
+{
+    struct sim_domain *dom = sim_domain_find(w, domid);
+    struct sim_pirq *p;
+
+    if (!dom)
+        return -ESRCH;
+    if (pirq >= SIM_PIRQS_MAX || !dom->pirq[pirq].used)
+        return -EINVAL;
+    p = &dom->pirq[pirq];
+    if (p->device && !p->device->gone)
+        unmap_msi(p->device, p->msix);
+    *p = (struct sim_pirq){ 0 };
+    return 0;
+}
+
+/* MSI-X preparation */
+
+static void crash_without_msix(const struct sim_device *dev)
+{
+    if (sim_device_cap(dev, SIM_CAP_MSIX))
+        return;
+    (void)fprintf(stderr, "sim: HOST CRASH (H16): %s has no MSI-X\n", dev->text);
+    abort();
+}
+
+int sim_hyper_msix_prepare(struct sim_world *w, struct pb_sbdf sbdf)
+{
+    struct sim_device *dev = device(w, sbdf);
+    uint8_t at;
+
+    if (!dev)
+        return -ENODEV;
+    crash_without_msix(dev);
+    if (dev->prepared)
+        return -EALREADY;
+    if (sim_hyper_reachable(w, dev))
+        sim_log_violation(w, "%s: prepare_msix after memory was granted (H16)", dev->text);
+    if (!(sim_device_command(dev) & PCI_COMMAND_MEMORY)) {
+        at = sim_device_cap(dev, SIM_CAP_MSIX);
+        sim_device_change(dev, (uint16_t)(at + PCI_MSIX_FLAGS), 0, PCI_MSIX_FLAGS_MASKALL);
+        return -ENXIO;
+    }
+    dev->prepared = true;
+    return 0;
+}
+
+int sim_hyper_msix_release(struct sim_world *w, struct pb_sbdf sbdf)
+{
+    struct sim_device *dev = device(w, sbdf);
+
+    if (!dev)
+        return -ENODEV;
+    crash_without_msix(dev);
+    if (sim_hyper_vectors(w, dev) > 0)
+        return -EBUSY;
+    if (!dev->prepared)
+        return -EINVAL;
+    dev->prepared = false;
+    return 0;
+}
+
+int sim_hyper_msi_restore(struct sim_world *w, struct pb_sbdf sbdf)
+{
+    return device(w, sbdf) ? 0 : -ENODEV;
+}
+
+/* The end of a domain */
+
+void sim_hyper_domain_dying(struct sim_world *w, struct sim_domain *dom)
+{
+    struct sim_device *dev;
+
+    TAILQ_FOREACH (dev, &w->devices, link) {
+        if (dev->owner == dom->domid)
+            give_back(w, dev);
+    }
+}
+
+void sim_hyper_domain_gone(struct sim_world *w, struct sim_domain *dom)
+{
+    for (unsigned i = 0; i < SIM_PIRQS_MAX; i++) {
+        struct sim_pirq *p = &dom->pirq[i];
+
+        if (!p->used || !p->device)
+            continue;
+        sim_log_violation(w, "%s: pirq %u of dom%u outlived its guest, its owner is dom%u (H2)",
+                          p->device->text, i, dom->domid, p->device->owner);
+        unmap_msi(p->device, p->msix);
+        *p = (struct sim_pirq){ 0 };
+    }
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+#include "sim_world.h"
+
+#include <stdlib.h>
+
+#include "base/bytes.h"
+
+static void world_turn(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    struct sim_world *w = PB_CONTAINER_OF(timer, struct sim_world, turn);
+
+    (void)loop;
+    (void)revents;
+    if (w->xen_open) {
+        sim_store_run(w);
+        sim_store_fire(w);
+    }
+    sim_front_turn(w);
+    if (w->xen_open)
+        sim_port_deliver(w);
+    if (w->xen_open && (sim_store_waiting(w) || sim_port_waiting(w)))
+        sim_world_kick(w);
+}
+
+struct sim_world *sim_world_new(void)
+{
+    struct sim_world *w = calloc(1, sizeof(*w));
+
+    if (!w)
+        abort();
+    w->quarantine = true;
+    w->gsi_count = 48;
+    w->msi_pirqs = 32;
+    sim_log_init(&w->log);
+    sim_store_init(&w->store);
+    TAILQ_INIT(&w->domains);
+    TAILQ_INIT(&w->devices);
+    TAILQ_INIT(&w->tasks);
+    TAILQ_INIT(&w->maps);
+    ev_timer_init(&w->turn, world_turn, 0.0, 0.0);
+    return w;
+}
+
+void sim_world_free(struct sim_world *w)
+{
+    struct sim_device *dev;
+
+    if (w->loop)
+        ev_timer_stop(w->loop, &w->turn);
+    w->loop = NULL; /* nothing is delivered any more */
+    sim_page_unmap_all(w);
+    sim_domain_free_all(w);
+    while ((dev = TAILQ_FIRST(&w->devices)) != NULL) {
+        TAILQ_REMOVE(&w->devices, dev, link);
+        free(dev);
+    }
+    sim_store_finish(&w->store);
+    sim_log_finish(&w->log);
+    free(w);
+}
+
+void sim_world_start(struct sim_world *w, struct ev_loop *loop)
+{
+    if (w->loop)
+        return;
+    w->loop = loop;
+    if (w->started)
+        w->started(w, w->started_ctx);
+}
+
+void sim_world_kick(struct sim_world *w)
+{
+    if (w->loop && !ev_is_active(&w->turn))
+        ev_timer_start(w->loop, &w->turn);
+}
+
+bool sim_world_idle(const struct sim_world *w)
+{
+    return TAILQ_EMPTY(&w->tasks) && !sim_store_waiting(w) && !sim_port_waiting(w) &&
+           !sim_front_waiting(w);
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The simulated host: a hypervisor, a xenstored, PCI devices and guests, all in memory and all on
+ * one loop. The daemon sees it through the two tables (xen/xen.h, host/host.h), a test through the
+ * simulator's socket (sim_command.h).
+ *
+ * Nothing calls the daemon from inside of one of its own calls: every event is remembered, and
+ * delivered by sim_world_turn on the next round of the loop.
+ */
+#ifndef SIM_WORLD_H
+#define SIM_WORLD_H
+
+#include <ev.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "host/host.h"
+#include "sim_device.h"
+#include "sim_domain.h"
+#include "sim_evtchn.h"
+#include "sim_log.h"
+#include "sim_store.h"
+#include "xen/xen.h"
+
+struct sim_world {
+    struct ev_loop *loop; /* NULL until the daemon has opened a table */
+    ev_timer turn;
+    struct pb_xen xen;
+    struct pb_host host;
+    bool xen_open, host_open;
+
+    struct sim_log log;
+    struct sim_store store;
+    struct sim_domain_list domains;
+    struct sim_device_list devices;
+    struct sim_local_ports ports;
+    struct sim_maps maps;
+
+    bool quarantine;       /* iommu=quarantine: a deassigned device goes to DOMID_IO */
+    uint32_t gsi_count;    /* pirqs below are GSIs */
+    uint32_t msi_pirqs;    /* how many pirqs a guest has for MSI (nr_pirqs - nr_gsis) */
+    unsigned job_delay_ms; /* how long a job takes */
+    unsigned jobs, late;   /* jobs and cycles under way */
+    TAILQ_HEAD(, sim_task) tasks;
+    /* called when the loop is known: the simulator's own socket needs it too */
+    void (*started)(struct sim_world *w, void *ctx);
+    void *started_ctx;
+};
+
+struct sim_world *sim_world_new(void);
+void sim_world_free(struct sim_world *w);
+
+/* Both tables are on LOOP from now on (called by whichever is opened first). */
+void sim_world_start(struct sim_world *w, struct ev_loop *loop);
+/* Something is to be delivered on the next round of the loop. */
+void sim_world_kick(struct sim_world *w);
+/* Nothing is under way or waits for delivery. */
+bool sim_world_idle(const struct sim_world *w);
+
+/* The tables, as pb_xen_open and pb_host_open would return them. */
+struct pb_xen *sim_xen_open(struct sim_world *w, struct ev_loop *loop);
+struct pb_host *sim_host_open(struct sim_world *w, struct ev_loop *loop);
+
+#endif
