@@ -4,11 +4,14 @@ import fcntl
 import glob
 import gzip
 import hashlib
+import lzma
 import os
 import re
 import shutil
+import struct
 import subprocess
 import tempfile
+import zlib
 from contextlib import contextmanager
 
 from .conf import LAB, LabError
@@ -43,6 +46,7 @@ GUEST_DYNAMIC = {
 }
 DOM0_PROGRAMS = {
     "logship": ("tools/logship.c", []),
+    "pcifacts": ("tools/pcifacts.c", []),
     "cfgprobe": ("frontend/cfgprobe.c", []),
 }
 DOM0_DYNAMIC = {
@@ -170,17 +174,17 @@ def _skeleton(root, init):
     put(root, LIBGCC, LIBGCC)
 
 
-def _build_dom0(root, kernel, version, vmlinuz):
+def _build_dom0(root, kernel, version, vmlinux):
     _skeleton(root, "dom0-init")
     open(os.path.join(root, "etc/xen/xl.conf"), "w", encoding="utf-8").close()
     for tool in XEN_TOOLS:
         put(root, f"{XEN_BIN}/{tool}", f"{XEN_BIN}/{tool}")
     _compile(root, DOM0_PROGRAMS, static=True)
     _compile(root, DOM0_DYNAMIC, static=False)
-    for file in ("dom0.sh", "normalise.awk", "config.awk"):
+    for file in ("dom0.sh", "normalise.awk", "store.awk"):
         shutil.copy(os.path.join(LAB, "lib", file), os.path.join(root, "lab", file))
     _put_modules(root, kernel, version, DOM0_MODULES)
-    shutil.copy(vmlinuz, os.path.join(root, "boot/vmlinuz"))
+    shutil.copy(vmlinux, os.path.join(root, "boot/vmlinux"))
 
 
 def _build_guest(root, kernel, version):
@@ -189,6 +193,20 @@ def _build_guest(root, kernel, version):
     _compile(root, GUEST_DYNAMIC, static=False)
     shutil.copy(os.path.join(LAB, "lib/guest.sh"), os.path.join(root, "lab/guest.sh"))
     _put_modules(root, kernel, version, GUEST_MODULES)
+
+
+def _unpacked_kernel(vmlinuz):
+    """The ELF image inside a bzImage: Xen and xl would else unpack it under emulation, for ten seconds a domain."""
+    with open(vmlinuz, "rb") as file:
+        image = file.read()
+    offset, length = struct.unpack_from("<II", image, 0x248)       # payload_offset, payload_length of the boot protocol
+    start = (image[0x1F1] + 1) * 512 + offset
+    payload = image[start:start + length]
+    if payload.startswith(b"\xfd7zXZ"):
+        return lzma.LZMADecompressor().decompress(payload)
+    if payload.startswith(b"\x1f\x8b"):
+        return zlib.decompressobj(31).decompress(payload)
+    return image                                                    # slower, but it boots
 
 
 # --- the cache -------------------------------------------------------------------------------------------------------
@@ -233,7 +251,7 @@ def _require_packages():
 
 
 def prepare():
-    """Return a folder with xen, vmlinuz, dom0.cpio and guest.cpio that match the lab's sources."""
+    """Return a folder with xen, vmlinux, dom0.cpio and guest.cpio that match the lab's sources."""
     _require_packages()
     with locked("setup.lock", "lab: waiting for another setup"):
         kernel = _kernel()
@@ -252,8 +270,9 @@ def prepare():
                 os.mkdir(os.path.join(work, folder))
             with gzip.open(XEN_GZ) as packed, open(os.path.join(images, "xen"), "wb") as out:
                 shutil.copyfileobj(packed, out)
-            shutil.copy(vmlinuz, os.path.join(images, "vmlinuz"))
-            _build_dom0(os.path.join(work, "dom0"), kernel, version, vmlinuz)
+            with open(os.path.join(images, "vmlinux"), "wb") as out:
+                out.write(_unpacked_kernel(vmlinuz))
+            _build_dom0(os.path.join(work, "dom0"), kernel, version, os.path.join(images, "vmlinux"))
             _build_guest(os.path.join(work, "guest"), kernel, version)
             for name in ("dom0", "guest"):
                 archive(os.path.join(work, name), os.path.join(images, f"{name}.cpio"))

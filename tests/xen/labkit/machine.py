@@ -59,7 +59,7 @@ class Machine:
                    "-no-reboot", "-nodefaults", "-serial", "stdio",
                    "-chardev", "socket,id=lab,path=lab.sock", "-serial", "chardev:lab",
                    "-chardev", "socket,id=qmp,path=qmp.sock", "-mon", "chardev=qmp,mode=control",
-                   "-kernel", "xen", "-append", xen, "-initrd", f"vmlinuz {kernel},dom0.img"]
+                   "-kernel", "xen", "-append", xen, "-initrd", f"vmlinux {kernel},dom0.img"]
         if boot.iommu != "none":
             command += ["-device", boot.iommu]
         for disk in boot.disks:
@@ -70,8 +70,18 @@ class Machine:
         server = socket.socket(socket.AF_UNIX)
         server.bind(os.path.join(self.work, name))
         server.listen(1)
-        server.settimeout(20)
+        server.settimeout(0.5)
         return server
+
+    @staticmethod
+    def _accept(server, process):
+        """QEMU connects at once, or has refused its arguments and is gone."""
+        while process.poll() is None:
+            try:
+                return server.accept()[0]
+            except TimeoutError:
+                continue
+        return None
 
     def run(self, echo):
         servers = [self._listen("lab.sock"), self._listen("qmp.sock")]
@@ -82,11 +92,10 @@ class Machine:
             process = subprocess.Popen(command, cwd=self.work, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                        stderr=log)
             try:
-                self.lab, self.qmp = (server.accept()[0] for server in servers)
-                self.qmp.sendall(b'{"execute":"qmp_capabilities"}\n')
-                self._serve(process, echo)
-            except TimeoutError:
-                pass             # QEMU refused its arguments; its exit status says so below
+                self.lab, self.qmp = (self._accept(server, process) for server in servers)
+                if self.lab and self.qmp:
+                    self.qmp.sendall(b'{"execute":"qmp_capabilities"}\n')
+                    self._serve(process, echo)
             finally:
                 if process.poll() is None:
                     process.kill()

@@ -126,7 +126,7 @@ def _compose(boot, args, images, work):
     dom0_image = os.path.join(work, "dom0.img")
     shutil.copy(os.path.join(images, "dom0.cpio"), dom0_image)
     image.archive(dom0, dom0_image)
-    for name in ("xen", "vmlinuz"):
+    for name in ("xen", "vmlinux"):
         os.symlink(os.path.join(images, name), os.path.join(work, name))
 
 

@@ -96,7 +96,7 @@ guest_create() {
 	{
 		echo "name = \"$name\""
 		echo 'type = "pv"'
-		echo 'kernel = "/boot/vmlinuz"'
+		echo 'kernel = "/boot/vmlinux"'
 		echo 'ramdisk = "/boot/guest.img"'
 		echo "memory = $memory"
 		echo 'vcpus = 1'
@@ -179,7 +179,10 @@ daemon_children() {
 	done
 }
 
-# json_sum KEY: the sum of every "KEY": number in the JSON on stdin
+# device_is STATE DEVICE: the daemon's own word for a device (claimed, assigned, ...)
+device_is() { prints "\"state\": *\"$1\"" pcibackctl --json show "$2"; }
+
+# json_sum KEY: the sum of every "KEY": number in the JSON on stdin; KEY may be a pattern
 json_sum() { grep -oE "\"$1\": *-?[0-9]+" | sed 's/.*: *//' | awk '{ s += $1 } END { print s + 0 }'; }
 
 # --- devices ---------------------------------------------------------------------------------------------------------
@@ -242,76 +245,34 @@ hv_quiet() { hv_since >"$LAB_RUN/hv.new"; cat "$LAB_RUN/hv.new"; [ ! -s "$LAB_RU
 _hv_keys() { _hv_drain; xl debug-keys "$1"; xl dmesg -c; }
 
 # hv_rights NAME: what a guest may touch, one line a kind
-hv_rights() { _hv_keys q | _normalise | grep "^domain $1 may use "; }
+hv_rights() {
+	local names
+	names=$(xenstore-ls -f /local/domain | _names)
+	_hv_keys q | awk -v names="$names" -f /lab/normalise.awk | grep "^domain $1 may use "
+}
 
 # --- leaks -----------------------------------------------------------------------------------------------------------
 
-_names() {
-	local id
-	for id in $(xenstore-list /local/domain); do
-		echo "$id=$(xenstore-read "/local/domain/$id/name")"
-	done | tr '\n' ' '
-}
-_normalise() { awk -v names="$(_names)" -f /lab/normalise.awk; }
+# "0=Domain-0 3=netvm ...", from the whole store on stdin
+_names() { sed -n 's|^/local/domain/\([0-9]*\)/name = "\([^"]*\)".*|\1=\2|p' | tr '\n' ' '; }
 
-# Domain numbers in paths, values and permissions become names; a number without a name belonged to a dead domain.
-_store_facts() {
-	local id
-	{
-		xenstore-ls -fp /local/domain/0/backend
-		xenstore-ls -fp /libxl/pci 2>/dev/null
-		xenstore-ls -fp /local/domain/0/error 2>/dev/null
-		for id in $(xenstore-list /local/domain); do
-			xenstore-ls -fp "/local/domain/$id/device/pci" 2>/dev/null
-		done
-	} | awk -v names="$(_names)" '
-		BEGIN { n = split(names, p, " "); for (i = 1; i <= n; i++) { split(p[i], q, "="); name[q[1]] = q[2] } }
-		function as(id) { return id in name ? name[id] : "a-dead-domain" }
-		function swap(text, pattern, skip,    out, id) {
-			out = ""
-			while (match(text, pattern "[0-9]+")) {
-				id = substr(text, RSTART + skip, RLENGTH - skip)
-				out = out substr(text, 1, RSTART + skip - 1) as(id)
-				text = substr(text, RSTART + RLENGTH)
-			}
-			return out text
-		}
-		# A kind of backend keeps its empty folder: one node, whatever happened below it. The console is xl-made.
-		/^\/local\/domain\/0\/backend\/[a-z]+ = ""/ || /^\/local\/domain\/0\/backend\/console/ { next }
-		/(pci-op-ref|event-channel) = / { sub(/ = "[0-9]+"/, " = a number") }
-		{
-			$0 = swap($0, "/local/domain/", 14)
-			if (match($0, /\/backend\/[a-z]+\/[0-9]+/)) {
-				head = substr($0, 1, RSTART + RLENGTH - 1)
-				tail = substr($0, RSTART + RLENGTH)
-				id = head; sub(/.*\//, "", id); sub(/[0-9]+$/, "", head)
-				$0 = head as(id) tail
-			}
-			if (/(frontend-id|\/domid) = "/) $0 = swap($0, "= \"", 3)
-			at = match($0, /\([nrwb][0-9]+[^)]*\)$/)
-			if (at) $0 = substr($0, 1, at - 1) swap(substr($0, at), "[nrwb]", 1)
-			print "store " $0
-		}'
-}
-
-_pci_facts() {
-	local path override
-	for path in /sys/bus/pci/devices/*; do
-		override=$(cat "$path/driver_override")
-		echo "${path##*/} $(pci_driver "${path##*/}") ${override:-none}" \
-			"$(cat "$path/enable") $(head -c 256 "$path/config" | hexdump -v -e '1/1 "%02x "')"
-	done | awk -f /lab/config.awk
+_xenbus_facts() {
+	local path
 	for path in /sys/bus/xen-backend/devices/*; do
-		[ ! -e "$path" ] || echo "xenbus device ${path##*/}" | sed 's/-[0-9]*-/-ID-/'
-	done
+		[ ! -e "$path" ] || echo "xenbus device ${path##*/}"
+	done | sed 's/-[0-9]*-/-ID-/'
 }
 
 # snapshot FILE: everything that must be the same again when all is given back
 snapshot() {
+	local names
+	xenstore-ls -fp / >"$LAB_RUN/store"
+	names=$(_names <"$LAB_RUN/store")
 	{
-		_hv_keys qiegQ | _normalise
-		_store_facts
-		_pci_facts
+		_hv_keys qiegQ | awk -v names="$names" -f /lab/normalise.awk
+		awk -v names="$names" -f /lab/store.awk "$LAB_RUN/store"
+		pcifacts
+		_xenbus_facts
 	} | sort >"$1"
 	[ -s "$1" ]
 }
@@ -323,14 +284,9 @@ compare() {
 	return 1
 }
 
-# nothing_left BEFORE [SECONDS]: the host is as it was; what ends by itself within the time is no leak
-nothing_left() {
-	local end
-	end=$(($(cut -d. -f1 /proc/uptime) + ${2:-8}))
-	while :; do
-		snapshot "$LAB_RUN/after"
-		compare "$1" "$LAB_RUN/after" && return 0
-		[ "$(cut -d. -f1 /proc/uptime)" -lt "$end" ] || return 1
-		sleep 1
-	done
+_left() {
+	snapshot "$LAB_RUN/after"
+	compare "$1" "$LAB_RUN/after"
 }
+# nothing_left BEFORE [SECONDS]: the host is as it was; what ends by itself within the time is no leak
+nothing_left() { within "${2:-8}" _left "$1"; }

@@ -29,14 +29,16 @@ nic_of() {
 	return 1
 }
 
-# nic_up MODULE [ADDRESS]: load the driver, wait for its interface, give it an address
+# nic_up MODULE [ADDRESS]: load the driver, wait for its interface, give it the address and take it from all others
 nic_up() {
+	local nic path
 	modprobe xen-pcifront
 	modprobe "$1" || return 1
 	within 20 nic_of "$1" || { echo "no interface of $1"; return 1; }
-	local nic
+	for path in /sys/class/net/*/device; do
+		[ ! -e "$path" ] || ip addr flush dev "$(basename "${path%/device}")"
+	done
 	nic=$(nic_of "$1")
-	ip addr flush dev "$nic"
 	ip link set "$nic" up || return 1
 	ip addr add "${2:-10.0.2.15/24}" dev "$nic"
 	within 15 grep -q 1 "/sys/class/net/$nic/carrier" || { echo "no carrier on $nic"; return 1; }
@@ -53,9 +55,15 @@ ping_gateway() {
 	echo "$text" | grep -q "$count packets transmitted, $count packets received"
 }
 
-# irq_count PATTERN: interrupts of all lines of /proc/interrupts that match, and how many lines they are
-irq_count() { awk -v p="$1" '$0 ~ p { n++; for (i = 2; i <= NF && $i ~ /^[0-9]+$/; i++) s += $i } END { print s + 0, n + 0 }' /proc/interrupts; }
-irq_lines() { irq_count "$1" | cut -d' ' -f2; }
+# vectors msi-x|msi|intx [DEVICE NAME]: lines of /proc/interrupts of this kind; Xen's guest kernel names the kind there
+vectors() {
+	local kind=-pcifront-$1
+	[ "$1" != intx ] || kind=-pcifront
+	grep -cE "xen-pirq +$kind +.*${2:-}" /proc/interrupts
+}
 
-# hears MODE DRIVER: does the driver get interrupts of this kind (msi-x, msi, intx)? xen-pirq names them differently.
-vectors() { grep -c "xen-pirq.*pcifront-$1 " /proc/interrupts; }
+# interrupts PATTERN: how many have come on the lines that match
+interrupts() { awk -v p="$1" '$0 ~ p { for (i = 2; $i ~ /^[0-9]+$/; i++) n += $i } END { print n + 0 }' /proc/interrupts; }
+
+# config_of VENDOR:DEVICE: the path of its config space
+config_of() { echo "/sys/bus/pci/devices/$(pci_of "$1")/config"; }
