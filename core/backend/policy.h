@@ -14,7 +14,10 @@
 #include "host/host.h"
 #include "pci/addr.h"
 
-#define PB_NAME_MAX 64 /* of a device or a guest, without the NUL */
+#define PB_NAME_MAX         64 /* of a device or a guest, without the NUL */
+
+#define PB_BUSY_POLL_US     50 /* default of busy_poll_us */
+#define PB_BUSY_POLL_US_MAX 10000
 
 enum pb_assign { PB_ASSIGN_ALLOW, PB_ASSIGN_WARN, PB_ASSIGN_DENY };
 enum pb_reset_policy { PB_RESET_BEST_EFFORT, PB_RESET_REQUIRED, PB_RESET_NONE };
@@ -80,5 +83,11 @@ struct pb_device_policy pb_policy_device_default(struct pb_sbdf sbdf);
 /* "0000:06:00.*", "06:*.*": strict, the whole string. */
 bool pb_slot_parse(const char *text, struct pb_slot *ret);
 bool pb_slot_matches(const struct pb_slot *slot, struct pb_sbdf sbdf);
+
+/*
+ * May a device or a guest have this name? 1 to PB_NAME_MAX graphic characters that look neither
+ * like a domid nor like an address. When not, *ret_why ends the sentence "the name ...".
+ */
+bool pb_name_check(const char *text, const char **ret_why);
 
 #endif

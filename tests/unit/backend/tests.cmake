@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+pb_unit(policy backend)
