@@ -12,6 +12,22 @@
 
 #include "base/bytes.h"
 
+/* A text cut by its buffer may end within a character; the rest of it must still be UTF-8. */
+static void trim_utf8(char *text)
+{
+    size_t end = strlen(text), start = end, need;
+    unsigned char lead;
+
+    while (start > 0 && ((unsigned char)text[start - 1] & 0xc0) == 0x80)
+        start--;
+    if (start == 0)
+        return;
+    lead = (unsigned char)text[start - 1];
+    need = lead >= 0xf0 ? 3 : lead >= 0xe0 ? 2 : lead >= 0xc0 ? 1 : 0;
+    if (end - start < need)
+        text[start - 1] = '\0';
+}
+
 __attribute__((format(printf, 2, 3))) static void set_error(struct pb_json_error *error,
                                                             const char *fmt, ...)
 {
@@ -23,6 +39,7 @@ __attribute__((format(printf, 2, 3))) static void set_error(struct pb_json_error
     va_start(ap, fmt);
     (void)vsnprintf(error->text, sizeof(error->text), fmt, ap);
     va_end(ap);
+    trim_utf8(error->text);
 }
 
 /*
@@ -151,6 +168,21 @@ struct pb_json pb_json_element(const struct pb_json *array, size_t index)
                              .error = array->error };
 }
 
+/* Appends KEY escaped as RFC 6901 says; returns the new length. */
+static size_t write_key(const char *key, char *buf, size_t n, size_t size)
+{
+    for (; *key && n + 2 < size; key++) {
+        if (*key == '~' || *key == '/') {
+            buf[n++] = '~';
+            buf[n++] = *key == '~' ? '0' : '1';
+        } else {
+            buf[n++] = *key;
+        }
+    }
+    buf[n] = '\0';
+    return n;
+}
+
 static size_t write_pointer(const struct pb_json *at, char *buf, size_t size)
 {
     size_t n = 0;
@@ -159,10 +191,13 @@ static size_t write_pointer(const struct pb_json *at, char *buf, size_t size)
     if (!at->parent)
         return 0;
     n = write_pointer(at->parent, buf, size);
-    if (at->key)
-        r = snprintf(buf + n, size - n, "/%s", at->key);
-    else
-        r = snprintf(buf + n, size - n, "/%zu", at->index);
+    if (n + 3 > size)
+        return n;
+    if (at->key) {
+        buf[n++] = '/';
+        return write_key(at->key, buf, n, size);
+    }
+    r = snprintf(buf + n, size - n, "/%zu", at->index);
     return r < 0 || (size_t)r >= size - n ? size - 1 : n + (size_t)r;
 }
 
@@ -172,9 +207,11 @@ void pb_json_fail(const struct pb_json *at, const char *fmt, ...)
     va_list ap;
 
     (void)write_pointer(at, pointer, sizeof(pointer));
+    trim_utf8(pointer);
     va_start(ap, fmt);
     (void)vsnprintf(reason, sizeof(reason), fmt, ap);
     va_end(ap);
+    trim_utf8(reason);
     set_error(at->error, "%s%s%s: %s", at->source ? at->source : "", at->source ? ": " : "",
               pointer[0] ? pointer : "/", reason);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/log.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -82,8 +83,8 @@ static int compose_json(char *line, size_t size, enum pb_log_level level, const 
 void pb_log(enum pb_log_level level, const char *fmt, ...)
 {
     char text[512], line[1200];
+    int n, saved = errno; /* a caller may log first and return -errno then */
     va_list ap;
-    int n;
 
     if (level > max_level)
         return;
@@ -100,8 +101,8 @@ void pb_log(enum pb_log_level level, const char *fmt, ...)
         n = snprintf(line, sizeof(line), "%s: %s\n", levels[level].name, text);
     /* One write a line, so that lines of the reactor and the helper do not mix. A full or closed
      * stderr must not stop the daemon: there is nobody left to tell. */
-    if (write(STDERR_FILENO, line, (size_t)n) < 0)
-        return;
+    if (write(STDERR_FILENO, line, (size_t)n) < 0 || errno != saved)
+        errno = saved;
 }
 
 uint64_t pb_now_ns(void)

@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: MIT
+pb_unit(json base)
+pb_unit(log base)
+pb_unit(ratelimit base)
