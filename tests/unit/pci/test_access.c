@@ -367,12 +367,14 @@ struct model {
 
 static unsigned bit_of(const uint8_t *bytes, unsigned bit)
 {
-    return bytes[bit / 8] >> (bit % 8) & 1U;
+    return (unsigned)bytes[bit / 8] >> (bit % 8) & 1U;
 }
 
 static void set_bit(uint8_t *bytes, unsigned bit, unsigned value)
 {
-    bytes[bit / 8] = (uint8_t)((bytes[bit / 8] & ~(1U << (bit % 8))) | value << (bit % 8));
+    unsigned byte = bytes[bit / 8];
+
+    bytes[bit / 8] = (uint8_t)((byte & ~(1U << (bit % 8))) | value << (bit % 8));
 }
 
 static unsigned model_read_bit(const struct model *model, unsigned bit)
@@ -392,9 +394,8 @@ static unsigned model_write_bit(struct model *model, unsigned bit, unsigned valu
     } else if (bit_of(map->w1c, bit)) {
         if (value)
             set_bit(model->hw, bit, 0);
-    } else if (bit_of(map->write, bit)) {
-        set_bit(model->hw, bit, value);
-    } else if (permissive && !bit_of(map->fixed, bit) && !bit_of(map->lock, bit)) {
+    } else if (bit_of(map->write, bit) ||
+               (permissive && !bit_of(map->fixed, bit) && !bit_of(map->lock, bit))) {
         set_bit(model->hw, bit, value);
     } else {
         return model_read_bit(model, bit) != value;

@@ -17,7 +17,7 @@ static void full_and_short_forms_parse(void **state)
     } good[] = {
         { "0000:03:00.0", { 0, 3, PB_DEVFN(0, 0) } },
         { "03:00.0", { 0, 3, PB_DEVFN(0, 0) } },
-        { "10000:00:00.0" + 1, { 0, 0, 0 } },
+        { "0000:00:00.0", { 0, 0, 0 } },
         { "ABCD:fe:1f.7", { 0xabcd, 0xfe, PB_DEVFN(0x1f, 7) } },
         { "1:2:3.4", { 1, 2, PB_DEVFN(3, 4) } },
         { "2:3.4", { 0, 2, PB_DEVFN(3, 4) } },

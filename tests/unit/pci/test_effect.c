@@ -254,9 +254,7 @@ static void H8_registers_lost_in_d3hot_come_back_command_last(void **state)
     assert_true(n < woke); /* while it is still there */
     assert_int_equal(dev->hw.log[woke + 1].step, PB_STEP_WAIT);
     assert_int_equal(dev->hw.log[woke + 1].cycle.wait_ms, 10);
-    for (unsigned i = 0; i < 4; i++)
-        assert_int_equal(pb_le32(dev->hw.config + PCI_BAR0 + 4 * i),
-                         pb_le32(dev->facts.config + PCI_BAR0 + 4 * i));
+    assert_memory_equal(dev->hw.config + PCI_BAR0, dev->facts.config + PCI_BAR0, 24);
     assert_int_equal(pb_le32(dev->hw.config + PCI_ROM_ADDRESS), 0xfea00000);
     assert_int_equal(dev->hw.config[PCI_CACHE_LINE_SIZE], 0x10);
     assert_int_equal(dev->hw.config[PCI_INTERRUPT_LINE], 0x0b);
@@ -280,8 +278,8 @@ static void all_six_bars_and_the_rom_fit_the_queue(void **state)
 
     (void)state;
     pb_test_e1000e(&facts);
-    for (unsigned i = 0; i < PB_PCI_BARS; i++)
-        pb_le_put(facts.config + PCI_BAR0 + 4 * i, 4, 0xf0000000 + 0x10000 * i);
+    for (unsigned at = PCI_BAR0; at < PCI_BAR0 + 4 * PB_PCI_BARS; at += 4)
+        pb_le_put(facts.config + at, 4, 0xf0000000 + 0x10000 * at);
     dev = pb_test_device_of(&facts);
     assert_int_equal(pb_test_write(dev, PMCSR, 2, 0x2003), 0);
     assert_true(pb_test_run(dev, true, PMCSR, 2, 0x2000).restored);
