@@ -347,6 +347,19 @@ static void H14_and_stay_closed_to_quirks(void **state)
     assert_int_equal(pb_map_apply(dev->map, &quirk, 1, &bad), -EPERM);
 }
 
+static void H14_a_conventional_flr_stays_closed_too(void **state)
+{
+    struct pb_facts facts;
+
+    (void)state;
+    pb_test_e1000(&facts);
+    pb_test_add_cap(&facts, 0x60, PCI_CAP_AF);
+    dev = pb_test_device_of(&facts);
+    dev->view.permissive = true;
+    assert_int_equal(pb_test_run(dev, true, 0x60 + PCI_AF_CTRL, 1, 0x01).denied, 0x01);
+    assert_int_equal(dev->hw.config[0x60 + PCI_AF_CTRL], 0);
+}
+
 static void H14_interrupt_line_writes_are_swallowed(void **state)
 {
     struct pb_access acc = pb_test_run(dev, true, PCI_INTERRUPT_LINE, 1, 0xff);
@@ -547,6 +560,7 @@ int main(void)
         ON(e1000e, permissive_never_opens_what_is_constant_or_locked),
         ON(e1000e, H14_only_two_bits_of_device_control_are_the_guests),
         ON(e1000e, H14_and_stay_closed_to_quirks),
+        ON(NULL, H14_a_conventional_flr_stays_closed_too),
         ON(e1000e, H14_interrupt_line_writes_are_swallowed),
         ON(e1000, the_engine_does_what_a_model_of_single_bits_does),
         ON(e1000, any_split_of_an_access_gives_what_the_whole_gives),

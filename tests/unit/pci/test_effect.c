@@ -228,6 +228,15 @@ static void pme_enable_is_denied(void **state)
     assert_int_equal(pb_le16(dev->hw.config + PMCSR) & PCI_PM_CTRL_PME_ENABLE, 0);
 }
 
+static void permissive_opens_nothing_more_of_pmcsr(void **state)
+{
+    (void)state;
+    memset(dev->hw.rw + PMCSR, 0xff, 2);
+    dev->view.permissive = true;
+    assert_int_equal(pb_test_run(dev, true, PMCSR, 2, 0x41fc).denied, 0x61fc);
+    assert_int_equal(pb_le16(dev->hw.config + PMCSR), 0xa000);
+}
+
 static void a_byte_write_can_change_the_state(void **state)
 {
     (void)state;
@@ -475,6 +484,7 @@ int main(void)
         ON(e1000e, support_of_d1_and_d2_is_that_of_the_claim),
         ON(e1000e, pme_status_is_cleared_only_by_a_one),
         ON(e1000e, pme_enable_is_denied),
+        ON(e1000e, permissive_opens_nothing_more_of_pmcsr),
         ON(e1000e, a_byte_write_can_change_the_state),
         ON(e1000e, H8_registers_lost_in_d3hot_come_back_command_last),
         ON(e1000e, intx_disable_that_was_off_stays_off),

@@ -207,6 +207,27 @@ static void H14_locked_bits_cannot_be_opened_by_a_later_rule(void **state)
     assert_int_equal(pb_le16(map.lock + 0x40), 0x8000);
 }
 
+static void a_lock_closes_what_an_earlier_rule_opened(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        apply((struct pb_rule){ .offset = 0x40, .size = 2, .write = 0x00ff, .w1c = 0xff00 }), 0);
+    assert_int_equal(apply((struct pb_rule){ .offset = 0x40, .size = 2, .lock = 0x8001 }), 0);
+    assert_int_equal(pb_le16(map.write + 0x40), 0x00fe);
+    assert_int_equal(pb_le16(map.w1c + 0x40), 0x7f00);
+}
+
+static void a_swallowing_register_stays_one(void **state)
+{
+    (void)state;
+    assert_int_equal(apply((struct pb_rule){ .offset = 0x40, .size = 1, .hw = 0xff }), 0);
+    assert_false(reg_of(0x40)->swallow);
+    assert_int_equal(apply((struct pb_rule){ .offset = 0x40, .size = 1, .swallow = true }), 0);
+    assert_true(reg_of(0x40)->swallow);
+    assert_int_equal(apply((struct pb_rule){ .offset = 0x40, .size = 1, .write = 1 }), 0);
+    assert_true(reg_of(0x40)->swallow);
+}
+
 static void too_many_registers_are_refused(void **state)
 {
     (void)state;
@@ -260,6 +281,8 @@ int main(void)
         cmocka_unit_test_setup(a_wider_rule_joins_registers, fresh),
         cmocka_unit_test_setup(a_narrower_rule_splits_the_register, fresh),
         cmocka_unit_test_setup(H14_locked_bits_cannot_be_opened_by_a_later_rule, fresh),
+        cmocka_unit_test_setup(a_lock_closes_what_an_earlier_rule_opened, fresh),
+        cmocka_unit_test_setup(a_swallowing_register_stays_one, fresh),
         cmocka_unit_test_setup(too_many_registers_are_refused, fresh),
         cmocka_unit_test_setup(any_sequence_of_rules_keeps_the_registers_consistent, fresh),
     };
