@@ -97,8 +97,8 @@ static int sync_watches(struct pb_real_store *s)
             pb_warn("xenstore: watch %s: %s", w->path, strerror(-rc));
 
         (void)pthread_mutex_lock(&s->lock);
-        /* The daemon's own first event would do, but not when the watch was refused. */
-        if (want && !lost && pb_real_watch_mark(&s->watches, w->serial))
+        /* A new watch fires by itself; one that was refused would not, and its owner must read. */
+        if (want && rc && !lost && pb_real_watch_mark(&s->watches, w->serial))
             pb_real_store_notify(s);
         pb_real_watch_finish(&s->watches, w, want && (rc == 0 || rc == -EEXIST));
         (void)pthread_mutex_unlock(&s->lock);

@@ -378,7 +378,7 @@ static int fake_perms(void *conn, uint32_t tx, const char *path, uint16_t domid,
 {
     struct conn *c = conn;
     struct tree *t;
-    char name[PB_STORE_PATH_MAX + 16], text[32];
+    char name[PB_STORE_PATH_MAX], text[32];
 
     if (enter(c))
         return -EPIPE;
