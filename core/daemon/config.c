@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/config.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/config_read.h"
+
+/* The files in the order of reading. */
+struct file_list {
+    char **path;
+    size_t count;
+};
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t length = strlen(text), end_length = strlen(end);
+
+    return length > end_length && strcmp(text + length - end_length, end) == 0;
+}
+
+__attribute__((format(printf, 2, 3))) static void fail(struct pb_json_error *error, const char *fmt,
+                                                       ...)
+{
+    va_list ap;
+
+    if (error->set)
+        return;
+    error->set = true;
+    va_start(ap, fmt);
+    (void)vsnprintf(error->text, sizeof(error->text), fmt, ap);
+    va_end(ap);
+}
+
+static bool add_path(struct file_list *list, const char *dir, const char *name)
+{
+    char **grown = reallocarray(list->path, list->count + 1, sizeof(*grown));
+    char *path = NULL;
+
+    if (!grown)
+        return false;
+    list->path = grown;
+    if (asprintf(&path, "%s%s%s", dir, dir[0] ? "/" : "", name) < 0)
+        return false;
+    list->path[list->count++] = path;
+    return true;
+}
+
+static int is_fragment(const struct dirent *entry)
+{
+    return entry->d_name[0] != '.' && ends_with(entry->d_name, ".json");
+}
+
+/* Not alphasort: the order must not depend on a locale. */
+static int by_bytes(const struct dirent **a, const struct dirent **b)
+{
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+/* The fragments beside PATH: "/etc/pcibackd.json" has "/etc/pcibackd.d". */
+static bool add_fragments(struct file_list *list, const char *path, struct pb_json_error *error)
+{
+    struct dirent **entries = NULL;
+    char *dir = NULL;
+    bool added = true;
+    int count;
+
+    if (!ends_with(path, ".json"))
+        return true;
+    if (asprintf(&dir, "%.*s.d", (int)(strlen(path) - strlen(".json")), path) < 0)
+        return false;
+    count = scandir(dir, &entries, is_fragment, by_bytes);
+    if (count < 0 && errno != ENOENT)
+        fail(error, "%s: %s", dir, strerror(errno));
+    for (int i = 0; i < count; i++) {
+        added = added && add_path(list, dir, entries[i]->d_name);
+        free(entries[i]);
+    }
+    free((void *)entries);
+    free(dir);
+    return added;
+}
+
+static struct pb_config *new_config(void)
+{
+    struct pb_config *config = calloc(1, sizeof(*config));
+
+    if (!config)
+        return NULL;
+    config->policy = malloc(sizeof(*config->policy));
+    if (!config->policy) {
+        free(config);
+        return NULL;
+    }
+    pb_policy_init(config->policy);
+    strcpy(config->socket, "/run/pcibackd/control.sock");
+    strcpy(config->group, "pcibackd");
+    strcpy(config->state_dir, "/run/pcibackd");
+    return config;
+}
+
+static void read_files(struct pb_config_reader *reader, const struct file_list *list)
+{
+    for (size_t i = 0; i < list->count && !reader->error->set; i++) {
+        json_t *root = pb_json_load(list->path[i], PB_CONFIG_FILE_MAX, reader->error);
+
+        if (!root)
+            return;
+        pb_config_read(reader, root, list->path[i]);
+        reader->config->files_read++;
+        json_decref(root);
+    }
+}
+
+struct pb_config *pb_config_load(const char *path, bool required, struct pb_json_error *error)
+{
+    struct pb_config_reader reader = { .config = new_config(), .error = error };
+    struct file_list list = { 0 };
+    bool listed = reader.config != NULL;
+
+    if (listed && (required || access(path, F_OK) == 0 || errno != ENOENT))
+        listed = add_path(&list, "", path);
+    listed = listed && add_fragments(&list, path, error);
+    if (!listed)
+        fail(error, "%s: %s", path, strerror(ENOMEM));
+    read_files(&reader, &list);
+
+    free(reader.device_places);
+    free(reader.guests);
+    for (size_t i = 0; i < list.count; i++)
+        free(list.path[i]);
+    free((void *)list.path);
+    if (error->set) {
+        pb_config_free(reader.config);
+        return NULL;
+    }
+    return reader.config;
+}
+
+void pb_config_free(struct pb_config *config)
+{
+    if (!config)
+        return;
+    if (config->policy)
+        pb_policy_free(config->policy);
+    free(config->policy);
+    free(config);
+}

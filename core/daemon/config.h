@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The configuration: one JSON file, then each file of its directory in the order of their names.
+ * Objects merge key by key, arrays of devices, slots and guests concatenate. The first error ends
+ * the reading and names its place.
+ */
+#ifndef PB_DAEMON_CONFIG_H
+#define PB_DAEMON_CONFIG_H
+
+#include "backend/policy.h"
+#include "base/json.h"
+
+#define PB_CONFIG_SOCKET_MAX 107 /* sun_path without its NUL */
+#define PB_CONFIG_GROUP_MAX  64
+#define PB_CONFIG_PATH_MAX   200
+#define PB_CONFIG_FILE_MAX   (1024u * 1024u) /* bytes of one file */
+
+struct pb_config {
+    char socket[PB_CONFIG_SOCKET_MAX + 1];
+    char group[PB_CONFIG_GROUP_MAX + 1];
+    char state_dir[PB_CONFIG_PATH_MAX + 1];
+    /* Allocated apart, because the backend takes it over: set it to NULL then. */
+    struct pb_policy *policy;
+    unsigned files_read;
+};
+
+/*
+ * Reads PATH, which may be absent unless REQUIRED, and PATH with ".json" replaced by ".d". Returns
+ * NULL with *error set.
+ */
+struct pb_config *pb_config_load(const char *path, bool required, struct pb_json_error *error);
+void pb_config_free(struct pb_config *config);
+
+#endif

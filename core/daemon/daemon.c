@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/daemon.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "backend/backend.h"
+#include "base/log.h"
+#include "daemon/config.h"
+#include "daemon/control.h"
+#include "daemon/lock.h"
+#include "daemon/names.h"
+#include "daemon/notify.h"
+#include "daemon/options.h"
+#include "daemon/verbs.h"
+
+struct daemon {
+    const struct pb_platform *platform;
+    struct pb_options options;
+    struct pb_config *config;
+    struct ev_loop *loop;
+    int lock;
+    struct pb_host *host;
+    struct pb_xen *xen;
+    struct pb_backend *backend;
+    struct pb_control *control;
+    struct pb_verbs verbs;
+    ev_signal term, interrupt, hangup;
+};
+
+static void on_stop(struct ev_loop *loop, ev_signal *watcher, int events)
+{
+    (void)events;
+    pb_notice("stopping on signal %d; guests stay connected", watcher->signum);
+    ev_break(loop, EVBREAK_ALL);
+}
+
+static void on_hangup(struct ev_loop *loop, ev_signal *watcher, int events)
+{
+    (void)loop;
+    (void)watcher;
+    (void)events;
+    pb_warn("SIGHUP: reload is not supported by this version; restart to apply the configuration");
+}
+
+static void watch_signal(struct daemon *d, ev_signal *watcher, int number,
+                         void (*callback)(struct ev_loop *, ev_signal *, int))
+{
+    ev_signal_init(watcher, callback, number);
+    ev_signal_start(d->loop, watcher);
+}
+
+/* A closed stdin, stdout or stderr would become a device's descriptor, and a log line a write to
+ * it. */
+static bool open_standard_descriptors(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd > STDERR_FILENO)
+        (void)close(fd);
+    return fd >= 0;
+}
+
+static bool start_host(struct daemon *d)
+{
+    char self[PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    int rc;
+
+    if (length < 0) {
+        pb_err("cannot find this program's path: %s; is /proc mounted?", strerror(errno));
+        return false;
+    }
+    self[length] = '\0';
+    rc = d->platform->open_host(d->loop, self, &d->host);
+    if (rc != 0) {
+        pb_err("cannot start the helper process: %s; it needs root and a mounted /sys",
+               strerror(-rc));
+        d->host = NULL;
+    }
+    return rc == 0;
+}
+
+static bool start_xen(struct daemon *d)
+{
+    const char *what = "the hypervisor";
+    int rc = d->platform->open_xen(d->loop, &d->xen, &what);
+
+    if (rc != 0) {
+        pb_err("cannot open %s: %s; run in a Xen control domain with xenfs and xenstored up", what,
+               strerror(-rc));
+        d->xen = NULL;
+    }
+    return rc == 0;
+}
+
+static bool start_backend(struct daemon *d)
+{
+    int rc;
+
+    d->verbs.limits = d->config->policy->limits;
+    rc = pb_backend_new(d->loop, d->xen, d->host, d->config->policy, &d->backend);
+    if (rc != 0) {
+        pb_err("cannot start the backend: %s", strerror(-rc));
+        d->backend = NULL;
+        return false;
+    }
+    d->config->policy = NULL; /* the backend's now */
+    return true;
+}
+
+static bool start_control(struct daemon *d)
+{
+    struct pb_control_options options = {
+        .path = d->config->socket,
+        .group = d->config->group,
+        .max_clients = d->verbs.limits.control_clients,
+        .max_message = d->verbs.limits.control_message_bytes,
+        .message = pb_verbs_message,
+        .ctx = &d->verbs,
+    };
+    char why[300];
+
+    d->verbs.backend = d->backend;
+    d->verbs.names = pb_names_open();
+    d->verbs.config_path = d->options.config;
+    d->verbs.config_required = d->options.config_required;
+    d->verbs.started_ms = pb_now_ms();
+    if (pb_control_open(d->loop, &options, &d->control, why, sizeof(why)) != 0) {
+        pb_err("control: %s; see `control` in the configuration", why);
+        d->control = NULL;
+        return false;
+    }
+    d->verbs.control = d->control;
+    return true;
+}
+
+static bool take_lock(struct daemon *d)
+{
+    char why[300];
+
+    d->lock = pb_lock_take(d->config->state_dir, why, sizeof(why));
+    if (d->lock == -EBUSY)
+        pb_err("%s; stop it first", why);
+    else if (d->lock < 0)
+        pb_err("%s; see `state_dir` in the configuration", why);
+    return d->lock >= 0;
+}
+
+/* In this order: the helper is exec'ed before a descriptor of Xen's exists (H5). */
+static bool start(struct daemon *d)
+{
+    if (!take_lock(d))
+        return false;
+    d->loop = ev_default_loop(EVFLAG_AUTO);
+    if (!d->loop) {
+        pb_err("cannot create the event loop: %s", strerror(errno));
+        return false;
+    }
+    (void)signal(SIGPIPE, SIG_IGN);
+    watch_signal(d, &d->term, SIGTERM, on_stop);
+    watch_signal(d, &d->interrupt, SIGINT, on_stop);
+    watch_signal(d, &d->hangup, SIGHUP, on_hangup);
+    return start_host(d) && start_xen(d) && start_backend(d) && start_control(d);
+}
+
+/* Guests stay connected: xenstore is left as it is, and Xen keeps what they have. */
+static void stop(struct daemon *d)
+{
+    if (d->control)
+        pb_control_quiesce(d->control); /* no verb may find a backend that is half gone */
+    if (d->backend)
+        pb_backend_free(d->backend);
+    pb_control_close(d->control);
+    if (d->xen)
+        d->xen->ops->close(d->xen);
+    if (d->host)
+        d->host->ops->close(d->host);
+    pb_names_close(d->verbs.names);
+    if (d->loop) {
+        ev_signal_stop(d->loop, &d->term);
+        ev_signal_stop(d->loop, &d->interrupt);
+        ev_signal_stop(d->loop, &d->hangup);
+        ev_loop_destroy(d->loop);
+    }
+    if (d->lock >= 0)
+        (void)close(d->lock);
+}
+
+static void tell(const char *state)
+{
+    int rc = pb_notify_send(state);
+
+    if (rc < 0)
+        pb_warn("cannot tell the service manager %s: %s", state, strerror(-rc));
+}
+
+static int run(struct daemon *d)
+{
+    bool started = start(d);
+
+    if (started) {
+        pb_backend_start(d->backend);
+        pb_notice("pcibackd %s serves; control socket %s", PB_VERSION, d->config->socket);
+        tell("READY=1");
+        ev_run(d->loop, 0);
+        tell("STOPPING=1");
+    }
+    stop(d);
+    return started ? 0 : 1;
+}
+
+static int check_config(const struct daemon *d)
+{
+    if (d->config->files_read == 0)
+        (void)printf("%s: absent, the defaults are used\n", d->options.config);
+    else
+        (void)printf("%s: valid, %u file%s read\n", d->options.config, d->config->files_read,
+                     d->config->files_read == 1 ? "" : "s");
+    return fflush(stdout) == 0 ? 0 : 1;
+}
+
+int pb_daemon_run(int argc, char **argv, const struct pb_platform *platform)
+{
+    struct daemon d = { .platform = platform, .lock = -1 };
+    struct pb_json_error error = { 0 };
+    int status;
+
+    if (!open_standard_descriptors())
+        return 1;
+    (void)umask(022);
+    if (!pb_options_parse(argc, argv, platform, &d.options))
+        return 2;
+    if (d.options.help) {
+        pb_options_usage(platform);
+        return fflush(stdout) == 0 ? 0 : 1;
+    }
+    if (d.options.version) {
+        (void)printf("%s %s\n", platform->name, PB_VERSION);
+        return fflush(stdout) == 0 ? 0 : 1;
+    }
+    d.config = pb_config_load(d.options.config, d.options.config_required, &error);
+    pb_log_setup(d.options.log_format, d.options.log_level);
+    if (!d.config) {
+        pb_err("%s; correct it and try again", error.text);
+        return 1;
+    }
+    status = d.options.check_config ? check_config(&d) : run(&d);
+    pb_config_free(d.config);
+    return status;
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/show.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/rpc.h"
+
+static void set_text(json_t *object, const char *key, const char *text)
+{
+    (void)json_object_set_new(object, key, pb_rpc_text(text ? text : ""));
+}
+
+static void set_number(json_t *object, const char *key, uint64_t value)
+{
+    (void)json_object_set_new(object, key, json_integer((json_int_t)value));
+}
+
+static void set_flag(json_t *object, const char *key, bool value)
+{
+    (void)json_object_set_new(object, key, json_boolean(value));
+}
+
+/* Ids are spelled as in the configuration; null before they are known. */
+static void set_id(json_t *object, const char *key, bool known, uint32_t value, int digits)
+{
+    char text[16];
+
+    (void)snprintf(text, sizeof(text), "0x%0*x", digits, (unsigned)value);
+    (void)json_object_set_new(object, key, known ? json_string(text) : json_null());
+}
+
+static void set_address(json_t *object, const char *key, struct pb_sbdf sbdf)
+{
+    char text[PB_SBDF_TEXT];
+
+    set_text(object, key, pb_sbdf_format(sbdf, text));
+}
+
+/* "flr bus" as an array. */
+static json_t *words(const char *text)
+{
+    json_t *array = json_array();
+
+    while (text && *text) {
+        size_t length = strcspn(text, " ");
+
+        if (length)
+            (void)json_array_append_new(array, json_stringn(text, length));
+        text += length + (text[length] == ' ');
+    }
+    return array;
+}
+
+static json_t *owner(const struct pb_device_view *view)
+{
+    json_t *object;
+
+    if (view->owner < 0)
+        return json_null();
+    object = json_object();
+    set_number(object, "domid", (uint64_t)view->owner);
+    set_text(object, "name", view->owner_name);
+    set_address(object, "address", view->virtual_address);
+    return object;
+}
+
+static void set_identity(json_t *object, const struct pb_device_view *view)
+{
+    set_id(object, "vendor", view->known, view->vendor, 4);
+    set_id(object, "device", view->known, view->device, 4);
+    set_id(object, "subsystem_vendor", view->known, view->subsystem_vendor, 4);
+    set_id(object, "subsystem_device", view->known, view->subsystem_device, 4);
+    set_id(object, "class", view->known, view->class_code, 6);
+    set_id(object, "revision", view->known, view->revision, 2);
+}
+
+json_t *pb_show_device(struct pb_names *names, const struct pb_device_view *view)
+{
+    struct pb_device_names found = pb_names_find(names, view);
+    json_t *object = json_object();
+
+    set_address(object, "address", view->sbdf);
+    set_text(object, "name", view->name);
+    set_text(object, "state", pb_device_state_name(view->state));
+    set_text(object, "cause", view->cause);
+    set_identity(object, view);
+    set_text(object, "vendor_text", found.vendor);
+    set_text(object, "device_text", found.device);
+    set_text(object, "class_text", found.device_class);
+    set_flag(object, "virtual_function", view->virtual_function);
+    set_text(object, "driver", view->driver);
+    set_text(object, "driver_before", view->driver_before);
+    (void)json_object_set_new(object, "owner", owner(view));
+    set_text(object, "interrupt", view->interrupt);
+    set_number(object, "vectors", view->vectors);
+    set_number(object, "irq", view->irq);
+    set_flag(object, "quarantined", view->quarantined);
+    set_flag(object, "permissive", view->permissive);
+    set_flag(object, "msix_prepared", view->msix_prepared);
+    set_flag(object, "tainted", view->tainted);
+    (void)json_object_set_new(object, "reset_methods", words(view->reset_methods));
+    set_number(object, "resets", view->resets);
+    set_number(object, "reset_ms", view->reset_ms);
+    set_number(object, "denied_writes", view->denied_writes);
+    return object;
+}
+
+json_t *pb_show_counters(const struct pb_counters *counters)
+{
+    json_t *object = json_object();
+
+#define X(name, help) set_number(object, #name, counters->name);
+    PB_COUNTERS(X)
+#undef X
+    return object;
+}
+
+json_t *pb_show_guest(const struct pb_guest_view *view)
+{
+    json_t *object = json_object();
+
+    set_number(object, "domid", view->domid);
+    set_text(object, "name", view->name);
+    set_text(object, "backend_state", view->backend_state);
+    set_text(object, "frontend_state", view->frontend_state);
+    set_flag(object, "connected", view->connected);
+    set_number(object, "devices", view->device_count);
+    (void)json_object_set_new(object, "counters", pb_show_counters(&view->counters));
+    return object;
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/* The machine's views as JSON, as schemas/ describe them. All return new references. */
+#ifndef PB_DAEMON_SHOW_H
+#define PB_DAEMON_SHOW_H
+
+#include <jansson.h>
+
+#include "backend/backend.h"
+#include "daemon/names.h"
+
+json_t *pb_show_device(struct pb_names *names, const struct pb_device_view *view);
+json_t *pb_show_guest(const struct pb_guest_view *view);
+json_t *pb_show_counters(const struct pb_counters *counters);
+
+#endif
