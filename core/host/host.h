@@ -25,9 +25,9 @@ struct pb_hw_cycle {
     struct pb_hw *hw;
     bool write;
     uint8_t size;
-    uint16_t offset; /* naturally aligned, inside of the space */
-    uint32_t value;  /* in of a write, out of a read */
-    int rc;          /* 0 or negative errno */
+    uint16_t offset;                                    /* naturally aligned, inside of the space */
+    uint32_t value;                                     /* in of a write, out of a read */
+    int rc;                                             /* 0 or negative errno */
     void (*done)(struct pb_hw_cycle *cycle, void *ctx); /* only after PB_HW_LATER */
     void *ctx;
 };
@@ -38,7 +38,7 @@ enum pb_job_kind {
     PB_JOB_PROBE,   /* read `facts`, change nothing */
     PB_JOB_CLAIM,   /* take the device for `driver`: facts, driver before, opened `hw` */
     PB_JOB_RELEASE, /* give it back to the driver that it had */
-    PB_JOB_RESET,   /* reset by `method` ("" = the kernel's order); then facts->config is read anew */
+    PB_JOB_RESET, /* reset by `method` ("" = the kernel's order); then facts->config is read anew */
     PB_JOB_KIND_COUNT
 };
 
@@ -52,17 +52,17 @@ struct pb_job {
     unsigned deadline_ms;
     /* result */
     int rc; /* 0; -ENODEV absent; -ETIMEDOUT: abandoned in the kernel; other negative errno */
-    char reason[160];                 /* when rc != 0: what failed, for the operator */
+    char reason[160];                   /* when rc != 0: what failed, for the operator */
     char driver_before[PB_DRIVER_NAME]; /* PROBE, CLAIM: the bound driver, "" none */
     char driver_now[PB_DRIVER_NAME];
-    struct pb_facts facts; /* PROBE, CLAIM, RESET */
-    struct pb_hw *hw;      /* CLAIM: new, the receiver's to close */
+    struct pb_facts facts;                       /* PROBE, CLAIM, RESET */
+    struct pb_hw *hw;                            /* CLAIM: new, the receiver's to close */
     void (*done)(struct pb_job *job, void *ctx); /* the job is the submitter's memory until then */
     void *ctx;
     /* private to the carrier */
     TAILQ_ENTRY(pb_job) link;
-    uint64_t id;
-    void *carrier;
+    uint64_t id, due_ms;
+    bool sent;
 };
 
 struct pb_host;
@@ -82,13 +82,13 @@ struct pb_host {
 
 struct ev_loop;
 struct pb_host_options {
-    const char *sysfs;    /* "/sys" */
-    const char *lib_dir;  /* "/var/lib/pcibackd": what must survive a restart */
-    const char *self;     /* path of this binary: the helper is exec'ed from it */
+    const char *sysfs;   /* "/sys" */
+    const char *lib_dir; /* "/var/lib/pcibackd": what must survive a restart */
+    const char *self;    /* path of this binary: the helper is exec'ed from it */
 };
 /*
- * Starts the helper process (exec of options->self with --helper) and connects to it. Must be called
- * before anything of Xen's is opened (H5).
+ * Starts the helper process (exec of options->self with --helper) and connects to it. Must be
+ * called before anything of Xen's is opened (H5).
  */
 int pb_host_open(struct ev_loop *loop, const struct pb_host_options *options, struct pb_host **ret);
 /* The helper's whole life: runs until its socket closes; returns an exit status. */

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The helper process: one child a job, each with a deadline. A child that does not even die of
+ * SIGKILL is stuck in the kernel; it is abandoned, and its device is busy until it ends.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "host/job.h"
+#include "host/wire.h"
+
+#define CHILDREN_MAX  16
+#define KILL_GRACE_MS 1000
+#define REQUESTS_MAX  4096
+
+enum child_state { RUNNING, KILLED, ABANDONED };
+
+struct child {
+    LIST_ENTRY(child) link;
+    pid_t pid;
+    enum child_state state;
+    uint64_t due_ms;
+    struct pb_wire_request request;
+};
+
+struct waiting {
+    TAILQ_ENTRY(waiting) link;
+    struct pb_wire_request request;
+};
+
+struct helper {
+    int socket_fd;
+    const char *sysfs, *lib_dir;
+    LIST_HEAD(, child) children;
+    unsigned running; /* not abandoned */
+    TAILQ_HEAD(, waiting) queue;
+    unsigned queued;
+};
+
+static void answer(struct helper *h, const struct pb_wire_request *request, int rc,
+                   const char *reason)
+{
+    struct pb_wire_reply reply = { .id = request->id, .rc = rc };
+
+    (void)snprintf(reply.reason, sizeof(reply.reason), "%s", reason);
+    /* A daemon that is gone shows as EOF in the loop. */
+    (void)pb_wire_send_reply(h->socket_fd, &reply, -1);
+}
+
+static struct child *child_of_device(struct helper *h, struct pb_sbdf sbdf)
+{
+    struct child *c;
+
+    LIST_FOREACH (c, &h->children, link) {
+        if (pb_sbdf_equal(c->request.sbdf, sbdf))
+            return c;
+    }
+    return NULL;
+}
+
+static void run_child(struct helper *h, const struct pb_wire_request *request)
+{
+    struct pb_wire_reply reply;
+    sigset_t none;
+    int fd;
+
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    (void)signal(SIGTERM, SIG_DFL);
+    (void)signal(SIGINT, SIG_DFL);
+    pb_job_run(request, h->sysfs, h->lib_dir, &reply, &fd);
+    _exit(pb_wire_send_reply(h->socket_fd, &reply, fd) == 0 ? 0 : 1);
+}
+
+static void start(struct helper *h, const struct pb_wire_request *request)
+{
+    struct child *c = calloc(1, sizeof(*c));
+    pid_t pid = c ? fork() : -1;
+
+    if (pid == 0)
+        run_child(h, request);
+    if (pid < 0) {
+        free(c);
+        answer(h, request, -EAGAIN, "the helper cannot start a child");
+        return;
+    }
+    c->pid = pid;
+    c->request = *request;
+    c->due_ms = pb_now_ms() + request->deadline_ms;
+    LIST_INSERT_HEAD(&h->children, c, link);
+    h->running++;
+}
+
+/* Starts what can be started: one job a device, CHILDREN_MAX at once. */
+static void start_waiting(struct helper *h)
+{
+    struct waiting *w = TAILQ_FIRST(&h->queue), *next;
+
+    for (; w && h->running < CHILDREN_MAX; w = next) {
+        struct child *busy = child_of_device(h, w->request.sbdf);
+
+        next = TAILQ_NEXT(w, link);
+        if (busy && busy->state != ABANDONED)
+            continue;
+        TAILQ_REMOVE(&h->queue, w, link);
+        h->queued--;
+        if (busy)
+            answer(h, &w->request, -EBUSY, "an earlier job of this device is stuck in the kernel");
+        else
+            start(h, &w->request);
+        free(w);
+    }
+}
+
+/* False at the end of the socket. */
+static bool receive(struct helper *h)
+{
+    struct waiting *w;
+    ssize_t n;
+
+    if (h->queued >= REQUESTS_MAX)
+        return true;
+    w = calloc(1, sizeof(*w));
+    if (!w)
+        return true; /* stays in the socket until there is memory */
+    n = recv(h->socket_fd, &w->request, sizeof(w->request), 0);
+    if (n != (ssize_t)sizeof(w->request)) {
+        free(w);
+        return n < 0 && errno == EINTR;
+    }
+    TAILQ_INSERT_TAIL(&h->queue, w, link);
+    h->queued++;
+    return true;
+}
+
+static void child_ended(struct helper *h, struct child *c, int status)
+{
+    char reason[96];
+
+    if (c->state == RUNNING && !(WIFEXITED(status) && WEXITSTATUS(status) == 0)) {
+        (void)snprintf(reason, sizeof(reason), "the helper's child ended with status 0x%x", status);
+        answer(h, &c->request, -EIO, reason);
+    } else if (c->state == KILLED) {
+        (void)snprintf(reason, sizeof(reason), "not done within %u ms", c->request.deadline_ms);
+        answer(h, &c->request, -ETIMEDOUT, reason);
+    }
+    if (c->state != ABANDONED)
+        h->running--;
+    LIST_REMOVE(c, link);
+    free(c);
+}
+
+static void reap(struct helper *h, int signal_fd)
+{
+    struct signalfd_siginfo info;
+    int status;
+    pid_t pid;
+
+    while (read(signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
+        ;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        struct child *c;
+
+        LIST_FOREACH (c, &h->children, link) {
+            if (c->pid == pid) {
+                child_ended(h, c, status);
+                break;
+            }
+        }
+    }
+}
+
+static void check_deadlines(struct helper *h)
+{
+    uint64_t now = pb_now_ms();
+    struct child *c;
+
+    LIST_FOREACH (c, &h->children, link) {
+        if (c->state == ABANDONED || now < c->due_ms)
+            continue;
+        if (c->state == RUNNING) {
+            (void)kill(c->pid, SIGKILL);
+            c->state = KILLED;
+            c->due_ms = now + KILL_GRACE_MS;
+        } else {
+            c->state = ABANDONED;
+            h->running--;
+            answer(h, &c->request, -ETIMEDOUT, "stuck in the kernel: it does not even die");
+        }
+    }
+}
+
+static int next_timeout(const struct helper *h)
+{
+    uint64_t now = pb_now_ms(), first = UINT64_MAX;
+    const struct child *c;
+
+    LIST_FOREACH (c, &h->children, link) {
+        if (c->state != ABANDONED && c->due_ms < first)
+            first = c->due_ms;
+    }
+    if (first == UINT64_MAX)
+        return -1;
+    return first <= now ? 0 : (int)(first - now < 60000 ? first - now : 60000);
+}
+
+int pb_helper_main(int socket_fd, const char *sysfs, const char *lib_dir)
+{
+    struct helper h = { .socket_fd = socket_fd, .sysfs = sysfs, .lib_dir = lib_dir };
+    struct pollfd fds[2];
+    sigset_t mask;
+    int signal_fd;
+
+    LIST_INIT(&h.children);
+    TAILQ_INIT(&h.queue);
+    /* The end of the socket ends us, not a signal to the process group. */
+    (void)signal(SIGTERM, SIG_IGN);
+    (void)signal(SIGINT, SIG_IGN);
+    (void)signal(SIGHUP, SIG_IGN);
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)sigemptyset(&mask);
+    (void)sigaddset(&mask, SIGCHLD);
+    (void)sigprocmask(SIG_BLOCK, &mask, NULL);
+    signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (signal_fd < 0) {
+        pb_err("helper: signalfd: %s", strerror(errno));
+        return 1;
+    }
+    fds[0] = (struct pollfd){ .fd = socket_fd, .events = POLLIN };
+    fds[1] = (struct pollfd){ .fd = signal_fd, .events = POLLIN };
+    for (;;) {
+        if (poll(fds, 2, next_timeout(&h)) < 0 && errno != EINTR)
+            return 1;
+        if (fds[1].revents)
+            reap(&h, signal_fd);
+        check_deadlines(&h);
+        /* Children go on without us: what they began must not be left half done. */
+        if (fds[0].revents && !receive(&h))
+            return 0;
+        start_waiting(&h);
+    }
+}

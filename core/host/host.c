@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: MIT */
+/* The daemon's side: cycles on open devices, and jobs for the helper. */
+#include "host/host.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/bytes.h"
+#include "base/log.h"
+#include "host/wire.h"
+
+#define HELPER_FD     3
+#define GRACE_MS      5000 /* beyond a job's deadline: then the helper itself does not answer */
+#define CYCLES_MAX    8    /* waiting on one device: an access, scripts, a stop */
+#define ACCESS_MS     2000
+#define FAST_IN_A_ROW 3
+
+struct pb_hw {
+    TAILQ_ENTRY(pb_hw) link;
+    struct pb_sbdf sbdf;
+    int fd;
+    bool doubtful;
+    unsigned fast;
+    uint64_t in_flight; /* id of the access that the helper carries out, 0 none */
+    unsigned count;
+    struct pb_hw_cycle *waiting[CYCLES_MAX]; /* [0] is the one in flight */
+};
+
+struct host {
+    struct pb_host base;
+    struct ev_loop *loop;
+    int fd;
+    pid_t helper;
+    bool dead;
+    uint64_t next_id;
+    ev_io io;
+    ev_timer tick;
+    TAILQ_HEAD(, pb_job) jobs; /* carrier: unused; id set */
+    TAILQ_HEAD(, pb_hw) hws;
+};
+
+static struct host *host_of(struct pb_host *h)
+{
+    return PB_CONTAINER_OF(h, struct host, base);
+}
+
+/* --- jobs --- */
+
+static void complete(struct host *h, struct pb_job *job, int rc, const char *reason)
+{
+    TAILQ_REMOVE(&h->jobs, job, link);
+    job->rc = rc;
+    if (reason)
+        (void)snprintf(job->reason, sizeof(job->reason), "%s", reason);
+    job->done(job, job->ctx);
+}
+
+static int send_request(struct host *h, const struct pb_wire_request *request)
+{
+    if (h->dead)
+        return -EPIPE;
+    if (send(h->fd, request, sizeof(*request), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        return -errno;
+    return 0;
+}
+
+static void submit_to_helper(struct host *h, struct pb_job *job)
+{
+    struct pb_wire_request request = { .id = job->id,
+                                       .kind = (uint32_t)job->kind,
+                                       .deadline_ms = job->deadline_ms,
+                                       .sbdf = job->sbdf };
+    int rc;
+
+    memcpy(request.driver, job->driver, sizeof(request.driver));
+    memcpy(request.method, job->method, sizeof(request.method));
+    rc = send_request(h, &request);
+    /* EAGAIN: the socket is full; the tick tries again until the job's time is over. */
+    job->sent = rc == 0;
+    if (rc == -EPIPE || rc == -ECONNRESET)
+        h->dead = true;
+}
+
+static void job_submit(struct pb_host *base, struct pb_job *job)
+{
+    struct host *h = host_of(base);
+
+    job->id = ++h->next_id;
+    job->due_ms = pb_now_ms() + job->deadline_ms + GRACE_MS;
+    job->hw = NULL;
+    job->reason[0] = '\0';
+    TAILQ_INSERT_TAIL(&h->jobs, job, link);
+    submit_to_helper(h, job);
+    if (!ev_is_active(&h->tick) || h->dead) {
+        ev_timer_stop(h->loop, &h->tick);
+        ev_timer_set(&h->tick, h->dead ? 0. : 0.05, 0.25);
+        ev_timer_start(h->loop, &h->tick);
+    }
+}
+
+static void tick_cb(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct host *h = timer->data;
+    struct pb_job *job = TAILQ_FIRST(&h->jobs), *next;
+    uint64_t now = pb_now_ms();
+
+    (void)loop;
+    (void)events;
+    for (; job; job = next) {
+        next = TAILQ_NEXT(job, link);
+        if (h->dead) {
+            complete(h, job, -EPIPE, "the helper process is gone: restart pcibackd");
+            next = TAILQ_FIRST(&h->jobs); /* the callback may have submitted or completed others */
+        } else if (now >= job->due_ms) {
+            complete(h, job, -ETIMEDOUT, "the helper process does not answer");
+            next = TAILQ_FIRST(&h->jobs);
+        } else if (!job->sent) {
+            submit_to_helper(h, job);
+        }
+    }
+    if (TAILQ_EMPTY(&h->jobs))
+        ev_timer_stop(h->loop, &h->tick);
+}
+
+/* --- cycles --- */
+
+static int do_cycle(const struct pb_hw *hw, struct pb_hw_cycle *c)
+{
+    uint8_t bytes[4];
+    ssize_t n;
+
+    if (c->write) {
+        pb_le_put(bytes, c->size, c->value);
+        n = pwrite(hw->fd, bytes, c->size, c->offset);
+    } else {
+        n = pread(hw->fd, bytes, c->size, c->offset);
+        if (n == (ssize_t)c->size)
+            c->value = pb_le_get(bytes, c->size);
+    }
+    if (n == (ssize_t)c->size)
+        return 0;
+    /* 0: beyond what this descriptor may see (H19) */
+    return n < 0 ? -errno : -EPERM;
+}
+
+static void pop_cycle(struct pb_hw *hw)
+{
+    hw->count--;
+    memmove(hw->waiting, hw->waiting + 1, hw->count * sizeof(hw->waiting[0]));
+}
+
+static int send_access(struct host *h, struct pb_hw *hw, const struct pb_hw_cycle *c)
+{
+    struct pb_wire_request request = { .id = ++h->next_id,
+                                       .kind = PB_WIRE_ACCESS,
+                                       .deadline_ms = ACCESS_MS,
+                                       .sbdf = hw->sbdf,
+                                       .write = c->write,
+                                       .size = c->size,
+                                       .offset = c->offset,
+                                       .value = c->value };
+    int rc = send_request(h, &request);
+
+    if (rc == 0)
+        hw->in_flight = request.id;
+    return rc;
+}
+
+/* The next one that waits; those that cannot even be sent fail. */
+static void start_access(struct host *h, struct pb_hw *hw)
+{
+    while (hw->count > 0 && !hw->in_flight) {
+        struct pb_hw_cycle *c = hw->waiting[0];
+        int rc = send_access(h, hw, c);
+
+        if (rc == 0)
+            return;
+        pop_cycle(hw);
+        c->rc = rc;
+        c->done(c, c->ctx);
+    }
+}
+
+static enum pb_hw_when cycle_submit(struct pb_host *base, struct pb_hw_cycle *c)
+{
+    struct host *h = host_of(base);
+    struct pb_hw *hw = c->hw;
+    uint64_t began, took_ms;
+
+    if (!hw->doubtful) {
+        began = pb_now_ns();
+        c->rc = do_cycle(hw, c);
+        took_ms = (pb_now_ns() - began) / 1000000;
+        if (took_ms >= PB_HW_SLOW_MS) {
+            pb_notice(
+                "%04x:%02x:%02x.%x: an access took %llu ms; served aside until it is fast again",
+                hw->sbdf.segment, hw->sbdf.bus, (unsigned)PB_DEVFN_DEV(hw->sbdf.devfn),
+                PB_DEVFN_FN(hw->sbdf.devfn), (unsigned long long)took_ms);
+            hw->doubtful = true;
+            hw->fast = 0;
+        }
+        return PB_HW_NOW;
+    }
+    c->rc = hw->count == CYCLES_MAX ? -EBUSY : 0;
+    if (c->rc == 0 && !hw->in_flight)
+        c->rc = send_access(h, hw, c);
+    if (c->rc)
+        return PB_HW_NOW;
+    hw->waiting[hw->count++] = c;
+    return PB_HW_LATER;
+}
+
+static void access_done(struct host *h, struct pb_hw *hw, const struct pb_wire_reply *reply)
+{
+    struct pb_hw_cycle *c = hw->waiting[0];
+
+    hw->in_flight = 0;
+    pop_cycle(hw);
+    if (reply->rc == 0 && reply->took_us < PB_HW_SLOW_MS * 1000)
+        hw->fast++;
+    else
+        hw->fast = 0;
+    if (hw->fast >= FAST_IN_A_ROW && hw->count == 0)
+        hw->doubtful = false;
+    c->rc = reply->rc;
+    if (!c->write)
+        c->value = reply->value;
+    start_access(h, hw);
+    c->done(c, c->ctx);
+}
+
+static void hw_close(struct pb_host *base, struct pb_hw *hw)
+{
+    struct host *h = host_of(base);
+
+    while (hw->count > 0) {
+        struct pb_hw_cycle *c = hw->waiting[0];
+
+        pop_cycle(hw);
+        c->rc = -ECANCELED;
+        c->done(c, c->ctx);
+    }
+    TAILQ_REMOVE(&h->hws, hw, link);
+    (void)close(hw->fd);
+    free(hw);
+}
+
+/* --- replies --- */
+
+static struct pb_hw *new_hw(struct host *h, struct pb_sbdf sbdf, int fd)
+{
+    struct pb_hw *hw = calloc(1, sizeof(*hw));
+
+    if (!hw)
+        return NULL;
+    hw->sbdf = sbdf;
+    hw->fd = fd;
+    TAILQ_INSERT_TAIL(&h->hws, hw, link);
+    return hw;
+}
+
+static void job_reply(struct host *h, struct pb_job *job, const struct pb_wire_reply *reply, int fd)
+{
+    int rc = reply->rc;
+
+    memcpy(job->reason, reply->reason, sizeof(job->reason));
+    memcpy(job->driver_before, reply->driver_before, sizeof(job->driver_before));
+    memcpy(job->driver_now, reply->driver_now, sizeof(job->driver_now));
+    job->facts = reply->facts;
+    if (fd >= 0 && rc == 0) {
+        job->hw = new_hw(h, job->sbdf, fd);
+        if (!job->hw)
+            rc = -ENOMEM;
+    }
+    if (fd >= 0 && !job->hw)
+        (void)close(fd);
+    complete(h, job, rc, rc == -ENOMEM ? "out of memory" : NULL);
+}
+
+static void take_reply(struct host *h, const struct pb_wire_reply *reply, int fd)
+{
+    struct pb_job *job;
+    struct pb_hw *hw;
+
+    TAILQ_FOREACH (job, &h->jobs, link) {
+        if (job->id == reply->id) {
+            job_reply(h, job, reply, fd);
+            return;
+        }
+    }
+    if (fd >= 0)
+        (void)close(fd); /* of a job that was given up */
+    TAILQ_FOREACH (hw, &h->hws, link) {
+        if (hw->in_flight == reply->id && hw->count > 0) {
+            access_done(h, hw, reply);
+            return;
+        }
+    }
+}
+
+static void helper_gone(struct host *h)
+{
+    struct pb_hw *hw;
+
+    pb_err(
+        "the helper process is gone: devices that guests have go on, nothing else works; restart "
+        "pcibackd");
+    h->dead = true;
+    ev_io_stop(h->loop, &h->io);
+    TAILQ_FOREACH (hw, &h->hws, link) {
+        while (hw->count > 0) {
+            struct pb_hw_cycle *c = hw->waiting[0];
+
+            hw->in_flight = 0;
+            pop_cycle(hw);
+            c->rc = -EPIPE;
+            c->done(c, c->ctx);
+        }
+    }
+    ev_timer_stop(h->loop, &h->tick);
+    ev_timer_set(&h->tick, 0., 0.25);
+    ev_timer_start(h->loop, &h->tick);
+}
+
+static void io_cb(struct ev_loop *loop, ev_io *io, int events)
+{
+    struct host *h = io->data;
+    struct pb_wire_reply reply;
+    int fd, rc = 1;
+
+    (void)loop;
+    (void)events;
+    /* A bounded number at once: others have their turn too. */
+    for (int i = 0; i < 16 && rc == 1; i++) {
+        rc = pb_wire_receive_reply(h->fd, &reply, &fd);
+        if (rc == 1)
+            take_reply(h, &reply, fd);
+    }
+    if (rc < 0)
+        helper_gone(h);
+}
+
+/* --- life --- */
+
+static void host_close(struct pb_host *base)
+{
+    struct host *h = host_of(base);
+
+    ev_io_stop(h->loop, &h->io);
+    ev_timer_stop(h->loop, &h->tick);
+    (void)close(h->fd); /* EOF ends the helper */
+    free(h);
+}
+
+static const struct pb_host_ops ops = {
+    .close = host_close,
+    .cycle_submit = cycle_submit,
+    .hw_close = hw_close,
+    .job_submit = job_submit,
+};
+
+/* After fork: exactly our end of the socket survives, as HELPER_FD (H5). */
+static void exec_helper(const struct pb_host_options *options, int fd)
+{
+    char number[8];
+
+    if (fd == HELPER_FD) {
+        (void)fcntl(fd, F_SETFD, 0);
+    } else if (dup2(fd, HELPER_FD) < 0) {
+        _exit(126);
+    }
+    (void)close_range(HELPER_FD + 1, ~0U, 0);
+    (void)snprintf(number, sizeof(number), "%d", HELPER_FD);
+    (void)execl(options->self, "pcibackd-helper", "--helper", number, "--sysfs", options->sysfs,
+                "--lib-dir", options->lib_dir, (char *)NULL);
+    _exit(127);
+}
+
+int pb_host_open(struct ev_loop *loop, const struct pb_host_options *options, struct pb_host **ret)
+{
+    struct host *h = calloc(1, sizeof(*h));
+    int fds[2], rc;
+
+    if (!h)
+        return -ENOMEM;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) != 0) {
+        rc = -errno;
+        free(h);
+        return rc;
+    }
+    h->helper = fork();
+    if (h->helper == 0)
+        exec_helper(options, fds[1]);
+    rc = -errno;
+    (void)close(fds[1]);
+    if (h->helper < 0) {
+        (void)close(fds[0]);
+        free(h);
+        return rc;
+    }
+    h->base.ops = &ops;
+    h->loop = loop;
+    h->fd = fds[0];
+    TAILQ_INIT(&h->jobs);
+    TAILQ_INIT(&h->hws);
+    ev_io_init(&h->io, io_cb, h->fd, EV_READ);
+    h->io.data = h;
+    ev_io_start(loop, &h->io);
+    ev_timer_init(&h->tick, tick_cb, 0., 0.);
+    h->tick.data = h;
+    *ret = &h->base;
+    return 0;
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/* What a child of the helper does. It may block for as long as the kernel likes. */
+#ifndef PB_HOST_JOB_H
+#define PB_HOST_JOB_H
+
+#include "host/wire.h"
+
+/* Carries REQUEST out and fills *ret. *ret_fd is a descriptor for the daemon, or -1. */
+void pb_job_run(const struct pb_wire_request *request, const char *sysfs, const char *lib_dir,
+                struct pb_wire_reply *ret, int *ret_fd);
+
+#endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the daemon and its helper say to each other, one datagram a message. Both are the same
+ * binary, so the messages are plain structures.
+ */
+#ifndef PB_HOST_WIRE_H
+#define PB_HOST_WIRE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "host/host.h"
+
+#define PB_WIRE_ACCESS ((uint32_t)PB_JOB_KIND_COUNT) /* one cycle on a device in doubt */
+
+struct pb_wire_request {
+    uint64_t id;
+    uint32_t kind; /* enum pb_job_kind, or PB_WIRE_ACCESS */
+    uint32_t deadline_ms;
+    struct pb_sbdf sbdf;
+    char driver[PB_DRIVER_NAME];
+    char method[64];
+    /* PB_WIRE_ACCESS */
+    bool write;
+    uint8_t size;
+    uint16_t offset;
+    uint32_t value;
+};
+
+struct pb_wire_reply {
+    uint64_t id;
+    int32_t rc;
+    char reason[160];
+    char driver_before[PB_DRIVER_NAME];
+    char driver_now[PB_DRIVER_NAME];
+    uint32_t value;   /* PB_WIRE_ACCESS */
+    uint32_t took_us; /* PB_WIRE_ACCESS: how long the device needed */
+    struct pb_facts facts;
+};
+
+/* Sends REPLY, with FD when it is not -1. 0 or negative errno. */
+int pb_wire_send_reply(int socket_fd, const struct pb_wire_reply *reply, int fd);
+/* 1: a reply; 0: none now; -EPIPE: the other end is gone. *ret_fd is -1 without a descriptor. */
+int pb_wire_receive_reply(int socket_fd, struct pb_wire_reply *ret, int *ret_fd);
+
+#endif
