@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: MIT */
+#include "ctl/print.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "ctl/table.h"
+
+#define TEXT 256
+
+const char *pb_ctl_clean(const char *text, char *buf, size_t size)
+{
+    size_t n = 0;
+
+    for (; text && *text && n + 1 < size; text++) {
+        unsigned char c = (unsigned char)*text, next = (unsigned char)text[1];
+
+        /* C1 controls are two bytes in UTF-8; terminals obey them too */
+        if (c == 0xc2 && next >= 0x80 && next <= 0x9f) {
+            text++;
+            c = '?';
+        }
+        buf[n++] = c < 0x20 || c == 0x7f ? '?' : (char)c;
+    }
+    buf[n] = '\0';
+    return buf;
+}
+
+const char *pb_ctl_text(const json_t *object, const char *key, char *buf, size_t size)
+{
+    const json_t *value = json_object_get(object, key);
+
+    if (json_is_integer(value))
+        (void)snprintf(buf, size, "%lld", (long long)json_integer_value(value));
+    else if (json_is_boolean(value))
+        (void)snprintf(buf, size, "%s", json_is_true(value) ? "yes" : "no");
+    else
+        (void)pb_ctl_clean(json_string_value(value), buf, size);
+    return buf;
+}
+
+static long long number(const json_t *object, const char *key)
+{
+    return (long long)json_integer_value(json_object_get(object, key));
+}
+
+static const char *or_dash(const char *text)
+{
+    return text[0] ? text : "-";
+}
+
+/* "0x8086" without its prefix, as lspci writes it. */
+static const char *id(const json_t *device, const char *key, char *buf, size_t size)
+{
+    const char *text = pb_ctl_text(device, key, buf, size);
+
+    return strncmp(text, "0x", 2) == 0 ? text + 2 : text;
+}
+
+/* "Ethernet controller [0200]: Intel Corporation 82574L [8086:10d3] (rev 01)" */
+static void describe(const json_t *device, char *ret, size_t size)
+{
+    char type[TEXT], vendor[TEXT], model[TEXT], code[16], ids[2][16], revision[16];
+
+    if (!json_is_string(json_object_get(device, "vendor"))) {
+        (void)snprintf(ret, size, "-");
+        return;
+    }
+    (void)pb_ctl_text(device, "class_text", type, sizeof(type));
+    (void)pb_ctl_text(device, "vendor_text", vendor, sizeof(vendor));
+    (void)pb_ctl_text(device, "device_text", model, sizeof(model));
+    (void)snprintf(ret, size, "%s [%.4s]: %s%s%s [%s:%s] (rev %s)", type[0] ? type : "Class",
+                   id(device, "class", code, sizeof(code)), vendor[0] ? vendor : "Vendor",
+                   model[0] ? " " : "", model, id(device, "vendor", ids[0], sizeof(ids[0])),
+                   id(device, "device", ids[1], sizeof(ids[1])),
+                   id(device, "revision", revision, sizeof(revision)));
+}
+
+/* "3 (netvm)", "-" */
+static void describe_owner(const json_t *device, char *ret, size_t size)
+{
+    const json_t *owner = json_object_get(device, "owner");
+    char name[TEXT];
+
+    if (!json_is_object(owner))
+        (void)snprintf(ret, size, "-");
+    else if (pb_ctl_text(owner, "name", name, sizeof(name))[0])
+        (void)snprintf(ret, size, "%lld (%s)", number(owner, "domid"), name);
+    else
+        (void)snprintf(ret, size, "%lld", number(owner, "domid"));
+}
+
+/* "msi-x 3", "intx", "-" */
+static void describe_interrupt(const json_t *device, char *ret, size_t size)
+{
+    char kind[16];
+    long long vectors = number(device, "vectors");
+
+    (void)pb_ctl_text(device, "interrupt", kind, sizeof(kind));
+    if (strcmp(kind, "none") == 0)
+        (void)snprintf(ret, size, "-");
+    else if (vectors > 0)
+        (void)snprintf(ret, size, "%s %lld", kind, vectors);
+    else
+        (void)snprintf(ret, size, "%s", kind);
+}
+
+int pb_ctl_print_list(const struct pb_ctl_command *command, const json_t *result)
+{
+    static const char *const headers[] = { "ADDRESS", "NAME",      "STATE",  "OWNER",
+                                           "DRIVER",  "INTERRUPT", "DEVICE", NULL };
+    const json_t *devices = json_object_get(result, "devices");
+    struct pb_table table;
+
+    (void)command;
+    pb_table_init(&table, headers);
+    for (size_t i = 0; i < json_array_size(devices); i++) {
+        const json_t *device = json_array_get(devices, i);
+        char text[4 * TEXT];
+
+        pb_table_add(&table, "%s", pb_ctl_text(device, "address", text, sizeof(text)));
+        pb_table_add(&table, "%s", or_dash(pb_ctl_text(device, "name", text, sizeof(text))));
+        pb_table_add(&table, "%s", pb_ctl_text(device, "state", text, sizeof(text)));
+        describe_owner(device, text, sizeof(text));
+        pb_table_add(&table, "%s", text);
+        pb_table_add(&table, "%s", or_dash(pb_ctl_text(device, "driver", text, sizeof(text))));
+        describe_interrupt(device, text, sizeof(text));
+        pb_table_add(&table, "%s", text);
+        describe(device, text, sizeof(text));
+        pb_table_add(&table, "%s", text);
+    }
+    pb_table_print(&table);
+    return 0;
+}
+
+static void line(const char *label, const char *value)
+{
+    (void)printf("%-16s %s\n", label, value);
+}
+
+static void print_words(const char *label, const json_t *array)
+{
+    char all[TEXT] = "", word[TEXT];
+    size_t n = 0;
+
+    for (size_t i = 0; i < json_array_size(array) && n < sizeof(all); i++)
+        n += (size_t)snprintf(
+            all + n, sizeof(all) - n, "%s%s", i ? " " : "",
+            pb_ctl_clean(json_string_value(json_array_get(array, i)), word, sizeof(word)));
+    line(label, or_dash(all));
+}
+
+int pb_ctl_print_show(const struct pb_ctl_command *command, const json_t *result)
+{
+    static const struct {
+        const char *label, *key;
+    } plain[] = {
+        { "driver", "driver" },
+        { "driver before", "driver_before" },
+        { "irq", "irq" },
+        { "quarantined", "quarantined" },
+        { "tainted", "tainted" },
+        { "permissive", "permissive" },
+        { "MSI-X prepared", "msix_prepared" },
+        { "virtual function", "virtual_function" },
+        { "resets", "resets" },
+        { "last reset, ms", "reset_ms" },
+        { "denied writes", "denied_writes" },
+    };
+    const json_t *device = json_object_get(result, "device");
+    const json_t *owner = json_object_get(device, "owner");
+    char text[4 * TEXT], more[TEXT];
+
+    (void)command;
+    line("address", pb_ctl_text(device, "address", text, sizeof(text)));
+    line("name", or_dash(pb_ctl_text(device, "name", text, sizeof(text))));
+    describe(device, text, sizeof(text));
+    line("device", text);
+    (void)snprintf(text, sizeof(text), "%s:%s",
+                   id(device, "subsystem_vendor", more, sizeof(more) / 2),
+                   id(device, "subsystem_device", more + sizeof(more) / 2, sizeof(more) / 2));
+    line("subsystem", text[1] ? text : "-");
+    line("state", pb_ctl_text(device, "state", text, sizeof(text)));
+    line("cause", or_dash(pb_ctl_text(device, "cause", text, sizeof(text))));
+    describe_owner(device, text, sizeof(text));
+    line("owner", text);
+    if (json_is_object(owner))
+        line("address there", pb_ctl_text(owner, "address", text, sizeof(text)));
+    describe_interrupt(device, text, sizeof(text));
+    line("interrupt", text);
+    for (unsigned i = 0; i < PB_ARRAY_SIZE(plain); i++)
+        line(plain[i].label, or_dash(pb_ctl_text(device, plain[i].key, text, sizeof(text))));
+    print_words("reset methods", json_object_get(device, "reset_methods"));
+    return 0;
+}
+
+int pb_ctl_print_change(const struct pb_ctl_command *command, const json_t *result)
+{
+    const json_t *device = json_object_get(result, "device");
+    char address[TEXT], state[TEXT], owner[2 * TEXT];
+
+    if (!json_is_object(device)) {
+        (void)printf("%s: done\n", command->device);
+        return 0;
+    }
+    (void)pb_ctl_text(device, "address", address, sizeof(address));
+    (void)pb_ctl_text(device, "state", state, sizeof(state));
+    describe_owner(device, owner, sizeof(owner));
+    if (owner[0] == '-')
+        (void)printf("%s: %s\n", address, state);
+    else
+        (void)printf("%s: %s to %s\n", address, state, owner);
+    return 0;
+}
+
+int pb_ctl_print_guests(const struct pb_ctl_command *command, const json_t *result)
+{
+    static const char *const headers[] = { "DOMID", "NAME",   "BACKEND", "FRONTEND", "DEVICES",
+                                           "READS", "WRITES", "DENIED",  NULL };
+    static const char *const keys[] = { "domid", "name", "backend_state", "frontend_state",
+                                        "devices" };
+    static const char *const counted[] = { "conf_reads", "conf_writes", "denied_writes" };
+    const json_t *guests = json_object_get(result, "guests");
+    struct pb_table table;
+
+    (void)command;
+    pb_table_init(&table, headers);
+    for (size_t i = 0; i < json_array_size(guests); i++) {
+        const json_t *guest = json_array_get(guests, i);
+        const json_t *counters = json_object_get(guest, "counters");
+        char text[TEXT];
+
+        for (unsigned k = 0; k < PB_ARRAY_SIZE(keys); k++)
+            pb_table_add(&table, "%s", or_dash(pb_ctl_text(guest, keys[k], text, sizeof(text))));
+        for (unsigned k = 0; k < PB_ARRAY_SIZE(counted); k++)
+            pb_table_add(&table, "%lld", number(counters, counted[k]));
+    }
+    pb_table_print(&table);
+    return 0;
+}
+
+static void print_counters(const json_t *result)
+{
+    static const char *const headers[] = { "COUNTER", "VALUE", "MEANING", NULL };
+    json_t *counters = json_object_get(result, "counters");
+    const json_t *help = json_object_get(result, "counter_help");
+    struct pb_table table;
+    const char *key;
+    json_t *value;
+
+    pb_table_init(&table, headers);
+    json_object_foreach (counters, key, value) {
+        char name[TEXT], text[TEXT];
+
+        pb_table_add(&table, "%s", pb_ctl_clean(key, name, sizeof(name)));
+        pb_table_add(&table, "%lld", (long long)json_integer_value(value));
+        pb_table_add(&table, "%s", pb_ctl_text(help, key, text, sizeof(text)));
+    }
+    pb_table_print(&table);
+}
+
+int pb_ctl_print_stats(const struct pb_ctl_command *command, const json_t *result)
+{
+    static const char *const headers[] = { "LIMIT", "VALUE", "USED", "MEANING", NULL };
+    json_t *limits = json_object_get(result, "limits");
+    struct pb_table table;
+    const char *key;
+    json_t *limit;
+
+    if (command->prometheus)
+        return pb_ctl_print_prometheus(result);
+    (void)printf("up for %lld s\n\n", number(result, "uptime_ms") / 1000);
+    print_counters(result);
+    (void)printf("\n");
+    pb_table_init(&table, headers);
+    json_object_foreach (limits, key, limit) {
+        char name[TEXT], text[TEXT];
+
+        pb_table_add(&table, "%s", pb_ctl_clean(key, name, sizeof(name)));
+        pb_table_add(&table, "%lld", number(limit, "value"));
+        pb_table_add(&table, "%s", or_dash(pb_ctl_text(limit, "used", text, sizeof(text))));
+        pb_table_add(&table, "%s", pb_ctl_text(limit, "help", text, sizeof(text)));
+    }
+    pb_table_print(&table);
+    return 0;
+}
+
+int pb_ctl_print_check(const struct pb_ctl_command *command, const json_t *result)
+{
+    char file[TEXT], error[2 * TEXT];
+
+    (void)command;
+    (void)pb_ctl_text(result, "file", file, sizeof(file));
+    if (json_is_true(json_object_get(result, "valid"))) {
+        (void)printf("%s: valid, %lld files read\n", file, number(result, "files_read"));
+        return 0;
+    }
+    (void)fprintf(stderr, "pcibackctl: check-config: %s; the running daemon is not changed\n",
+                  pb_ctl_text(result, "error", error, sizeof(error)));
+    return 1;
+}
+
+int pb_ctl_print_version(const struct pb_ctl_command *command, const json_t *result)
+{
+    char version[TEXT];
+
+    (void)command;
+    (void)printf("pcibackctl %s\npcibackd %s\n", PB_VERSION,
+                 pb_ctl_text(result, "version", version, sizeof(version)));
+    return 0;
+}

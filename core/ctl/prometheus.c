@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/* `stats --prometheus`: text exposition format 0.0.4. */
+#include <stdio.h>
+#include <string.h>
+
+#include "ctl/print.h"
+
+#define TEXT 256
+
+static long long number(const json_t *object, const char *key)
+{
+    return (long long)json_integer_value(json_object_get(object, key));
+}
+
+/* ,KEY="VALUE" with what the format wants escaped. */
+static void label(const char *key, const char *value, bool first)
+{
+    (void)printf("%s%s=\"", first ? "" : ",", key);
+    for (; *value; value++) {
+        if (*value == '"' || *value == '\\')
+            (void)putchar('\\');
+        (void)putchar(*value);
+    }
+    (void)putchar('"');
+}
+
+static void head(const char *name, const char *type, const char *help)
+{
+    (void)printf("# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void labels_of(const json_t *object, const char *first_key, const char *first_label,
+                      const char *name_label)
+{
+    char text[TEXT];
+
+    (void)putchar('{');
+    label(first_label, pb_ctl_text(object, first_key, text, sizeof(text)), true);
+    label(name_label, pb_ctl_text(object, "name", text, sizeof(text)), false);
+    (void)putchar('}');
+}
+
+static void print_counter(const json_t *result, const char *key, long long total)
+{
+    const json_t *guests = json_object_get(result, "guests");
+    char help[TEXT], name[TEXT], clean[TEXT];
+
+    (void)pb_ctl_clean(key, clean, sizeof(clean));
+    (void)pb_ctl_text(json_object_get(result, "counter_help"), key, help, sizeof(help));
+    (void)snprintf(name, sizeof(name), "pcibackd_%.100s_total", clean);
+    head(name, "counter", help);
+    (void)printf("%s %lld\n", name, total);
+    if (json_array_size(guests) == 0)
+        return;
+    (void)snprintf(name, sizeof(name), "pcibackd_guest_%.100s_total", clean);
+    head(name, "counter", help);
+    for (size_t i = 0; i < json_array_size(guests); i++) {
+        const json_t *guest = json_array_get(guests, i);
+
+        (void)printf("%s", name);
+        labels_of(guest, "domid", "domid", "guest");
+        (void)printf(" %lld\n", number(json_object_get(guest, "counters"), key));
+    }
+}
+
+static void print_device_metric(const json_t *devices, const char *key, const char *name,
+                                const char *type, const char *help, double scale)
+{
+    if (json_array_size(devices) == 0)
+        return;
+    head(name, type, help);
+    for (size_t i = 0; i < json_array_size(devices); i++) {
+        const json_t *device = json_array_get(devices, i);
+
+        (void)printf("%s", name);
+        labels_of(device, "address", "address", "device");
+        (void)printf(" %.12g\n", (double)number(device, key) * scale);
+    }
+}
+
+static void print_states(json_t *states)
+{
+    const char *state;
+    json_t *count;
+
+    head("pcibackd_devices", "gauge", "devices by state");
+    json_object_foreach (states, state, count) {
+        char clean[TEXT];
+
+        (void)printf("pcibackd_devices{");
+        label("state", pb_ctl_clean(state, clean, sizeof(clean)), true);
+        (void)printf("} %lld\n", (long long)json_integer_value(count));
+    }
+}
+
+/* KEY is "value" or "used"; not every limit has the latter. */
+static void print_limits(json_t *limits, const char *key, const char *name, const char *help)
+{
+    const char *limit;
+    json_t *entry;
+
+    head(name, "gauge", help);
+    json_object_foreach (limits, limit, entry) {
+        char clean[TEXT];
+
+        if (!json_object_get(entry, key))
+            continue;
+        (void)printf("%s{", name);
+        label("limit", pb_ctl_clean(limit, clean, sizeof(clean)), true);
+        (void)printf("} %lld\n", number(entry, key));
+    }
+}
+
+int pb_ctl_print_prometheus(const json_t *result)
+{
+    const json_t *devices = json_object_get(result, "devices");
+    json_t *limits = json_object_get(result, "limits");
+    const char *key;
+    json_t *value;
+
+    head("pcibackd_uptime_seconds", "gauge", "time since the daemon started");
+    (void)printf("pcibackd_uptime_seconds %.3f\n", (double)number(result, "uptime_ms") / 1000);
+    json_object_foreach (json_object_get(result, "counters"), key, value)
+        print_counter(result, key, (long long)json_integer_value(value));
+    print_states(json_object_get(result, "device_states"));
+    print_device_metric(devices, "denied_writes", "pcibackd_device_denied_writes_total", "counter",
+                        "writes of which some bits were refused", 1);
+    print_device_metric(devices, "resets", "pcibackd_device_resets_total", "counter",
+                        "resets of the device", 1);
+    print_device_metric(devices, "reset_ms", "pcibackd_device_last_reset_seconds", "gauge",
+                        "how long the last reset took", 0.001);
+    print_limits(limits, "value", "pcibackd_limit", "limits of the configuration");
+    print_limits(limits, "used", "pcibackd_limit_used", "how far a limit is used");
+    return 0;
+}
