@@ -13,7 +13,7 @@
 
 #define KEYS(...) ((const char *const[]){ "do", __VA_ARGS__, NULL })
 #define NO_KEYS   ((const char *const[]){ "do", NULL })
-#define SETTLE_MS 5
+#define SETTLE_MS 1
 
 json_t *sim_ok(void)
 {

@@ -49,6 +49,14 @@ static int number(struct sim_world *w, const struct sim_domain *dom, bool backen
     return value && *value ? (int)strtol(value, NULL, 10) : -1;
 }
 
+static bool has_node(struct sim_world *w, const struct sim_domain *dom)
+{
+    char path[PB_STORE_PATH_MAX];
+
+    front_path(dom, "", path);
+    return sim_store_find(&w->store, path) != NULL;
+}
+
 void sim_front_alloc(struct sim_domain *dom)
 {
     struct sim_front *front = &dom->front;
@@ -192,7 +200,7 @@ static void follow(struct sim_world *w, struct sim_domain *dom)
 {
     int fe = number(w, dom, false, "state"), be = number(w, dom, true, "state");
 
-    if (fe < 0) { /* the toolstack removed it */
+    if (!has_node(w, dom)) { /* the toolstack removed it */
         if (dom->front.probed)
             sim_front_unpublish(w, dom);
         return;

@@ -335,6 +335,7 @@ static void host_close(struct pb_host *h)
     while (!TAILQ_EMPTY(&w->tasks))
         task_free(TAILQ_FIRST(&w->tasks));
     w->host_open = false;
+    sim_world_closed(w);
 }
 
 static const struct pb_host_ops host_ops = {

@@ -160,6 +160,17 @@ static void world_started(struct sim_world *w, void *ctx)
     ev_io_start(w->loop, &server->io);
 }
 
+static void world_stopped(struct sim_world *w, void *ctx)
+{
+    struct sim_server *server = ctx;
+    struct sim_client *client;
+
+    ev_io_stop(w->loop, &server->io);
+    TAILQ_FOREACH (client, &server->clients, link) {
+        ev_io_stop(w->loop, &client->io);
+    }
+}
+
 struct sim_server *sim_server_new(struct sim_world *w, const char *path)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -187,6 +198,7 @@ struct sim_server *sim_server_new(struct sim_world *w, const char *path)
         return NULL;
     }
     w->started = world_started;
+    w->stopped = world_stopped;
     w->started_ctx = server;
     return server;
 }
@@ -197,8 +209,6 @@ void sim_server_free(struct sim_server *server)
         TAILQ_FIRST(&server->clients)->held = 0;
         client_drop(TAILQ_FIRST(&server->clients));
     }
-    if (server->w->loop)
-        ev_io_stop(server->w->loop, &server->io);
     (void)close(server->fd);
     (void)unlink(server->path);
     free(server);

@@ -68,6 +68,21 @@ void sim_world_start(struct sim_world *w, struct ev_loop *loop)
         w->started(w, w->started_ctx);
 }
 
+void sim_world_closed(struct sim_world *w)
+{
+    struct sim_domain *dom;
+
+    if (w->xen_open || w->host_open || !w->loop)
+        return;
+    TAILQ_FOREACH (dom, &w->domains, link) {
+        sim_front_gone(w, dom);
+    }
+    ev_timer_stop(w->loop, &w->turn);
+    if (w->stopped)
+        w->stopped(w, w->started_ctx);
+    w->loop = NULL;
+}
+
 void sim_world_kick(struct sim_world *w)
 {
     if (w->loop && !ev_is_active(&w->turn))

@@ -42,10 +42,10 @@ struct sim_world {
     uint32_t gsi_count;    /* pirqs below are GSIs */
     uint32_t msi_pirqs;    /* how many pirqs a guest has for MSI (nr_pirqs - nr_gsis) */
     unsigned job_delay_ms; /* how long a job takes */
-    unsigned jobs, late;   /* jobs and cycles under way */
     TAILQ_HEAD(, sim_task) tasks;
     /* called when the loop is known: the simulator's own socket needs it too */
     void (*started)(struct sim_world *w, void *ctx);
+    void (*stopped)(struct sim_world *w, void *ctx);
     void *started_ctx;
 };
 
@@ -54,6 +54,8 @@ void sim_world_free(struct sim_world *w);
 
 /* Both tables are on LOOP from now on (called by whichever is opened first). */
 void sim_world_start(struct sim_world *w, struct ev_loop *loop);
+/* A table was closed: without any open table the world leaves its loop. */
+void sim_world_closed(struct sim_world *w);
 /* Something is to be delivered on the next round of the loop. */
 void sim_world_kick(struct sim_world *w);
 /* Nothing is under way or waits for delivery. */

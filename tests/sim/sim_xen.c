@@ -84,6 +84,7 @@ static int xen_page_unmap(struct pb_xen *x, void *page)
     struct sim_world *w = world_of(x);
     int rc = sim_log_enter(w, "page_unmap");
 
+    /* recorded first: it may be what a zombie waits for */
     (void)sim_log_leave(w, "page_unmap", NULL, rc);
     return rc ? rc : sim_page_unmap(w, page);
 }
@@ -216,6 +217,7 @@ static void xen_close(struct pb_xen *x)
     sim_page_unmap_all(w);
     memset(&w->xen.events, 0, sizeof(w->xen.events));
     w->xen_open = false;
+    sim_world_closed(w);
 }
 
 static const struct pb_xen_ops xen_ops = {

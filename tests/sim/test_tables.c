@@ -341,16 +341,24 @@ static void test_pirqs_run_out(void **state)
     assert_int_equal(f->xen->ops->map_msi(f->xen, 5, &r, &pirq), -ENOSPC);
 }
 
-static void test_pirq_that_outlives_its_guest_is_a_violation(void **state)
+static void test_pirq_that_outlives_its_guest_harms_the_next(void **state)
 {
     struct fixture *f = *state;
+    struct sim_domain *dom = sim_domain_find(f->w, 5);
     struct pb_msi_request r = { .sbdf = NIC, .msix = true, .table_base = 0xfea60000 };
+    struct sim_page *page = sim_guest_page_alloc(dom);
     uint32_t pirq;
+    void *map;
 
+    assert_non_null(sim_domain_create(f->w, 7, "next", false, true));
     (void)f->xen->ops->msix_prepare(f->xen, NIC);
     (void)f->xen->ops->device_assign(f->xen, 5, NIC);
     assert_int_equal(f->xen->ops->map_msi(f->xen, 5, &r, &pirq), 0);
-    sim_domain_destroy(f->w, sim_domain_find(f->w, 5), true);
+    assert_int_equal(f->xen->ops->page_map(f->xen, 5, page->ref, &map), 0);
+    sim_domain_destroy(f->w, dom, true);
+    assert_int_equal(f->xen->ops->device_assign(f->xen, 7, NIC), 0);
+    assert_int_equal(violations(f), 0);
+    assert_int_equal(f->xen->ops->page_unmap(f->xen, map), 0);
     assert_int_equal(violations(f), 1);
 }
 
@@ -559,7 +567,7 @@ int main(void)
         T(assignment),
         T(msix_needs_owner_preparation_and_decode),
         T(pirqs_run_out),
-        T(pirq_that_outlives_its_guest_is_a_violation),
+        T(pirq_that_outlives_its_guest_harms_the_next),
         T(permissions_are_ranges),
         T(claim_and_registers),
         T(decode_off_under_a_guest_is_a_violation),

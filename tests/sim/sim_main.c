@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/* pcibackd-sim: the daemon over simulated tables. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/daemon.h"
+#include "sim_command.h"
+#include "sim_scenario.h"
+#include "sim_world.h"
+
+#ifndef SIM_DEVICES_DIR
+#define SIM_DEVICES_DIR "."
+#endif
+
+static const char *scenario_path, *socket_path;
+static struct sim_world *world;
+static struct sim_server *server;
+
+static enum pb_option_use option(const char *name, const char *value)
+{
+    const char **place;
+
+    if (strcmp(name, "--scenario") == 0)
+        place = &scenario_path;
+    else if (strcmp(name, "--sim-socket") == 0)
+        place = &socket_path;
+    else
+        return PB_OPTION_UNKNOWN;
+    if (!value) {
+        (void)fprintf(stderr, "pcibackd-sim: %s needs a path\n", name);
+        return PB_OPTION_BAD;
+    }
+    *place = value;
+    return PB_OPTION_WITH_VALUE;
+}
+
+static int open_host(struct ev_loop *loop, const char *self, struct pb_host **ret)
+{
+    struct pb_json_error error = { 0 };
+
+    (void)self;
+    world = sim_world_new();
+    world->log.act = sim_command_act;
+    if (scenario_path && !sim_scenario_load(world, scenario_path, SIM_DEVICES_DIR, &error)) {
+        (void)fprintf(stderr, "pcibackd-sim: %s\n", error.text);
+        return -EINVAL;
+    }
+    if (socket_path) {
+        server = sim_server_new(world, socket_path);
+        if (!server) {
+            int rc = -errno;
+
+            (void)fprintf(stderr, "pcibackd-sim: %s: %s\n", socket_path, strerror(-rc));
+            return rc;
+        }
+    }
+    *ret = sim_host_open(world, loop);
+    return 0;
+}
+
+static int open_xen(struct ev_loop *loop, struct pb_xen **ret, const char **ret_what)
+{
+    *ret_what = "the simulated hypervisor";
+    *ret = sim_xen_open(world, loop);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct pb_platform platform = {
+        .name = "pcibackd-sim",
+        .extra_usage = "  --scenario FILE    devices and domains of the simulated host\n"
+                       "  --sim-socket PATH  where tests drive the simulated host\n",
+        .option = option,
+        .open_host = open_host,
+        .open_xen = open_xen,
+    };
+    int status = pb_daemon_run(argc, argv, &platform);
+
+    if (server)
+        sim_server_free(server);
+    if (world)
+        sim_world_free(world);
+    return status;
+}

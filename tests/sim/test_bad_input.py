@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: MIT
+"""What a hostile or broken guest writes: a defined error, a counter, nothing leaked."""
+import random
+import unittest
+
+from simlib import *
+
+
+class Operations(unittest.TestCase):
+    def test_op_with_any_field_out_of_range(self):
+        huge = (0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0xFFFFF000)
+        cases = []
+        for cmd in (6, 7, 8, 9, 10, 11, 255) + huge:
+            cases.append((dict(cmd=cmd), NOT_IMPLEMENTED))
+        for cmd in (READ, WRITE):
+            for key, values in {"domain": (1, 0xFFFF, 0x10000) + huge,
+                                "bus": (1, 255, 256) + huge,
+                                "devfn": (8, 255, 256, 0x100, 0x10000) + huge}.items():
+                cases += [({"cmd": cmd, key: v}, NOT_FOUND) for v in values]
+            cases += [(dict(cmd=cmd, size=size), INVALID_OFFSET)
+                      for size in (0, 3, 5, 8, 16, 256) + huge]
+            cases += [(dict(cmd=cmd, offset=offset), INVALID_OFFSET)
+                      for offset in (1, 2, 3, 0x1000, 0x1FFC, 0x10000) + huge]
+            cases += [(dict(cmd=cmd, offset=1, size=2), INVALID_OFFSET),
+                      (dict(cmd=cmd, offset=0xFFF, size=2), INVALID_OFFSET),
+                      (dict(cmd=cmd, offset=0xFFE, size=4), INVALID_OFFSET)]
+        with Sim(clean=True) as s:
+            s.connect()
+            s.clear_log()
+            for fields, wanted in cases:
+                fields = {"size": 4, "offset": 0, "devfn": 0, **fields}
+                cmd = fields.pop("cmd")
+                answer = s.op(5, cmd, **fields)
+                self.assertTrue(answer["done"], (cmd, fields))
+                self.assertEqual(answer["err"], wanted, (cmd, fields))
+            self.assertEqual(s.log("cycle_write", "map_msi"), [])
+            self.assertEqual(s.config_read(5, 0), 0x10D38086)
+            self.assertGreater(counters(s)["bad_ops"], 0)
+            s.detach(5)
+
+    def test_offset_beyond_a_small_configuration_space(self):
+        with Sim(devices=[device("e1000")]) as s:
+            s.connect()
+            self.assertEqual(s.op(5, READ, offset=0x100, size=4)["err"], INVALID_OFFSET)
+            self.assertEqual(s.op(5, READ, offset=0xFC, size=4)["err"], 0)
+
+    def test_random_operations(self):
+        rng = random.Random(5)
+        interesting = (0, 1, 2, 3, 4, 8, 16, 128, 129, 255, 256, 4095, 4096, 0x7FFFFFFF,
+                       0x80000000, 0xFFFFFFFF)
+        with Sim(clean=True) as s:
+            s.connect()
+            for _ in range(1500):
+                page = struct.pack("<9I", *(rng.choice(interesting) if rng.random() < 0.5 else
+                                            rng.randrange(16) for _ in range(9)))
+                page += bytes(rng.randrange(256) for _ in range(64)) + bytes(448)
+                s.sim("post", domid=5, offset=4, hex=page.hex(), flags=1 | rng.randrange(8))
+                s.wait_for("answer", lambda: s.flags(5) & 1 == 0)
+            # whatever was switched on or off meanwhile, it still answers and can be taken back
+            self.assertTrue(s.op(5, READ, offset=0, size=4)["done"])
+            s.detach(5)
+
+    def test_page_that_changes_under_the_operation(self):
+        with Sim(clean=True) as s:
+            s.connect()
+            s.sim("device-set", device=NIC, slow_ms=30)
+            for _ in range(5):
+                s.sim("post", domid=5, offset=4, hex=pack_op(WRITE, offset=0x0C, size=1, value=8),
+                      flags=1)
+                s.sim("post", domid=5, offset=4, hex=pack_op(0xFF, devfn=0xFFFF, size=-1,
+                                                             offset=-1, value=0xFFFF))
+                s.wait_for("answer", lambda: s.flags(5) & 1 == 0)
+            s.sim("device-set", device=NIC, slow_ms=0)
+            s.detach(5)
+
+
+def counters(s):
+    result = s.call("stats")
+    return result.get("counters", result)
+
+
+class Publication(unittest.TestCase):
+    """wrong_magic_port_grant"""
+
+    CASES = [
+        dict(magic="8"), dict(magic=""), dict(magic="7 "), dict(magic="77"), dict(magic="07"),
+        dict(magic=None), dict(magic="7" * 2000),
+        dict(ref=None), dict(ref=""), dict(ref="abc"), dict(ref="-1"), dict(ref="8 "),
+        dict(ref="99999"), dict(ref="4294967296"), dict(ref="99999999999999999999999"),
+        dict(ref="0x8"), dict(ref="9" * 1500),
+        dict(port=None), dict(port=""), dict(port="x"), dict(port="-16"), dict(port="99999"),
+        dict(port="4294967295"), dict(port="18446744073709551616"), dict(port="16\n"),
+    ]
+
+    def test_wrong_magic_port_grant(self):
+        for wrong in self.CASES:
+            with self.subTest(**{k: str(v)[:20] for k, v in wrong.items()}), Sim() as s:
+                s.claim()
+                s.attach(5)
+                s.settle()
+                s.sim("publish", domid=5, **wrong)
+                s.wait_for("refusal", lambda: s.be_state(5) in (5, 6))
+                s.settle()
+                leaks = s.leaks()
+                self.assertEqual((leaks["ports"], leaks["pages"]), ([], []))
+                self.assertEqual(counters(s)["bad_frontend"], 1)
+                s.detach(5)
+                s.assert_clean()
+
+    def test_refused_frontend_may_close_and_begin_anew(self):
+        with Sim(clean=True) as s:
+            s.claim()
+            s.attach(5)
+            s.settle()
+            s.sim("publish", domid=5, magic="8")
+            s.wait_for("refusal", lambda: s.be_state(5) == 5)
+            s.sim("state", domid=5, state=6)
+            s.wait_for("closed", lambda: s.be_state(5) == 6)
+            s.sim("state", domid=5, state=1)
+            s.wait_for("open again", lambda: s.be_state(5) in (2, 3))
+            s.sim("publish", domid=5)
+            s.wait_for("connection", lambda: s.be_state(5) == 4)
+            self.assertEqual(s.config_read(5, 0), 0x10D38086)
+            s.detach(5, force=True)
+
+    def test_port_of_another_guest(self):
+        with Sim(devices=[device("e1000e"), device("nvme")], domains=[domain(5), domain(6)]) as s:
+            s.connect(6, DISK)
+            s.claim(NIC)
+            s.attach(5, NIC)
+            s.settle()
+            s.sim("publish", domid=5, port="17")
+            s.wait_for("refusal", lambda: s.be_state(5) == 5)
+            self.assertEqual(s.config_read(6, 0), 0x00101B36)
+
+    def test_junk_in_the_frontends_directory(self):
+        with Sim(clean=True) as s:
+            s.connect()
+            for i in range(50):
+                s.write_node(s.fe(5, "junk-%d" % i), "x" * 1000, domid=5)
+            for value in ("", "4x", " 4", "-1", "9", "99999999999", "4\n", "x" * 2000, "4"):
+                s.write_node(s.fe(5, "state"), value, domid=5)
+                s.settle()
+                self.assertEqual(s.be_state(5), 4, "%r means nothing" % value[:20])
+            self.assertEqual(s.config_read(5, 0), 0x10D38086)
+            s.detach(5)
+
+    def test_frontend_points_elsewhere(self):
+        with Sim(clean=True) as s:
+            s.connect()
+            s.write_node(s.fe(5, "backend"), "/local/domain/0/backend/vif/5/0", domid=5)
+            s.settle()
+            self.assertEqual(s.config_read(5, 0), 0x10D38086)
+            s.detach(5, force=True)
+
+
+class Rpc(unittest.TestCase):
+    def test_bad_addresses_and_guests(self):
+        with Sim() as s:
+            for text in ("", "x", "0000:00:05", "0000:00:05.8", "0000:00:20.0", "10000:00:05.0",
+                         "0000:00:05.0 ", "a" * 300, "../../etc"):
+                for verb in (s.claim, s.release, s.show):
+                    with self.assertRaises(RpcError):
+                        verb(text)
+            s.claim()
+            for guest in ("", "-1", "0", "99999999", "5x", "x" * 300, "32752", "32753"):
+                with self.assertRaises(RpcError):
+                    s.attach(guest)
+            s.assert_clean()
+
+
+if __name__ == "__main__":
+    unittest.main()
