@@ -28,15 +28,21 @@ def judge(boot, outcome):
         reasons.append(f"the machine stopped before dom0's script ended ({outcome.ended})")
     elif outcome.script_status != 0:
         reasons.append(f"dom0's script ended with {outcome.script_status}")
-    reasons += [f"not ok {scenario}: {text}" for state, scenario, text in outcome.results if state != "ok"]
     if not outcome.results:
         reasons.append("not one check ran")
+    reasons += [f"not ok {scenario}: {text}" for state, scenario, text in outcome.results if state != "ok"]
     ran = {scenario for _, scenario, _ in outcome.results}
-    reasons += [f"scenario {name} is listed in boot.conf and had no check" for name in boot.scenarios if name not in ran]
+    reasons += [f"scenario {name} of boot.conf had no check" for name in boot.scenarios if name not in ran]
     reasons += [f"scenario {name} ran and is not listed in boot.conf" for name in sorted(ran - set(boot.scenarios))]
     if not reasons:
         return PASSED, []
     return (TIMED_OUT if outcome.timed_out and not outcome.host_panic else FAILED), reasons
+
+
+def only_scenarios_failed(status, reasons):
+    """True if scenario_status() tells of every reason, so that a caller who asks it for each scenario misses nothing."""
+    return status in (PASSED, FAILED) and all(
+        reason.startswith("not ok ") or reason.endswith(" had no check") for reason in reasons)
 
 
 def write_results(path, results):

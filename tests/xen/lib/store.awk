@@ -33,7 +33,9 @@ function swap_backend(text,    head, rest, domid) {
 	return head name(domid) rest
 }
 
-# An empty folder for a kind is one node for ever, whatever happened below it. The console's backend is xl's own.
+# An empty folder for a kind of backend, or for a device that xl has seen, is one node for ever, whatever happened below
+# it (libxl leaves them too, and takes them for nothing). The console's backend is xl's own.
+/^\/libxl\/pci\/[^\/]* = ""/ { next }
 /^\/local\/domain\/0\/backend\/[a-z]+ = ""/ || /^\/local\/domain\/0\/backend\/console/ { next }
 
 /^\/local\/domain\/0\/(backend|error)\// || /^\/libxl\/pci\// || /^\/local\/domain\/[0-9]+\/device\/pci\// {
