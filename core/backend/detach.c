@@ -31,6 +31,8 @@ static bool is_guest(const struct pb_guest *g, const char *text)
     return strcmp(text, number) == 0 || (g->name[0] && strcmp(text, g->name) == 0);
 }
 
+static const struct pb_task_kind renew_kind;
+
 static enum pb_run find(struct pb_task *task)
 {
     struct pb_sbdf sbdf;
@@ -39,7 +41,12 @@ static enum pb_run find(struct pb_task *task)
 
     if (!dev)
         return FAIL(task, NOT_FOUND, "see `pcibackctl list`", "no such device is listed");
-    if (dev->state != PB_DEVICE_ASSIGNED || !dev->guest) {
+    if (dev->guest && dev->task && dev->task->kind == &renew_kind) {
+        /* It is being made fresh for a frontend that begins anew; that ends by itself. */
+        pb_task_arm(task, 5, pb_task_repeat);
+        return PB_RUN_WAIT;
+    }
+    if (!dev->guest) {
         task->dev = dev;
         return FAIL(task, STATE, "see `pcibackctl list`", "no guest has it: it is %s",
                     pb_device_state_name(dev->state));
@@ -95,7 +102,12 @@ static void asked(struct pb_store_req *req, void *ctx)
     struct pb_task *task = ctx;
     struct pb_guest *g = task->guest;
 
-    if (req->rc && !g->ending) {
+    if (req->rc && (task->force || g->ending)) {
+        /* It cannot be asked: its nodes are gone, or xenstored is. */
+        pb_task_next(task);
+        return;
+    }
+    if (req->rc) {
         pb_fail(&task->failure, PB_FAIL_XEN, pb_device_text(task->dev), "try again", "xenstore: %s",
                 strerror(-req->rc));
         pb_task_failed(task);

@@ -140,16 +140,6 @@ void pb_guest_submit(struct pb_guest *g, struct pb_store_req *req)
     g->b->xen->ops->store_submit(g->b->xen, req);
 }
 
-/* A frontend whose node is gone cannot be served: DMA stops before anything else (H3). */
-static void frontend_vanished(struct pb_guest *g)
-{
-    struct pb_device *dev;
-
-    TAILQ_FOREACH (dev, &g->devices, sibling)
-        pb_strip_stop_dma(dev);
-    pb_guest_end(g, "its frontend's node is gone");
-}
-
 static void act(struct pb_guest *g, enum pb_xenbus_action action)
 {
     g->acting = true;
@@ -180,7 +170,7 @@ static void act(struct pb_guest *g, enum pb_xenbus_action action)
         return;
     case PB_ACT_RELEASE:
         g->acting = false;
-        frontend_vanished(g);
+        pb_guest_end(g, "its frontend's node is gone");
         return;
     case PB_ACT_IGNORE:
         g->ignored_events++;
@@ -305,6 +295,8 @@ void pb_guest_end(struct pb_guest *g, const char *why)
     pb_notice("domain %u (%s): %s; taking its devices back", g->domid, g->name, why);
     TAILQ_FOREACH (dev, &g->devices, sibling) {
         dev->serving = false;
+        /* Before anything else, and whatever else is under way: no DMA any more (H2, H3). */
+        pb_strip_stop_dma(dev);
         if (!dev->task)
             pb_detach_ended(dev);
     }

@@ -51,12 +51,16 @@ static void script_done(struct pb_script *s, void *ctx)
     pb_task_next(task);
 }
 
+static uint32_t decode_bits(const struct pb_device *dev)
+{
+    return pb_le16(dev->facts.config + PCI_COMMAND) & (PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
+}
+
 /* D0 and decode on: unmapping MSI-X in any other state leaves MASKALL behind (H7, XT 5). */
 static void append_wake(struct pb_script *s)
 {
     struct pb_device *dev = s->dev;
-    uint16_t decode =
-        pb_le16(dev->facts.config + PCI_COMMAND) & (PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
+    uint32_t decode = decode_bits(dev);
 
     pb_script_modify(s, PCI_COMMAND, 2, COMMAND_OFF, PCI_COMMAND_INTX_DISABLE);
     if (dev->layout.pm) {
@@ -83,8 +87,10 @@ enum pb_run pb_strip_quiet(struct pb_task *task)
     append_wake(s);
     if (dev->guest)
         pb_interrupt_script_off(s);
-    pb_script_modify(s, PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY | COMMAND_OFF,
-                     PCI_COMMAND_INTX_DISABLE);
+    /* A guest that keeps the device may touch its memory at any time: decode stays on (XSA-120). */
+    if (!dev->ready)
+        pb_script_modify(s, PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY | COMMAND_OFF,
+                         PCI_COMMAND_INTX_DISABLE);
     pb_script_run(s, script_done, task);
     return PB_RUN_WAIT;
 }
@@ -142,9 +148,19 @@ enum pb_run pb_strip_restore(struct pb_task *task)
     struct pb_script *s = &task->script;
 
     pb_script_begin(s, dev);
-    pb_script_restore_image(s, PCI_COMMAND_INTX_DISABLE);
+    pb_script_restore_image(
+        s, (uint16_t)(PCI_COMMAND_INTX_DISABLE | (dev->ready ? decode_bits(dev) : 0)));
     pb_script_run(s, script_done, task);
     return PB_RUN_WAIT;
+}
+
+/* The news of a domain's end may still be on its way when its hypercalls fail already. */
+static bool is_over(const struct pb_guest *g)
+{
+    struct pb_domain domain;
+
+    return g->ending || g->b->xen->ops->domain_get(g->b->xen, g->domid, &domain) != 0 ||
+           domain.dying || memcmp(domain.handle, g->handle, sizeof(g->handle)) != 0;
 }
 
 static void enter_quarantine(struct pb_device *dev)
@@ -168,7 +184,7 @@ enum pb_run pb_strip_deassign(struct pb_task *task)
     if (dev->assigned_in_xen) {
         rc = xen->ops->device_deassign(xen, dev->guest->domid, dev->sbdf);
         /* A dying domain's devices are deassigned by Xen itself, early (H2). */
-        if (rc && !(dev->guest->ending && (rc == -ESRCH || rc == -ENODEV || rc == -EINVAL))) {
+        if (rc && !is_over(dev->guest)) {
             pb_device_set_cause(dev, "Xen does not take it back from domain %u: %s",
                                 dev->guest->domid, strerror(-rc));
             dev->failing = true;
@@ -189,7 +205,8 @@ static void stopped(struct pb_script *s, void *ctx)
 
 void pb_strip_stop_dma(struct pb_device *dev)
 {
-    if (dev->stop_script.running || !dev->hw)
+    /* On its way back it is quiet already, and a reset must not be disturbed (H6). */
+    if (dev->stop_script.running || !dev->hw || dev->state == PB_DEVICE_RESETTING)
         return;
     pb_script_begin(&dev->stop_script, dev);
     pb_script_modify(&dev->stop_script, PCI_COMMAND, 2, PCI_COMMAND_MASTER, 0);
