@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: MIT */
+#include "fake_backend.h"
+
+#include <ev.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+struct verb {
+    TAILQ_ENTRY(verb) link;
+    struct pb_backend *b;
+    pb_verb_fn done;
+    void *ctx;
+    ev_timer timer;
+    bool slow, fails;
+    char dev[PB_NAME_MAX + 1];
+};
+
+struct pb_backend {
+    struct ev_loop *loop;
+    struct pb_policy *policy;
+    struct fake_calls calls;
+    TAILQ_HEAD(, verb) verbs;
+    unsigned more_devices;
+    enum pb_device_state nic_state;
+    char guest_name[PB_NAME_MAX + 1];
+};
+
+int pb_backend_new(struct ev_loop *loop, struct pb_xen *xen, struct pb_host *host,
+                   struct pb_policy *policy, struct pb_backend **ret)
+{
+    struct pb_backend *b = calloc(1, sizeof(*b));
+
+    (void)xen;
+    (void)host;
+    if (!b)
+        return -1;
+    b->loop = loop;
+    b->policy = policy;
+    b->nic_state = PB_DEVICE_CLAIMED;
+    strcpy(b->guest_name, "netvm");
+    TAILQ_INIT(&b->verbs);
+    *ret = b;
+    return 0;
+}
+
+void pb_backend_start(struct pb_backend *b)
+{
+    (void)b;
+}
+
+static void finish(struct verb *v, bool cancelled)
+{
+    struct pb_failure failure = { .code = cancelled ? PB_FAIL_INTERNAL : PB_FAIL_NOT_FOUND };
+    struct pb_backend *b = v->b;
+
+    ev_timer_stop(b->loop, &v->timer);
+    TAILQ_REMOVE(&b->verbs, v, link);
+    b->calls.pending--;
+    snprintf(failure.device, sizeof(failure.device), "%s", v->dev);
+    strcpy(failure.reason, cancelled ? "the daemon stops" : "no device has this name");
+    strcpy(failure.next, cancelled ? "" : "see `pcibackctl list`");
+    v->done(v->ctx, cancelled || v->fails ? &failure : NULL);
+    free(v);
+}
+
+void pb_backend_free(struct pb_backend *b)
+{
+    while (!TAILQ_EMPTY(&b->verbs))
+        finish(TAILQ_FIRST(&b->verbs), true);
+    if (b->policy)
+        pb_policy_free(b->policy);
+    free(b->policy);
+    free(b);
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    finish(timer->data, false);
+}
+
+static void run(struct pb_backend *b, const char *name, const char *guest, const char *dev,
+                pb_verb_fn done, void *ctx)
+{
+    struct verb *v = calloc(1, sizeof(*v));
+
+    if (!v)
+        abort();
+    b->calls.count++;
+    b->calls.pending++;
+    snprintf(b->calls.last, sizeof(b->calls.last), "%s", name);
+    snprintf(b->calls.guest, sizeof(b->calls.guest), "%s", guest);
+    snprintf(b->calls.dev, sizeof(b->calls.dev), "%s", dev);
+    v->b = b;
+    v->done = done;
+    v->ctx = ctx;
+    v->slow = strcmp(dev, FAKE_SLOW) == 0;
+    v->fails = strcmp(dev, FAKE_MISSING) == 0;
+    snprintf(v->dev, sizeof(v->dev), "%s", dev);
+    TAILQ_INSERT_TAIL(&b->verbs, v, link);
+    ev_timer_init(&v->timer, on_timer, 0., 0.);
+    v->timer.data = v;
+    if (!v->slow)
+        ev_timer_start(b->loop, &v->timer);
+}
+
+void pb_backend_claim(struct pb_backend *b, const char *dev, bool force, pb_verb_fn done, void *ctx)
+{
+    b->calls.force = force;
+    run(b, "claim", "", dev, done, ctx);
+}
+
+void pb_backend_release(struct pb_backend *b, const char *dev, bool force, pb_verb_fn done,
+                        void *ctx)
+{
+    b->calls.force = force;
+    run(b, "release", "", dev, done, ctx);
+}
+
+void pb_backend_attach(struct pb_backend *b, const char *guest, const char *dev,
+                       const struct pb_attach_options *options, pb_verb_fn done, void *ctx)
+{
+    b->calls.options = *options;
+    run(b, "attach", guest, dev, done, ctx);
+}
+
+void pb_backend_detach(struct pb_backend *b, const char *guest, const char *dev, bool force,
+                       pb_verb_fn done, void *ctx)
+{
+    b->calls.force = force;
+    run(b, "detach", guest, dev, done, ctx);
+}
+
+const char *pb_device_state_name(enum pb_device_state state)
+{
+    static const char *const names[] = {
+#define X(id, name, help) name,
+        PB_DEVICE_STATES(X)
+#undef X
+    };
+
+    return names[state];
+}
+
+static struct pb_device_view nic(const struct pb_backend *b)
+{
+    return (struct pb_device_view){ .name = "nic0",
+                                    .sbdf = { 0, 3, 0 },
+                                    .state = b->nic_state,
+                                    .known = true,
+                                    .vendor = 0x8086,
+                                    .device = 0x10d3,
+                                    .subsystem_vendor = 0x8086,
+                                    .subsystem_device = 0xa01f,
+                                    .class_code = 0x020000,
+                                    .driver = "pci-stub",
+                                    .driver_before = "e1000e",
+                                    .reset_methods = "flr bus",
+                                    .quarantined = true,
+                                    .irq = 16,
+                                    .interrupt = "msi-x",
+                                    .vectors = 3,
+                                    .owner = 7,
+                                    .owner_name = b->guest_name,
+                                    .cause = "",
+                                    .denied_writes = 2,
+                                    .resets = 1,
+                                    .reset_ms = 120 };
+}
+
+static struct pb_device_view disk(void)
+{
+    return (struct pb_device_view){ .name = "",
+                                    .sbdf = { 0, 4, 0 },
+                                    .state = PB_DEVICE_ABSENT,
+                                    .driver = "",
+                                    .driver_before = "",
+                                    .reset_methods = "",
+                                    .interrupt = "none",
+                                    .owner = -1,
+                                    .owner_name = "",
+                                    .cause = "it is not in the machine" };
+}
+
+void pb_backend_each_device(const struct pb_backend *b,
+                            void (*visit)(void *ctx, const struct pb_device_view *view), void *ctx)
+{
+    struct pb_device_view view = nic(b);
+
+    visit(ctx, &view);
+    view = disk();
+    visit(ctx, &view);
+    for (unsigned i = 0; i < b->more_devices; i++) {
+        view.sbdf.bus = (uint8_t)(5 + i / 256);
+        view.sbdf.devfn = (uint8_t)i;
+        visit(ctx, &view);
+    }
+}
+
+void pb_backend_each_guest(const struct pb_backend *b,
+                           void (*visit)(void *ctx, const struct pb_guest_view *view), void *ctx)
+{
+    struct pb_guest_view view = { .domid = 7,
+                                  .name = b->guest_name,
+                                  .backend_state = "Connected",
+                                  .frontend_state = "Connected",
+                                  .device_count = 1,
+                                  .connected = true,
+                                  .counters = { .ops = 10, .conf_reads = 8, .denied_writes = 2 } };
+
+    visit(ctx, &view);
+}
+
+bool pb_backend_device(const struct pb_backend *b, const char *dev, struct pb_device_view *ret,
+                       struct pb_failure *failure)
+{
+    if (strcmp(dev, "nic0") == 0 || strcmp(dev, FAKE_NIC) == 0) {
+        *ret = nic(b);
+        return true;
+    }
+    if (strcmp(dev, FAKE_DISK) == 0) {
+        *ret = disk();
+        return true;
+    }
+    failure->code = PB_FAIL_NOT_FOUND;
+    snprintf(failure->device, sizeof(failure->device), "%s", dev);
+    strcpy(failure->reason, "no device has this name");
+    strcpy(failure->next, "see `pcibackctl list`");
+    return false;
+}
+
+void pb_backend_counters(const struct pb_backend *b, struct pb_counters *ret)
+{
+    (void)b;
+    *ret = (struct pb_counters){ .ops = 10, .conf_reads = 8, .denied_writes = 2, .connects = 1 };
+}
+
+const struct fake_calls *fake_backend_calls(const struct pb_backend *b)
+{
+    return &b->calls;
+}
+
+void fake_backend_complete(struct pb_backend *b)
+{
+    struct verb *v = TAILQ_FIRST(&b->verbs), *next;
+
+    for (; v; v = next) {
+        next = TAILQ_NEXT(v, link);
+        if (v->slow)
+            finish(v, false);
+    }
+}
+
+void fake_backend_multiply(struct pb_backend *b, unsigned count)
+{
+    b->more_devices = count;
+}
+
+void fake_backend_name_guest(struct pb_backend *b, const char *name)
+{
+    snprintf(b->guest_name, sizeof(b->guest_name), "%s", name);
+}

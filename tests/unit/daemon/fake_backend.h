@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A backend without a machine: it has two devices and a guest, remembers what it was asked and
+ * answers when it is told. Linked instead of core/backend's functions.
+ */
+#ifndef FAKE_BACKEND_H
+#define FAKE_BACKEND_H
+
+#include "backend/backend.h"
+
+/* Names that make a verb behave. */
+#define FAKE_SLOW    "slow"    /* is answered by fake_backend_complete only */
+#define FAKE_MISSING "missing" /* fails: not found */
+
+#define FAKE_NIC     "0000:03:00.0" /* "nic0" */
+#define FAKE_DISK    "0000:04:00.0" /* no name, its ids are not known */
+
+struct fake_calls {
+    unsigned count, pending;
+    char last[16]; /* verb */
+    char dev[PB_NAME_MAX + 1], guest[PB_NAME_MAX + 1];
+    bool force;
+    struct pb_attach_options options;
+};
+
+const struct fake_calls *fake_backend_calls(const struct pb_backend *b);
+/* Answers all slow verbs with success. */
+void fake_backend_complete(struct pb_backend *b);
+/* `list` shows this many more devices, to make it long. */
+void fake_backend_multiply(struct pb_backend *b, unsigned count);
+/* The name of its guest, which may be anything that a domain can be called. */
+void fake_backend_name_guest(struct pb_backend *b, const char *name);
+
+#endif
