@@ -2,6 +2,30 @@
 /*
  * How a test drives the world: JSON objects { "do": COMMAND, ... } a line over a UNIX socket, each
  * answered by one line { "ok": true, ... } or { "error": "..." }. simlib.py wraps them.
+ *
+ * World
+ *   store-read path · store-write path value [as DOMID] · store-remove path [as] · store-list path
+ *   store-dump path                  {"nodes": {path: {"value", "perms": "OWNER[,rREADER]"}}}
+ *   store-kill · store-return [keep] · store-hold [on]     xenstored dies, returns, is slow
+ *   log · log-clear                  {"log": [{"n", "call", "rc", ...}], "violations": [...]}
+ *   fault call [nth] [count] [errno] [action]   CALL is a pattern; errno fails it, ETIMEDOUT makes
+ *                                    a job hang until its deadline; ACTION is a command that runs
+ *                                    first, inside of the daemon's call
+ *   fault-clear · faults             {"armed": how many still wait}
+ *   set [job_delay_ms] [msi_pirqs] [quarantine]
+ *   leaks                            everything that is held on behalf of guests
+ *   settle [timeout_ms]              answers when nothing is under way in the world
+ * Guests (domid)
+ *   domain-create [name] [hvm] [passthrough] · domain-destroy [toolstack]
+ *   domain-shutdown [reason: poweroff, reboot, suspend, crash] · domain-resume [follow]
+ *   publish [ref] [port] [magic] [state] [fresh]   null: do not write it; a text: as it is
+ *   unpublish · state state · follow [on] · front
+ *   op cmd domain bus devfn offset size value info err [entries] [wait_ms] [give_up]
+ *                                    {"done", "err", "value", "vectors", "flags"}
+ *   post [offset] [hex] [flags] [notify] · peek [offset] [length] · notify [port] · stray [port]
+ * Devices (device)
+ *   device · device-read offset [size] · device-write offset value [size] [raw]
+ *   device-set [gone] [slow_ms] [error] [reset] [resetting]
  */
 #ifndef SIM_COMMAND_H
 #define SIM_COMMAND_H

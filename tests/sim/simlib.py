@@ -344,19 +344,19 @@ class Sim:
         return self.rpc.call(method, **params)
 
     def claim(self, bdf=NIC, **more):
-        return self.call("claim", device=bdf, **more)
+        return self.call("claim", dev=bdf, **more)
 
     def release(self, bdf=NIC, **more):
-        return self.call("release", device=bdf, **more)
+        return self.call("release", dev=bdf, **more)
 
     def attach(self, guest, bdf=NIC, **more):
-        return self.call("attach", guest=str(guest), device=bdf, **more)
+        return self.call("attach", guest=str(guest), dev=bdf, **more)
 
     def detach(self, guest, bdf=NIC, **more):
-        return self.call("detach", guest=str(guest), device=bdf, **more)
+        return self.call("detach", guest=str(guest), dev=bdf, **more)
 
     def show(self, bdf=NIC):
-        result = self.call("show", device=bdf)
+        result = self.call("show", dev=bdf)
         inner = result.get("device")
         return inner if isinstance(inner, dict) else result
 

@@ -131,9 +131,9 @@ class Detach(unittest.TestCase):
             s.follow(5)
             s.follow(6)
             s.claim()
-            first = s.rpc.start("attach", guest="5", device=NIC, wait=5)
-            second = s.rpc.start("attach", guest="6", device=NIC, wait=5)
-            third = s.rpc.start("release", device=NIC)
+            first = s.rpc.start("attach", guest="5", dev=NIC, wait=5)
+            second = s.rpc.start("attach", guest="6", dev=NIC, wait=5)
+            third = s.rpc.start("release", dev=NIC)
             s.rpc.finish(first)
             for serial in (second, third):
                 with self.assertRaises(RpcError) as e:

@@ -134,7 +134,7 @@ class Frontend(unittest.TestCase):
             s.connect()
             s.follow(5, on=False)
             s.claim(DISK)
-            pending = s.rpc.start("attach", guest="5", device=DISK)
+            pending = s.rpc.start("attach", guest="5", dev=DISK)
             s.wait_for("Reconfiguring", lambda: s.be_state(5) == 7)
             for _ in range(3):
                 s.sim("state", domid=5, state=4)

@@ -93,7 +93,7 @@ class Store(unittest.TestCase):
             s.sim("store-hold", on=True)
             s.sim("notify", domid=5)
             self.assertEqual(s.config_read(5, 0), 0x10D38086)
-            pending = s.rpc.start("detach", guest="5", device=NIC)
+            pending = s.rpc.start("detach", guest="5", dev=NIC)
             self.assertEqual(s.config_read(5, 0), 0x10D38086)
             s.sim("store-hold", on=False)
             s.rpc.finish(pending)
