@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: MIT */
+/* What the configuration's values become, and how files merge. Each single error has a file in
+ * configs/bad, which schema_test.py gives to the daemon. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <ftw.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "daemon/config.h"
+
+struct fixture {
+    char dir[32], path[64];
+    struct pb_json_error error;
+    struct pb_config *config;
+};
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+
+    strcpy(f->dir, "/tmp/pb-config-XXXXXX");
+    assert_non_null(mkdtemp(f->dir));
+    snprintf(f->path, sizeof(f->path), "%s/pcibackd.json", f->dir);
+    *state = f;
+    return 0;
+}
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+
+    pb_config_free(f->config);
+    nftw(f->dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    free(f);
+    return 0;
+}
+
+/* NAME is relative to the test's directory. */
+static void write_file(const struct fixture *f, const char *name, const char *text)
+{
+    char path[128];
+    FILE *file;
+
+    snprintf(path, sizeof(path), "%s/pcibackd.d", f->dir);
+    if (strchr(name, '/'))
+        (void)mkdir(path, 0755);
+    snprintf(path, sizeof(path), "%s/%s", f->dir, name);
+    file = fopen(path, "w");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+static const struct pb_config *load(struct fixture *f)
+{
+    pb_config_free(f->config);
+    f->error = (struct pb_json_error){ 0 };
+    f->config = pb_config_load(f->path, true, &f->error);
+    if (!f->config)
+        fail_msg("%s", f->error.text);
+    return f->config;
+}
+
+/* Every PART stands in the error. */
+static void load_fails(struct fixture *f, const char *part, const char *other)
+{
+    f->error = (struct pb_json_error){ 0 };
+    f->config = pb_config_load(f->path, true, &f->error);
+    assert_null(f->config);
+    assert_true(f->error.set);
+    if (!strstr(f->error.text, part) || !strstr(f->error.text, other))
+        fail_msg("neither \"%s\" nor \"%s\" may miss in: %s", part, other, f->error.text);
+}
+
+static void absent_file_gives_the_defaults(void **state)
+{
+    struct fixture *f = *state;
+
+    f->config = pb_config_load(f->path, false, &f->error);
+    assert_non_null(f->config);
+    assert_string_equal(f->config->socket, "/run/pcibackd/control.sock");
+    assert_string_equal(f->config->group, "pcibackd");
+    assert_string_equal(f->config->state_dir, "/run/pcibackd");
+    assert_int_equal(f->config->files_read, 0);
+    assert_int_equal(f->config->policy->busy_poll_us, PB_BUSY_POLL_US);
+    assert_int_equal(f->config->policy->device_count, 0);
+}
+
+static void absent_file_that_was_named_is_an_error(void **state)
+{
+    struct fixture *f = *state;
+
+    load_fails(f, f->path, "No such file");
+}
+
+static void every_key_is_read(void **state)
+{
+    struct fixture *f = *state;
+    const struct pb_config *c;
+    const struct pb_device_policy *d;
+
+    write_file(
+        f, "pcibackd.json",
+        "{ \"control\": { \"socket\": \"/run/x.sock\", \"group\": \"wheel\" },"
+        "  \"state_dir\": \"/run/state\", \"disable\": [], \"assignments\": [],"
+        "  \"quirk_dirs\": [], \"plugin_dirs\": [],"
+        "  \"backend\": { \"kinds\": [\"pcibackd\"], \"topology\": \"vpci\","
+        "                 \"busy_poll_us\": 0 },"
+        "  \"devices\": [ { \"name\": \"nic0\", \"bdf\": \"03:00.1\", \"vendor\": \"0x8086\","
+        "      \"device\": 4307, \"driver\": \"vfio-pci\", \"permissive\": true,"
+        "      \"allow_interrupt_control\": true, \"reset\": \"required\","
+        "      \"reset_method\": [\"flr\", \"bus\"], \"assign\": \"warn\" },"
+        "    { \"bdf\": \"0001:00:1f.7\" } ],"
+        "  \"slots\": [ \"0000:05:02.0\", \"06:00.*\", \"0000:07:*.*\" ],"
+        "  \"guests\": [ { \"name\": \"netvm\", \"topology\": \"vpci\" } ],"
+        "  \"limits\": { \"guests\": 7, \"attach_timeout_ms\": \"0x100\" } }");
+    c = load(f);
+    assert_string_equal(c->socket, "/run/x.sock");
+    assert_string_equal(c->group, "wheel");
+    assert_string_equal(c->state_dir, "/run/state");
+    assert_int_equal(c->policy->busy_poll_us, 0);
+    assert_int_equal(c->policy->device_count, 2);
+    d = &c->policy->devices[0];
+    assert_string_equal(d->name, "nic0");
+    assert_int_equal(d->sbdf.bus, 3);
+    assert_int_equal(d->sbdf.devfn, 1);
+    assert_true(d->has_vendor && d->has_device);
+    assert_int_equal(d->vendor, 0x8086);
+    assert_int_equal(d->device, 4307);
+    assert_string_equal(d->driver, "vfio-pci");
+    assert_true(d->permissive && d->allow_interrupt_control);
+    assert_int_equal(d->reset, PB_RESET_REQUIRED);
+    assert_string_equal(d->reset_method, "flr bus");
+    assert_int_equal(d->assign, PB_ASSIGN_WARN);
+    d = &c->policy->devices[1];
+    assert_string_equal(d->name, "");
+    assert_int_equal(d->sbdf.segment, 1);
+    assert_false(d->has_vendor || d->has_device || d->permissive || d->allow_interrupt_control);
+    assert_string_equal(d->driver, "pci-stub");
+    assert_int_equal(d->reset, PB_RESET_BEST_EFFORT);
+    assert_int_equal(d->assign, PB_ASSIGN_ALLOW);
+    assert_int_equal(c->policy->slot_count, 3);
+    assert_int_equal(c->policy->slots[1].function, -1);
+    assert_int_equal(c->policy->slots[2].device, -1);
+    assert_int_equal(c->policy->limits.guests, 7);
+    assert_int_equal(c->policy->limits.attach_timeout_ms, 256);
+    assert_int_equal(c->policy->limits.detach_timeout_ms, 10000);
+}
+
+static void every_limit_is_read_and_bounded(void **state)
+{
+    struct fixture *f = *state;
+    char text[200];
+
+#define X(name, fallback, min, max, help)                                                         \
+    snprintf(text, sizeof(text), "{\"limits\":{\"%s\":%llu}}", #name, (unsigned long long)(max)); \
+    write_file(f, "pcibackd.json", text);                                                         \
+    assert_int_equal(load(f)->policy->limits.name, (max));                                        \
+    pb_config_free(f->config);                                                                    \
+    f->config = NULL;                                                                             \
+    snprintf(text, sizeof(text), "{\"limits\":{\"%s\":%llu}}", #name,                             \
+             (unsigned long long)(max) + 1);                                                      \
+    write_file(f, "pcibackd.json", text);                                                         \
+    load_fails(f, "/limits/" #name, "must be from");                                              \
+    snprintf(text, sizeof(text), "{\"limits\":{\"%s\":%llu}}", #name,                             \
+             (unsigned long long)(min)-1);                                                        \
+    write_file(f, "pcibackd.json", text);                                                         \
+    load_fails(f, "/limits/" #name, "must be from");
+    PB_LIMITS(X)
+#undef X
+}
+
+static void fragments_merge_in_the_order_of_their_names(void **state)
+{
+    struct fixture *f = *state;
+    const struct pb_config *c;
+
+    write_file(f, "pcibackd.json",
+               "{ \"control\": { \"socket\": \"/run/a.sock\", \"group\": \"first\" },"
+               "  \"devices\": [ { \"bdf\": \"01:00.0\", \"name\": \"a\" } ],"
+               "  \"slots\": [ \"05:00.0\" ], \"guests\": [ { \"name\": \"one\" } ],"
+               "  \"limits\": { \"guests\": 1, \"ops_per_turn\": 2 } }");
+    write_file(f, "pcibackd.d/90-z.json",
+               "{ \"control\": { \"group\": \"last\" }, \"devices\": [ { \"bdf\": \"03:00.0\" } ],"
+               "  \"limits\": { \"guests\": 3 } }");
+    write_file(
+        f, "pcibackd.d/10-a.json",
+        "{ \"control\": { \"group\": \"middle\" }, \"devices\": [ { \"bdf\": \"02:00.0\" } ],"
+        "  \"slots\": [ \"06:00.0\" ], \"guests\": [ { \"name\": \"two\" } ],"
+        "  \"limits\": { \"guests\": 2 } }");
+    write_file(f, "pcibackd.d/20-off.json.disabled", "no JSON");
+    write_file(f, "pcibackd.d/.hidden.json", "no JSON");
+    c = load(f);
+    assert_int_equal(c->files_read, 3);
+    assert_string_equal(c->socket, "/run/a.sock");
+    assert_string_equal(c->group, "last");
+    assert_int_equal(c->policy->device_count, 3);
+    assert_int_equal(c->policy->devices[0].sbdf.bus, 1);
+    assert_int_equal(c->policy->devices[1].sbdf.bus, 2);
+    assert_int_equal(c->policy->devices[2].sbdf.bus, 3);
+    assert_int_equal(c->policy->slot_count, 2);
+    assert_int_equal(c->policy->limits.guests, 3);
+    assert_int_equal(c->policy->limits.ops_per_turn, 2);
+}
+
+static void fragments_are_read_without_a_main_file(void **state)
+{
+    struct fixture *f = *state;
+
+    write_file(f, "pcibackd.d/a.json", "{ \"state_dir\": \"/run/other\" }");
+    f->config = pb_config_load(f->path, false, &f->error);
+    assert_non_null(f->config);
+    assert_string_equal(f->config->state_dir, "/run/other");
+}
+
+static void error_in_a_fragment_names_the_fragment(void **state)
+{
+    struct fixture *f = *state;
+
+    write_file(f, "pcibackd.json", "{}");
+    write_file(f, "pcibackd.d/a.json", "{\n  \"limits\": }");
+    load_fails(f, "pcibackd.d/a.json:2:", "unexpected token");
+    write_file(f, "pcibackd.d/a.json", "{ \"limit\": {} }");
+    load_fails(f, "pcibackd.d/a.json: /limit: ", "unknown key");
+}
+
+static void conflicting_entries_are_named_with_both_places(void **state)
+{
+    struct fixture *f = *state;
+
+    write_file(
+        f, "pcibackd.json",
+        "{ \"devices\": [ { \"bdf\": \"01:00.0\", \"name\": \"a\" }, { \"bdf\": \"2:0.0\" } ],"
+        "  \"guests\": [ { \"name\": \"g\" } ] }");
+    write_file(f, "pcibackd.d/a.json", "{ \"devices\": [ { \"bdf\": \"0000:02:00.0\" } ] }");
+    load_fails(f, "pcibackd.d/a.json: /devices/0: 0000:02:00.0 has an entry already, in /tmp/",
+               "pcibackd.json: /devices/1");
+    write_file(f, "pcibackd.d/a.json",
+               "{ \"devices\": [ { \"bdf\": \"3:0.0\", \"name\": \"a\" } ] }");
+    load_fails(f, "pcibackd.d/a.json: /devices/0: the name \"a\" is taken already, in /tmp/",
+               "pcibackd.json: /devices/0");
+    write_file(f, "pcibackd.d/a.json", "{ \"guests\": [ { \"name\": \"g\" } ] }");
+    load_fails(f, "pcibackd.d/a.json: /guests/0: \"g\" has an entry already, in /tmp/",
+               "pcibackd.json: /guests/0");
+}
+
+static void directory_or_huge_file_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    char *huge = malloc(PB_CONFIG_FILE_MAX + 2);
+
+    assert_int_equal(mkdir(f->path, 0755), 0);
+    load_fails(f, f->path, "not a regular file");
+    assert_int_equal(rmdir(f->path), 0);
+    memset(huge, ' ', PB_CONFIG_FILE_MAX + 1);
+    huge[PB_CONFIG_FILE_MAX + 1] = '\0';
+    write_file(f, "pcibackd.json", huge);
+    load_fails(f, f->path, "too large");
+    free(huge);
+}
+
+static void path_without_suffix_has_no_fragments(void **state)
+{
+    struct fixture *f = *state;
+
+    snprintf(f->path, sizeof(f->path), "%s/plain", f->dir);
+    write_file(f, "plain", "{}");
+    write_file(f, "pcibackd.d/a.json", "no JSON");
+    assert_int_equal(load(f)->files_read, 1);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        TEST(absent_file_gives_the_defaults),
+        TEST(absent_file_that_was_named_is_an_error),
+        TEST(every_key_is_read),
+        TEST(every_limit_is_read_and_bounded),
+        TEST(fragments_merge_in_the_order_of_their_names),
+        TEST(fragments_are_read_without_a_main_file),
+        TEST(error_in_a_fragment_names_the_fragment),
+        TEST(conflicting_entries_are_named_with_both_places),
+        TEST(directory_or_huge_file_is_refused),
+        TEST(path_without_suffix_has_no_fragments),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
