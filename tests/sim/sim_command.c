@@ -90,6 +90,7 @@ json_t *sim_command_run(struct sim_world *w, const json_t *message, struct sim_c
         json_decref(reply);
         return sim_error("%s%s", command->name, error.text);
     }
+    /* cppcheck-suppress returnDanglingLifetime ; a reply is made of copies */
     return reply;
 }
 

@@ -22,11 +22,13 @@ struct sim_fault {
     json_t *action; /* a command of the simulator's socket that runs first, or NULL */
 };
 
+TAILQ_HEAD(sim_fault_list, sim_fault);
+
 struct sim_log {
     json_t *entries;    /* [{"n", "call", "rc", ...}] */
     json_t *violations; /* [{"n", "text"}]: what no correct daemon does */
     uint64_t serial;
-    TAILQ_HEAD(, sim_fault) faults;
+    struct sim_fault_list faults;
     json_t *actions; /* of faults that were hit: they wait while a transaction is under way */
     void (*act)(struct sim_world *w, json_t *action);
 };

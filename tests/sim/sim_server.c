@@ -25,12 +25,14 @@ struct sim_client {
     size_t used;
 };
 
+TAILQ_HEAD(sim_client_list, sim_client);
+
 struct sim_server {
     struct sim_world *w;
     ev_io io;
     int fd;
     char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
-    TAILQ_HEAD(, sim_client) clients;
+    struct sim_client_list clients;
 };
 
 static void client_drop(struct sim_client *client)

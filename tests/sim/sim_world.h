@@ -24,6 +24,8 @@
 #include "sim_store.h"
 #include "xen/xen.h"
 
+TAILQ_HEAD(sim_task_list, sim_task);
+
 struct sim_world {
     struct ev_loop *loop; /* NULL until the daemon has opened a table */
     ev_timer turn;
@@ -38,11 +40,11 @@ struct sim_world {
     struct sim_local_ports ports;
     struct sim_maps maps;
 
-    bool quarantine;       /* iommu=quarantine: a deassigned device goes to DOMID_IO */
-    uint32_t gsi_count;    /* pirqs below are GSIs */
-    uint32_t msi_pirqs;    /* how many pirqs a guest has for MSI (nr_pirqs - nr_gsis) */
-    unsigned job_delay_ms; /* how long a job takes */
-    TAILQ_HEAD(, sim_task) tasks;
+    bool quarantine;            /* iommu=quarantine: a deassigned device goes to DOMID_IO */
+    uint32_t gsi_count;         /* pirqs below are GSIs */
+    uint32_t msi_pirqs;         /* how many pirqs a guest has for MSI (nr_pirqs - nr_gsis) */
+    unsigned job_delay_ms;      /* how long a job takes */
+    struct sim_task_list tasks; /* jobs and late cycles under way */
     /* called when the loop is known: the simulator's own socket needs it too */
     void (*started)(struct sim_world *w, void *ctx);
     void (*stopped)(struct sim_world *w, void *ctx);
