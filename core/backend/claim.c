@@ -60,6 +60,7 @@ static void taken(struct pb_job *job, void *ctx)
     }
     dev->facts = job->facts;
     dev->known = true;
+    dev->host_command = pb_le16(dev->facts.config + PCI_COMMAND);
     if (dev->hw)
         dev->b->host->ops->hw_close(dev->b->host, dev->hw);
     dev->hw = job->hw;

@@ -58,6 +58,7 @@ struct pb_device {
     struct pb_map *map;
     struct pb_hw *hw;
     char driver_before[PB_DRIVER_NAME], driver_now[PB_DRIVER_NAME];
+    uint16_t host_command; /* COMMAND as the host had it: given back at release */
     bool quarantined, msix_prepared;
     uint64_t resets, reset_ms;
 

@@ -92,7 +92,8 @@ static enum pb_run decode_on(struct pb_task *task)
     struct pb_script *s = &task->script;
 
     pb_script_begin(s, task->dev);
-    pb_script_restore_image(s, pb_le16(task->dev->facts.config + PCI_COMMAND));
+    /* As the host had it, but for bus mastering: the next driver turns that on when it is ready. */
+    pb_script_restore_image(s, task->dev->host_command & (uint16_t)~PCI_COMMAND_MASTER);
     pb_script_run(s, image_back, task);
     return PB_RUN_WAIT;
 }
