@@ -260,7 +260,8 @@ def prepare():
         if os.path.isdir(target):
             return target
         print("lab: building the images", flush=True)
-        for old in glob.glob(os.path.join(cache_root(), "images-*")):
+        # A few stay: another checkout of the project may be at its own.
+        for old in sorted(glob.glob(os.path.join(cache_root(), "images-*")), key=os.path.getmtime)[:-3]:
             shutil.rmtree(old)
         version = os.listdir(os.path.join(kernel, "lib/modules"))[0]
         vmlinuz = os.path.join(kernel, f"boot/vmlinuz-{version}")

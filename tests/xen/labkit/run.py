@@ -14,9 +14,9 @@ COMES_UP_WITHIN = 150      # seconds; 12 on an idle machine
 
 
 def run(boot, args):
-    images = image.prepare()
     out = args.out or tempfile.mkdtemp(prefix=f"lab-{boot.name}-")
     with image.locked("run.lock", "lab: waiting for another boot to end"):
+        images = image.prepare()
         status, reasons = _attempts(boot, args, images, out)
     for reason in reasons:
         print(f"lab: {reason}")

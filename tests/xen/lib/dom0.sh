@@ -90,6 +90,7 @@ not() { ! "$@"; }
 # --- guests ----------------------------------------------------------------------------------------------------------
 
 # guest_create NAME ROLE MEMORY [CONFIG LINE...]: a PV guest that may be given devices later; MEMORY in MiB
+GUEST_VCPUS=1
 guest_create() {
 	local name=$1 role=$2 memory=$3 line
 	shift 3
@@ -99,7 +100,7 @@ guest_create() {
 		echo 'kernel = "/boot/vmlinux"'
 		echo 'ramdisk = "/boot/guest.img"'
 		echo "memory = $memory"
-		echo 'vcpus = 1'
+		echo "vcpus = $GUEST_VCPUS"
 		echo 'passthrough = "enabled"'
 		echo 'e820_host = 1'
 		echo "extra = \"console=hvc0 loglevel=4 panic=1 role=$role\""

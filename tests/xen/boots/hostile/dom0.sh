@@ -9,6 +9,7 @@ FE=/local/domain/none
 modprobe pci-stub
 snapshot /tmp/before
 guest_create victim pv 192
+GUEST_VCPUS=2                   # one of them rewrites an op while the other waits for it
 guest_create hostile hostile 192
 guest_wait_ready victim
 guest_wait_ready hostile
