@@ -145,8 +145,8 @@ static bool take_word(struct pb_ctl_command *c, unsigned number, const char *wor
 
     if (number >= wanted)
         return usage_error(word, "is too much");
-    value = json_string(word);
-    if (!value || !word[0])
+    value = word[0] ? json_string(word) : NULL;
+    if (!value)
         return usage_error(c->verb->name, "a device or guest is not a text");
     (void)json_object_set_new(c->params, key, value);
     if (strcmp(key, "dev") == 0)

@@ -6,3 +6,15 @@ pb_unit(control daemon ${fake})
 pb_unit(lock daemon)
 pb_unit(notify daemon)
 pb_unit(verbs daemon ${fake})
+
+# The faces as programs. Debian's own interpreter, for which python3-jsonschema is packaged.
+find_program(PB_PYTHON NAMES python3 PATHS /usr/bin NO_DEFAULT_PATH)
+find_program(PB_PYTHON NAMES python3 REQUIRED)
+add_executable(pcibackd-fake ${CMAKE_CURRENT_SOURCE_DIR}/daemon/fake_main.c ${fake})
+target_link_libraries(pcibackd-fake PRIVATE pb_daemon pb_build_options)
+foreach(name IN ITEMS ctl life schema)
+  add_test(NAME unit.daemon.${name}
+    COMMAND ${PB_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/daemon/${name}_test.py -b)
+  set_tests_properties(unit.daemon.${name} PROPERTIES LABELS unit TIMEOUT 120
+    ENVIRONMENT "PCIBACKD=$<TARGET_FILE:pcibackd>;PCIBACKCTL=$<TARGET_FILE:pcibackctl>;PCIBACKD_FAKE=$<TARGET_FILE:pcibackd-fake>;PYTHONDONTWRITEBYTECODE=1")
+endforeach()

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: MIT
+"""pcibackctl: what it prints, its exit status, its one line when something fails."""
+import contextlib
+import json
+import os
+import re
+import socket
+import tempfile
+import threading
+import unittest
+
+import fakelib
+from fakelib import Daemon, ctl
+
+REFUSAL = {"jsonrpc": "2.0", "id": 1,
+           "error": {"code": -32003, "message": "policy or safety forbids it",
+                     "data": {"code": "refused", "device": "nic0 (0000:03:00.0)",
+                              "reason": "it is\x1b[31m tainted", "next": "use --force"}}}
+
+
+class Ctl(unittest.TestCase):
+    def assert_one_line(self, done, status, *parts):
+        self.assertEqual(done.returncode, status, done.stderr)
+        self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+        self.assertTrue(done.stderr.startswith("pcibackctl: "))
+        for part in parts:
+            self.assertIn(part, done.stderr)
+
+    @contextlib.contextmanager
+    def server(self, *replies):
+        """A daemon that sends REPLIES (bytes), one a connection; None: never answers."""
+        with tempfile.TemporaryDirectory() as directory:
+            path = os.path.join(directory, "sock")
+            listener = socket.socket(socket.AF_UNIX)
+            listener.bind(path)
+            listener.listen(5)
+            over = threading.Event()
+
+            def serve():
+                for reply in replies:
+                    with contextlib.closing(listener.accept()[0]) as s:
+                        s.makefile().readline()
+                        if reply is None:
+                            over.wait()
+                        else:
+                            s.sendall(reply)
+
+            thread = threading.Thread(target=serve)
+            thread.start()
+            try:
+                yield path
+            finally:
+                over.set()
+                thread.join()
+                listener.close()
+
+    def test_usage_errors(self):
+        for arguments in ([], ["frob"], ["list", "x"], ["show"], ["show", "a", "b"],
+                          ["attach", "guest"], ["attach", "g", "d", "x"], ["list", "--force"],
+                          ["detach", "g", "d", "--claim"], ["attach", "g", "d", "--wait"],
+                          ["attach", "g", "d", "--wait", "x"], ["attach", "g", "d", "--wait", "601"],
+                          ["--timeout", "0", "list"], ["--timeout", "-1", "list"], ["--socket"],
+                          ["--json"], ["show", ""], ["stats", "--prometheus", "--json"],
+                          ["--claim", "list"], ["attach", "g", "d", "--"]):
+            with self.subTest(arguments):
+                self.assert_one_line(ctl(*arguments), 2, "pcibackctl help")
+
+    def test_help_names_every_verb_of_the_daemon(self):
+        text = ctl("help").stdout
+        with Daemon() as d:
+            for verb in d.start().ask("version")["result"]["verbs"]:
+                self.assertRegex(text, r"(?m)^  %s\b" % verb["name"])
+        self.assertEqual(ctl("--help").stdout, text)
+
+    def test_no_daemon(self):
+        self.assert_one_line(ctl("--socket", "/nonexistent/sock", "attach", "netvm", "nic0"), 1,
+                             "attach nic0", "no daemon answers at /nonexistent/sock",
+                             "start pcibackd")
+        with tempfile.TemporaryDirectory() as directory:
+            path = os.path.join(directory, "stale")
+            with contextlib.closing(socket.socket(socket.AF_UNIX)) as s:
+                s.bind(path)
+            self.assert_one_line(ctl("--socket", path, "list"), 1, "Connection refused")
+        self.assert_one_line(ctl("--socket", "/" + "x" * 200, "list"), 1, "too long")
+
+    def test_daemon_that_never_answers(self):
+        with self.server(None) as path:
+            self.assert_one_line(ctl("--socket", path, "--timeout", "1", "claim", "nic0"), 1,
+                                 "claim nic0", "did not answer in time")
+
+    def test_daemon_that_closes_or_babbles(self):
+        for reply, part in ((b"", "closed the connection"), (b'{"jsonrpc"', "closed the connection"),
+                            (b"hello\n", "answer:1:"), (b"{}\n", "not JSON-RPC"),
+                            (b"[" * 100 + b"\n", "nested"), (b"5\n", "not JSON-RPC")):
+            with self.subTest(reply), self.server(reply) as path:
+                self.assert_one_line(ctl("--socket", path, "list"), 1, part)
+
+    def test_strange_results_crash_nothing(self):
+        for result in (5, [], {}, {"devices": 5}, {"devices": [5, None, {}]}, {"guests": [[]]},
+                       {"device": {"owner": {"domid": "x"}, "reset_methods": [1, None]}},
+                       {"limits": {"a": 5}, "counters": {"b": {}}}, {"valid": 3}):
+            for verb in (["list"], ["show", "d"], ["guests"], ["stats"], ["stats", "--prometheus"],
+                         ["claim", "d"], ["version"]):
+                reply = json.dumps({"jsonrpc": "2.0", "id": 1, "result": result}).encode() + b"\n"
+                with self.subTest(verb, result=result), self.server(reply) as path:
+                    self.assertEqual(ctl("--socket", path, *verb).returncode, 0)
+
+    def test_refusal_is_one_clean_line(self):
+        with self.server(json.dumps(REFUSAL).encode() + b"\n") as path:
+            done = ctl("--socket", path, "attach", "netvm", "nic0")
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(done.stdout, "")
+        self.assertEqual(done.stderr, "pcibackctl: attach nic0 (0000:03:00.0): it is?[31m tainted; "
+                                      "use --force\n")
+
+    def test_list_is_an_aligned_table(self):
+        with Daemon() as d:
+            lines = d.start().ctl("list").stdout.splitlines()
+        self.assertEqual(len(lines), 3)
+        self.assertRegex(lines[0], r"^ADDRESS +NAME +STATE +OWNER +DRIVER +INTERRUPT +DEVICE$")
+        for heading, cell in (("ADDRESS", "0000:03:00.0"), ("NAME", "nic0"), ("STATE", "claimed"),
+                              ("OWNER", "7 (netvm)"), ("DRIVER", "pci-stub"),
+                              ("INTERRUPT", "msi-x 3")):
+            start = lines[0].index(heading)
+            self.assertEqual(lines[1][start:start + len(cell)], cell)
+        self.assertIn("[0200]: ", lines[1])
+        self.assertIn("[8086:10d3] (rev 00)", lines[1])
+        self.assertRegex(lines[2], r"^0000:04:00.0 +- +absent +- +- +- +-$")
+
+    def test_show_and_guests(self):
+        with Daemon() as d:
+            d.start()
+            shown = d.ctl("show", "nic0").stdout
+            self.assertRegex(shown, r"(?m)^state +claimed$")
+            self.assertRegex(shown, r"(?m)^reset methods +flr bus$")
+            self.assertRegex(d.ctl("guests").stdout, r"(?m)^7 +netvm +Connected +Connected +1 +8 ")
+
+    def test_json_is_the_result_as_it_is(self):
+        with Daemon() as d:
+            d.start()
+            for verb in (["list"], ["show", "nic0"], ["guests"], ["version"]):
+                done = d.ctl("--json", *verb)
+                self.assertEqual(done.returncode, 0)
+                params = {"dev": verb[1]} if len(verb) > 1 else {}
+                self.assertEqual(json.loads(done.stdout), d.ask(verb[0], params)["result"])
+
+    @unittest.skipUnless(fakelib.ROOT, "only root may change")
+    def test_changes(self):
+        with Daemon() as d:
+            d.start()
+            for verb in (["claim", "nic0"], ["claim", "nic0", "--force"], ["release", "nic0"],
+                         ["attach", "netvm", "nic0", "--claim", "--permissive", "--wait", "5"],
+                         ["detach", "--force", "netvm", "nic0"]):
+                done = d.ctl(*verb)
+                self.assertEqual((done.returncode, done.stderr), (0, ""))
+                self.assertEqual(done.stdout, "0000:03:00.0: claimed to 7 (netvm)\n")
+            self.assert_one_line(d.ctl("claim", "missing"), 1, "claim missing",
+                                 "no device has this name", "see `pcibackctl list`")
+
+    def test_check_config(self):
+        with Daemon() as d:
+            d.start()
+            done = d.ctl("check-config")
+            self.assertEqual((done.returncode, done.stdout),
+                             (0, "%s: valid, 1 files read\n" % d.config_path))
+            with open(d.config_path, "w") as f:
+                f.write('{ "limits": 5 }')
+            self.assert_one_line(d.ctl("check-config"), 1, "/limits: must be an object")
+            done = d.ctl("check-config", "--json")
+            self.assert_one_line(done, 1)
+            self.assertIs(json.loads(done.stdout)["valid"], False)
+
+    def test_stats(self):
+        with Daemon() as d:
+            d.start()
+            text = d.ctl("stats").stdout
+            self.assertRegex(text, r"(?m)^ops +10 +operations answered$")
+            self.assertRegex(text, r"(?m)^guests +128 +1 +guests served at once$")
+
+    def test_prometheus(self):
+        with Daemon() as d:
+            text = d.start().ctl("stats", "--prometheus").stdout
+        typed, sample = {}, re.compile(
+            r'^([a-z_]+)(\{[a-z]+="(?:[^"\\\n]|\\["\\n])*"(?:,[a-z]+="(?:[^"\\\n]|\\["\\n])*")*\})?'
+            r" (-?[0-9.e+-]+)$")
+        seen = set()
+        for line in text.splitlines():
+            if line.startswith("# TYPE "):
+                _, _, name, kind = line.split(" ")
+                self.assertNotIn(name, typed, "a metric's lines must stand together")
+                self.assertEqual(kind, "counter" if name.endswith("_total") else "gauge")
+                typed[name] = kind
+            elif not line.startswith("# HELP "):
+                match = sample.match(line)
+                self.assertTrue(match, line)
+                self.assertIn(match.group(1), typed)
+                self.assertNotIn(match.group(1, 2), seen)
+                seen.add(match.group(1, 2))
+        self.assertIn("pcibackd_ops_total 10\n", text)
+        self.assertIn('pcibackd_guest_ops_total{domid="7",guest="netvm"} 10\n', text)
+        self.assertIn('pcibackd_device_last_reset_seconds{address="0000:03:00.0",device="nic0"} 0.12\n',
+                      text)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: MIT
+"""Runs the daemon's faces over a backend without a machine (fake_main.c)."""
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SOURCE = os.path.abspath(os.path.join(HERE, "..", "..", ".."))
+FAKE = os.environ["PCIBACKD_FAKE"]
+PCIBACKD = os.environ.get("PCIBACKD", "")
+PCIBACKCTL = os.environ["PCIBACKCTL"]
+ROOT = os.geteuid() == 0
+PATIENCE_S = 20
+
+
+class Daemon:
+    def __init__(self, config=None, arguments=(), env=None):
+        self.dir = tempfile.mkdtemp(prefix="pcibackd-fake-")
+        self.socket = os.path.join(self.dir, "control.sock")
+        self.state = os.path.join(self.dir, "state")
+        self.config_path = os.path.join(self.dir, "config.json")
+        self.config = {"control": {"socket": self.socket, "group": "root"},
+                       "state_dir": self.state, **(config or {})}
+        self.arguments = arguments
+        self.env = {**os.environ, **(env or {})}
+        self.process = None
+
+    def __enter__(self):
+        with open(self.config_path, "w") as f:
+            json.dump(self.config, f)
+        return self
+
+    def __exit__(self, *_):
+        self.kill()
+        shutil.rmtree(self.dir)
+
+    def run_to_end(self, *arguments):
+        """A start that is to fail; the finished process."""
+        return subprocess.run([FAKE, "--config", self.config_path, *self.arguments, *arguments],
+                              capture_output=True, text=True, env=self.env, timeout=PATIENCE_S)
+
+    def start(self, *arguments):
+        self.log = open(os.path.join(self.dir, "log"), "ab")
+        self.process = subprocess.Popen(
+            [FAKE, "--config", self.config_path, *self.arguments, *arguments],
+            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, env=self.env)
+        wait_until(lambda: self.answers() or self.process.poll() is not None)
+        assert self.process.poll() is None, self.stderr()
+        return self
+
+    def answers(self):
+        with contextlib.closing(socket.socket(socket.AF_UNIX)) as s:
+            try:
+                s.connect(self.socket)
+            except OSError:
+                return False
+        return True
+
+    def stderr(self):
+        with open(os.path.join(self.dir, "log"), errors="replace") as f:
+            return f.read()
+
+    def stop(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE_S)
+
+    def kill(self):
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        if self.process:
+            self.log.close()
+
+    def ask(self, method, params=None, **more):
+        """The whole reply."""
+        message = {"jsonrpc": "2.0", "id": 1, "method": method, **more}
+        if params is not None:
+            message["params"] = params
+        with contextlib.closing(socket.socket(socket.AF_UNIX)) as s:
+            s.settimeout(PATIENCE_S)
+            s.connect(self.socket)
+            s.sendall(json.dumps(message).encode() + b"\n")
+            text = b""
+            while not text.endswith(b"\n"):
+                part = s.recv(65536)
+                assert part, "the connection was closed"
+                text += part
+        return json.loads(text)
+
+    def ctl(self, *arguments, timeout=PATIENCE_S):
+        return ctl("--socket", self.socket, *arguments, timeout=timeout)
+
+
+def ctl(*arguments, timeout=PATIENCE_S):
+    return subprocess.run([PCIBACKCTL, *arguments], capture_output=True, text=True,
+                          timeout=timeout)
+
+
+def wait_until(condition):
+    end = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.01)

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: MIT
+"""From the command line to the exit status: starts that fail, signals, readiness, the lock."""
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import unittest
+
+import fakelib
+from fakelib import Daemon, FAKE, wait_until
+
+
+class Start(unittest.TestCase):
+    def assert_one_line(self, done, status, *parts):
+        self.assertEqual(done.returncode, status, done.stderr)
+        self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+        self.assertTrue(done.stderr.endswith("\n"))
+        for part in parts:
+            self.assertIn(part, done.stderr)
+
+    def test_wrong_command_lines(self):
+        for arguments in (["--frob"], ["frob"], ["--config"], ["--log-format", "xml"],
+                          ["--log-level", "loud"], ["--version=1"], ["--config="], ["-v"]):
+            with self.subTest(arguments):
+                done = subprocess.run([FAKE, *arguments], capture_output=True, text=True)
+                self.assert_one_line(done, 2, "pcibackd-fake", "--help")
+
+    def test_platform_options_are_taken(self):
+        for arguments, status in ((["--fake"], 0), (["--fake-value", "x"], 0),
+                                  (["--fake-value", "--version"], 0)):
+            with self.subTest(arguments):
+                done = subprocess.run([FAKE, *arguments, "--version"], capture_output=True)
+                self.assertEqual(done.returncode, status)
+                self.assertTrue(done.stdout.startswith(b"pcibackd-fake "))
+        self.assertEqual(subprocess.run([FAKE, "--fake-value"]).returncode, 2)
+
+    def test_help_names_every_option(self):
+        text = subprocess.run([FAKE, "--help"], capture_output=True, text=True, check=True).stdout
+        for option in ("--config", "--check-config", "--log-format", "--log-level", "--version",
+                       "--help", "--fake"):
+            self.assertIn(option, text)
+
+    def test_bad_configuration(self):
+        with Daemon({"limit": {}}) as d:
+            self.assert_one_line(d.run_to_end(), 1, d.config_path, "/limit", "unknown key",
+                                 "correct it")
+        with Daemon({"limit": {}}) as d:
+            done = d.run_to_end("--log-format", "json")
+            self.assert_one_line(done, 1)
+            self.assertEqual(json.loads(done.stderr)["level"], "err")
+
+    def test_absent_configuration_that_was_named(self):
+        done = subprocess.run([FAKE, "--config", "/nonexistent/c.json"], capture_output=True,
+                              text=True)
+        self.assert_one_line(done, 1, "/nonexistent/c.json", "No such file")
+
+    def test_host_or_xen_that_fails(self):
+        with Daemon(env={"FAKE_HOST_FAILS": "1"}) as d:
+            self.assert_one_line(d.run_to_end(), 1, "helper")
+        with Daemon(env={"FAKE_XEN_FAILS": "1"}) as d:
+            self.assert_one_line(d.run_to_end(), 1, "/dev/xen/evtchn", "No such file", "control domain")
+
+    def test_socket_that_cannot_be(self):
+        with Daemon({"control": {"socket": "/nonexistent/dir/sock", "group": "root"}}) as d:
+            self.assert_one_line(d.run_to_end(), 1, "/nonexistent/dir/sock", "`control`")
+
+    def test_state_directory_that_cannot_be(self):
+        with Daemon({"state_dir": "/nonexistent/dir/state"}) as d:
+            self.assert_one_line(d.run_to_end(), 1, "/nonexistent/dir/state", "`state_dir`")
+
+
+class Life(unittest.TestCase):
+    def test_terminates_in_order(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with self.subTest(number), Daemon() as d:
+                d.start()
+                self.assertTrue(os.path.exists(d.socket))
+                self.assertEqual(d.stop(number), 0)
+                self.assertFalse(os.path.exists(d.socket))
+                self.assertIn("guests stay connected", d.stderr())
+                self.assertEqual(d.start().stop(), 0)
+
+    def test_verb_under_way_at_the_end_is_answered(self):
+        with Daemon() as d, contextlib.closing(socket.socket(socket.AF_UNIX)) as s:
+            d.start()
+            s.connect(d.socket)
+            s.sendall(b'{"jsonrpc":"2.0","id":1,"method":"attach",'
+                      b'"params":{"guest":"netvm","dev":"slow"}}\n')
+            d.ask("version")
+            self.assertEqual(d.stop(), 0)
+            s.settimeout(fakelib.PATIENCE_S)
+            reply = json.loads(s.makefile().readline())
+            self.assertIn("error", reply)
+
+    def test_hangup_is_answered_in_the_log_only(self):
+        with Daemon() as d:
+            d.start().process.send_signal(signal.SIGHUP)
+            wait_until(lambda: "reload is not supported" in d.stderr())
+            self.assertIn("result", d.ask("version"))
+            self.assertEqual(d.stop(), 0)
+
+    def test_second_daemon_is_refused(self):
+        with Daemon() as d:
+            d.start()
+            done = d.run_to_end()
+            self.assertEqual(done.returncode, 1)
+            self.assertEqual(done.stderr, "err: another daemon (pid %d) holds %s/lock; "
+                                          "stop it first\n" % (d.process.pid, d.state))
+            self.assertIn("result", d.ask("version"))
+
+    def test_killed_daemon_leaves_nothing_in_the_way(self):
+        with Daemon() as d:
+            d.start().kill()
+            self.assertTrue(os.path.exists(d.socket))
+            d.start()
+            self.assertIn("result", d.ask("version"))
+            self.assertEqual(d.stop(), 0)
+
+    def test_service_manager_is_told(self):
+        with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as manager:
+            name = "pcibackd-fake-%d" % os.getpid()
+            manager.bind("\0" + name)
+            manager.settimeout(fakelib.PATIENCE_S)
+            with Daemon(env={"NOTIFY_SOCKET": "@" + name}) as d:
+                d.start()
+                self.assertEqual(manager.recv(100), b"READY=1")
+                d.stop()
+                self.assertEqual(manager.recv(100), b"STOPPING=1")
+
+    def test_log_formats(self):
+        with Daemon(arguments=["--log-format", "journal"]) as d:
+            d.start().stop()
+            for line in d.stderr().splitlines():
+                self.assertRegex(line, r"^<[0-7]>")
+        with Daemon(arguments=["--log-level", "err"]) as d:
+            d.start().stop()
+            self.assertEqual(d.stderr(), "")
+
+    def test_closed_standard_descriptors(self):
+        with Daemon() as d:
+            d.log = open(os.devnull)
+            d.process = subprocess.Popen(
+                ["/bin/sh", "-c", 'exec "$0" --config "$1" <&- >&- 2>&-', FAKE, d.config_path])
+            wait_until(d.answers)
+            for fd in range(3):
+                self.assertEqual(os.readlink("/proc/%d/fd/%d" % (d.process.pid, fd)), "/dev/null")
+            self.assertEqual(d.stop(), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: MIT
+"""The schemas agree with the daemon: on configurations good and bad, requests and replies."""
+import glob
+import json
+import os
+import subprocess
+import unittest
+
+import jsonschema
+
+import fakelib
+from fakelib import Daemon
+
+CONFIGS = os.path.join(fakelib.HERE, "configs")
+
+# What only the daemon finds: two entries that conflict, hexadecimal numbers out of range, keys that
+# are repeated (a parser keeps the last one).
+BEYOND_SCHEMAS = {"address-twice", "name-twice", "guest-twice", "vendor-hex-too-large",
+                  "limit-hex-too-large", "duplicate-key", "duplicate-key-in-device"}
+
+
+def load_schemas():
+    store = {}
+    for path in glob.glob(os.path.join(fakelib.SOURCE, "schemas", "*.schema.json")):
+        with open(path) as f:
+            schema = json.load(f)
+        jsonschema.Draft202012Validator.check_schema(schema)
+        name = os.path.basename(path)[:-len(".schema.json")]
+        assert schema["$id"] == "urn:pcibackd:" + name, path
+        store[schema["$id"]] = schema
+    return store
+
+
+STORE = load_schemas()
+
+
+def errors(name, value):
+    schema = STORE["urn:pcibackd:" + name]
+    resolver = jsonschema.RefResolver(schema["$id"], schema, store=STORE)
+    validator = jsonschema.Draft202012Validator(schema, resolver=resolver)
+    return ["%s: %s" % (e.json_path, e.message) for e in validator.iter_errors(value)]
+
+
+def corpus(kind):
+    paths = sorted(glob.glob(os.path.join(CONFIGS, kind, "*.json")))
+    assert paths, "no files in configs/" + kind
+    return [(os.path.basename(p)[:-len(".json")], p) for p in paths]
+
+
+def check_config(path):
+    return subprocess.run([fakelib.PCIBACKD, "--check-config", "--config", path],
+                          capture_output=True, timeout=fakelib.PATIENCE_S)
+
+
+class Config(unittest.TestCase):
+    def test_good_files_please_daemon_and_schema(self):
+        for name, path in corpus("good"):
+            with self.subTest(name):
+                done = check_config(path)
+                self.assertEqual((done.returncode, done.stderr), (0, b""))
+                self.assertEqual(done.stdout.decode(), "%s: valid, 1 file read\n" % path)
+                with open(path) as f:
+                    self.assertEqual(errors("config", json.load(f)), [])
+
+    def test_bad_files_get_the_expected_message(self):
+        for name, path in corpus("bad"):
+            with self.subTest(name):
+                with open(path[:-len(".json")] + ".expect") as f:
+                    expected = f.read().rstrip("\n").replace("FILE", path)
+                done = check_config(path)
+                self.assertEqual(done.returncode, 1)
+                self.assertEqual(done.stderr.decode(errors="replace"),
+                                 "err: %s%s; correct it and try again\n" % (path, expected))
+                self.assertEqual(done.stdout, b"")
+
+    def test_bad_files_displease_the_schema(self):
+        for name, path in corpus("bad"):
+            with self.subTest(name):
+                with open(path, "rb") as f:
+                    text = f.read()
+                try:
+                    value = json.loads(text)
+                except ValueError:
+                    self.assertTrue(name.startswith("syntax-"), "not JSON, so name it syntax-")
+                    continue
+                self.assertFalse(name.startswith("syntax-"))
+                self.assertEqual(errors("config", value) == [], name in BEYOND_SCHEMAS)
+
+    def test_defaults_of_the_schema_are_the_daemons(self):
+        with Daemon() as d:
+            limits = d.start().ask("stats")["result"]["limits"]
+        schema = STORE["urn:pcibackd:config"]["properties"]["limits"]["properties"]
+        self.assertEqual({k: v["value"] for k, v in limits.items()},
+                         {k: v["default"] for k, v in schema.items()})
+        for name, limit in schema.items():
+            self.assertEqual(limit["description"].lower(), limits[name]["help"].lower() + ".")
+            bounds = limit["anyOf"][0]
+            for value, fine in ((bounds["minimum"], True), (bounds["maximum"], True),
+                                (bounds["minimum"] - 1, False), (bounds["maximum"] + 1, False)):
+                with self.subTest(name, value=value), Daemon({"limits": {name: value}}) as d:
+                    self.assertEqual(d.run_to_end("--check-config").returncode, 0 if fine else 1)
+
+
+GOOD_REQUESTS = [
+    ("list", None), ("list", {}), ("guests", {}), ("stats", {}), ("version", {}),
+    ("check-config", {}), ("show", {"dev": "nic0"}), ("claim", {"dev": "0000:03:00.0"}),
+    ("claim", {"dev": "nic0", "force": True}), ("release", {"dev": "nic0", "force": False}),
+    ("attach", {"guest": "netvm", "dev": "nic0"}), ("attach", {"guest": 7, "dev": "nic0"}),
+    ("attach", {"guest": "7", "dev": "nic0", "claim": True, "permissive": True, "force": True,
+                "wait": 600}),
+    ("attach", {"guest": "7", "dev": "nic0", "wait": "0x10"}),
+    ("detach", {"guest": "netvm", "dev": "nic0", "force": True}),
+]
+BAD_REQUESTS = [
+    ("frob", {}), ("list", {"dev": "nic0"}), ("list", []), ("show", None), ("show", {}),
+    ("show", {"dev": 3}), ("show", {"dev": ""}), ("show", {"dev": "x" * 65}),
+    ("show", {"dev": "a\tb"}), ("claim", {"dev": "nic0", "force": 1}),
+    ("claim", {"device": "nic0"}), ("attach", {"dev": "nic0"}), ("attach", {"guest": "g"}),
+    ("attach", {"guest": -1, "dev": "d"}), ("attach", {"guest": "g", "dev": "d", "wait": 601}),
+    ("attach", {"guest": "g", "dev": "d", "wait": -1}),
+    ("detach", {"guest": "g", "dev": "d", "wait": 1}), ("detach", {"guest": None, "dev": "d"}),
+]
+
+
+class Messages(unittest.TestCase):
+    @staticmethod
+    def request(method, params):
+        message = {"jsonrpc": "2.0", "id": 1, "method": method}
+        if params is not None:
+            message["params"] = params
+        return message
+
+    @unittest.skipUnless(fakelib.ROOT, "only root may change")
+    def test_good_requests_and_their_replies(self):
+        seen = set()
+        with Daemon() as d:
+            d.start()
+            for method, params in GOOD_REQUESTS:
+                with self.subTest(method, params=params):
+                    self.assertEqual(errors("request", self.request(method, params)), [])
+                    self.assertEqual(errors("reply-" + method, d.ask(method, params)), [])
+                    seen.add(method)
+            verbs = {v["name"] for v in d.ask("version")["result"]["verbs"]}
+        self.assertEqual(seen, verbs)
+        self.assertEqual(verbs, {s[len("urn:pcibackd:reply-"):] for s in STORE if "reply-" in s})
+
+    def test_bad_requests_and_their_errors(self):
+        with Daemon() as d:
+            d.start()
+            for method, params in BAD_REQUESTS:
+                with self.subTest(method, params=params):
+                    self.assertNotEqual(errors("request", self.request(method, params)), [])
+                    reply = d.ask(method, params)
+                    self.assertEqual(errors("error", reply), [])
+                    self.assertIn(reply["error"]["code"], (-32601, -32602))
+
+    def test_failures_are_described(self):
+        with Daemon() as d:
+            reply = d.start().ask("show", {"dev": "missing"})
+        self.assertEqual(errors("error", reply), [])
+        self.assertEqual(reply["error"]["data"]["code"], "not-found")
+
+
+if __name__ == "__main__":
+    unittest.main()
