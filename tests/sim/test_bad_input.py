@@ -138,10 +138,20 @@ class Publication(unittest.TestCase):
             s.connect()
             for i in range(50):
                 s.write_node(s.fe(5, "junk-%d" % i), "x" * 1000, domid=5)
-            for value in ("", "4x", " 4", "-1", "9", "99999999999", "4\n", "x" * 2000, "4"):
+            for value in ("", "4x", " 4", "-1", "9", "99999999999", "4\n", "4"):
                 s.write_node(s.fe(5, "state"), value, domid=5)
                 s.settle()
                 self.assertEqual(s.be_state(5), 4, "%r means nothing" % value[:20])
+            self.assertEqual(s.config_read(5, 0), 0x10D38086)
+            s.detach(5)
+
+    def test_state_that_is_too_long_means_nothing(self):
+        with Sim(clean=True) as s:
+            s.connect()
+            s.write_node(s.fe(5, "state"), "x" * 2000, domid=5)
+            s.settle()
+            s.write_node(s.fe(5, "state"), "4", domid=5)
+            s.settle()
             self.assertEqual(s.config_read(5, 0), 0x10D38086)
             s.detach(5)
 
