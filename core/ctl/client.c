@@ -65,7 +65,7 @@ static bool connect_to(struct exchange *x, const char *path, unsigned timeout_s)
 
     if (strlen(path) >= sizeof(address.sun_path))
         return fail_connect(x, path, ENAMETOOLONG);
-    strcpy(address.sun_path, path);
+    (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
     x->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (x->fd < 0)
         return fail_connect(x, path, errno);

@@ -6,7 +6,7 @@
 #include <jansson.h>
 #include <stddef.h>
 
-#define PB_CTL_REPLY_MAX (16u * 1024u * 1024u)
+#define PB_CTL_REPLY_MAX ((size_t)16 * 1024 * 1024)
 
 /*
  * Sends METHOD with PARAMS (borrowed) and returns the whole reply, a JSON object that is a JSON-RPC

@@ -98,9 +98,9 @@ static struct pb_config *new_config(void)
         return NULL;
     }
     pb_policy_init(config->policy);
-    strcpy(config->socket, "/run/pcibackd/control.sock");
-    strcpy(config->group, "pcibackd");
-    strcpy(config->state_dir, "/run/pcibackd");
+    (void)snprintf(config->socket, sizeof(config->socket), "/run/pcibackd/control.sock");
+    (void)snprintf(config->group, sizeof(config->group), "pcibackd");
+    (void)snprintf(config->state_dir, sizeof(config->state_dir), "/run/pcibackd");
     return config;
 }
 

@@ -13,7 +13,7 @@
 #define PB_CONFIG_SOCKET_MAX 107 /* sun_path without its NUL */
 #define PB_CONFIG_GROUP_MAX  64
 #define PB_CONFIG_PATH_MAX   200
-#define PB_CONFIG_FILE_MAX   (1024u * 1024u) /* bytes of one file */
+#define PB_CONFIG_FILE_MAX   ((size_t)1024 * 1024) /* bytes of one file */
 
 struct pb_config {
     char socket[PB_CONFIG_SOCKET_MAX + 1];

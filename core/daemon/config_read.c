@@ -54,16 +54,17 @@ static unsigned read_word(const struct pb_json *at, const char *const *words, si
     return fallback;
 }
 
-static void read_path(const struct pb_json *at, size_t max, char *ret)
+/* RET has SIZE bytes. */
+static void read_path(const struct pb_json *at, char *ret, size_t size)
 {
-    const char *text = pb_json_text(at, max, NULL);
+    const char *text = pb_json_text(at, size - 1, NULL);
 
     if (!text)
         return;
     if (text[0] != '/')
         pb_json_fail(at, "must be an absolute path");
     else
-        strcpy(ret, text);
+        (void)snprintf(ret, size, "%s", text);
 }
 
 /* A required key of AT. */
@@ -95,13 +96,13 @@ static void read_control(struct pb_config_reader *r, const struct pb_json *at)
     if (!pb_json_object(at, keys))
         return;
     member = pb_json_member(at, "socket");
-    read_path(&member, PB_CONFIG_SOCKET_MAX, r->config->socket);
+    read_path(&member, r->config->socket, sizeof(r->config->socket));
     member = pb_json_member(at, "group");
     text = pb_json_text(&member, PB_CONFIG_GROUP_MAX, NULL);
     if (text && !text[0])
         pb_json_fail(&member, "must not be empty");
     else if (text)
-        strcpy(r->config->group, text);
+        (void)snprintf(r->config->group, sizeof(r->config->group), "%s", text);
 }
 
 static void read_topology(const struct pb_json *at)
@@ -118,7 +119,7 @@ static void read_kinds(const struct pb_json *at)
     size_t count = pb_json_array(at);
     unsigned seen = 0;
 
-    if (at->value && json_is_array(at->value) && count == 0)
+    if (json_is_array(at->value) && count == 0)
         pb_json_fail(at, "must name at least one kind");
     for (size_t i = 0; i < count; i++) {
         struct pb_json element = pb_json_element(at, i);
@@ -201,7 +202,7 @@ static void read_driver(const struct pb_json *at, char *ret)
     if (!text[0] || text[0] == '.' || text[strspn(text, allowed)])
         pb_json_fail(at, "must be a driver's name in /sys/bus/pci/drivers, or \"none\"");
     else
-        strcpy(ret, text);
+        (void)snprintf(ret, PB_DRIVER_NAME, "%s", text);
 }
 
 static void read_reset_method(const struct pb_json *at, char *ret, size_t size)
@@ -209,7 +210,7 @@ static void read_reset_method(const struct pb_json *at, char *ret, size_t size)
     size_t count = pb_json_array(at), n = 0;
     bool seen[PB_ARRAY_SIZE(reset_methods)] = { false };
 
-    if (at->value && json_is_array(at->value) && count == 0)
+    if (json_is_array(at->value) && count == 0)
         pb_json_fail(at, "must name at least one method");
     for (size_t i = 0; i < count; i++) {
         struct pb_json element = pb_json_element(at, i);
@@ -329,7 +330,7 @@ static void read_device(struct pb_config_reader *r, const struct pb_json *at)
     member = pb_json_member(at, "name");
     text = read_name(&member);
     if (text)
-        strcpy(entry.name, text);
+        (void)snprintf(entry.name, sizeof(entry.name), "%s", text);
     read_device_policy(at, &entry);
     check_device(r, at, &entry);
     if (!failed(r))
@@ -374,10 +375,9 @@ static void read_guest(struct pb_config_reader *r, const struct pb_json *at)
         return;
     }
     r->guests = grown;
-    r->guests[r->guest_count] = (struct pb_config_guest){
-        .place = { .source = at->source, .index = at->index },
-    };
-    strcpy(r->guests[r->guest_count++].name, name);
+    grown += r->guest_count++;
+    *grown = (struct pb_config_guest){ .place = { .source = at->source, .index = at->index } };
+    (void)snprintf(grown->name, sizeof(grown->name), "%s", name);
 }
 
 static void read_guests(struct pb_config_reader *r, const struct pb_json *at)
@@ -417,7 +417,7 @@ void pb_config_read(struct pb_config_reader *r, const json_t *root, const char *
     if (!pb_json_object(&top, keys))
         return;
     member = pb_json_member(&top, "state_dir");
-    read_path(&member, PB_CONFIG_PATH_MAX, r->config->state_dir);
+    read_path(&member, r->config->state_dir, sizeof(r->config->state_dir));
     for (unsigned i = 0; i < PB_ARRAY_SIZE(not_served); i++) {
         member = pb_json_member(&top, not_served[i]);
         refuse_entries(&member);

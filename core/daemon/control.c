@@ -339,6 +339,7 @@ static bool make_place(struct pb_control *server)
     struct client *c;
 
     TAILQ_FOREACH (c, &server->clients, link) {
+        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it does not see TAILQ_REMOVE move the head */
         if (c->uid != 0 && !c->reply && !c->handling) {
             client_free(c);
             return true;
@@ -451,11 +452,15 @@ void pb_control_quiesce(struct pb_control *control)
 
 void pb_control_close(struct pb_control *control)
 {
+    struct client *c, *next;
+
     if (!control)
         return;
     pb_control_quiesce(control);
-    while (!TAILQ_EMPTY(&control->clients))
-        client_free(TAILQ_FIRST(&control->clients));
+    for (c = TAILQ_FIRST(&control->clients); c; c = next) {
+        next = TAILQ_NEXT(c, link);
+        client_free(c);
+    }
     (void)close(control->fd);
     (void)unlink(control->options.path);
     free(control);

@@ -17,7 +17,7 @@ struct pb_control;
 /* The answer that a client waits for. It outlives the client and the socket. */
 struct pb_reply;
 
-#define PB_CONTROL_OUTPUT_MAX (8u * 1024u * 1024u) /* bytes of one answer */
+#define PB_CONTROL_OUTPUT_MAX ((size_t)8 * 1024 * 1024) /* bytes of one answer */
 #define PB_CONTROL_STALL_S    30.0 /* how long a client may leave its answer unread */
 
 struct pb_control_options {

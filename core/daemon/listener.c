@@ -85,7 +85,7 @@ int pb_listener_open(const char *path, const char *group, char *why, size_t why_
     if (fd < 0 || strlen(path) >= sizeof(address.sun_path)) {
         rc = fd < 0 ? fd : -ENAMETOOLONG;
     } else {
-        strcpy(address.sun_path, path);
+        (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
         rc = clear_path(&address, why, why_size);
     }
     if (rc == 0) {

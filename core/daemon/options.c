@@ -127,7 +127,7 @@ bool pb_options_parse(int argc, char **argv, const struct pb_platform *platform,
             return wrong(platform, option->name, "needs a value");
         if (!option->value && value)
             return wrong(platform, option->name, "takes no value");
-        if (!apply(option, value, ret))
+        if (!apply(option, value ? value : "", ret))
             return wrong(platform, option->name, "wrong value");
         i += used;
     }

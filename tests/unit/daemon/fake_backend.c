@@ -39,7 +39,7 @@ int pb_backend_new(struct ev_loop *loop, struct pb_xen *xen, struct pb_host *hos
     b->loop = loop;
     b->policy = policy;
     b->nic_state = PB_DEVICE_CLAIMED;
-    strcpy(b->guest_name, "netvm");
+    snprintf(b->guest_name, sizeof(b->guest_name), "netvm");
     TAILQ_INIT(&b->verbs);
     *ret = b;
     return 0;
@@ -59,16 +59,21 @@ static void finish(struct verb *v, bool cancelled)
     TAILQ_REMOVE(&b->verbs, v, link);
     b->calls.pending--;
     snprintf(failure.device, sizeof(failure.device), "%s", v->dev);
-    strcpy(failure.reason, cancelled ? "the daemon stops" : "no device has this name");
-    strcpy(failure.next, cancelled ? "" : "see `pcibackctl list`");
+    snprintf(failure.reason, sizeof(failure.reason), "%s",
+             cancelled ? "the daemon stops" : "no device has this name");
+    snprintf(failure.next, sizeof(failure.next), "%s", cancelled ? "" : "see `pcibackctl list`");
     v->done(v->ctx, cancelled || v->fails ? &failure : NULL);
     free(v);
 }
 
 void pb_backend_free(struct pb_backend *b)
 {
-    while (!TAILQ_EMPTY(&b->verbs))
-        finish(TAILQ_FIRST(&b->verbs), true);
+    struct verb *v, *next;
+
+    for (v = TAILQ_FIRST(&b->verbs); v; v = next) {
+        next = TAILQ_NEXT(v, link);
+        finish(v, true);
+    }
     if (b->policy)
         pb_policy_free(b->policy);
     free(b->policy);
@@ -227,8 +232,8 @@ bool pb_backend_device(const struct pb_backend *b, const char *dev, struct pb_de
     }
     failure->code = PB_FAIL_NOT_FOUND;
     snprintf(failure->device, sizeof(failure->device), "%s", dev);
-    strcpy(failure->reason, "no device has this name");
-    strcpy(failure->next, "see `pcibackctl list`");
+    snprintf(failure->reason, sizeof(failure->reason), "no device has this name");
+    snprintf(failure->next, sizeof(failure->next), "see `pcibackctl list`");
     return false;
 }
 

@@ -27,7 +27,7 @@
 
 #define MESSAGE_MAX 4096
 #define CLIENTS_MAX 4
-#define REPLY_MAX   (4 * 1024 * 1024)
+#define REPLY_MAX   ((size_t)4 * 1024 * 1024)
 #define PATIENCE_MS 5000
 
 struct fixture {
@@ -85,7 +85,7 @@ static int connect_to(const char *path)
     struct sockaddr_un address = { .sun_family = AF_UNIX };
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-    strcpy(address.sun_path, path);
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
     if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) != 0) {
         close(fd);
         return -1;
@@ -147,8 +147,7 @@ static const char *receive(struct fixture *f, int fd)
             return f->reply;
         }
         n += (size_t)r;
-        while (n + 1 < REPLY_MAX && f->reply[n - 1] != '\n' &&
-               (r = recv(fd, f->reply + n, 1, MSG_DONTWAIT)) == 1) {
+        while (n + 1 < REPLY_MAX && recv(fd, f->reply + n, 1, MSG_DONTWAIT) == 1) {
             if (f->reply[n] == '\n') {
                 f->reply[n] = '\0';
                 return f->reply;
@@ -257,8 +256,7 @@ static void longest_allowed_message_is_read(void **state)
     char text[MESSAGE_MAX + 1];
     int fd = new_client(f);
 
-    memset(text, ' ', sizeof(text));
-    memcpy(text, request, strlen(request));
+    snprintf(text, sizeof(text), "%-*s", MESSAGE_MAX, request);
     text[MESSAGE_MAX] = '\n';
     send_bytes(fd, text, sizeof(text));
     assert_has(receive(f, fd), "\"result\"");

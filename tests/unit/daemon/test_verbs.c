@@ -56,7 +56,7 @@ static int setup(void **state)
                                   .started_ms = pb_now_ms() };
     assert_int_equal(pb_control_open(f->loop, &options, &f->verbs.control, why, sizeof(why)), 0);
     f->fd = socket(AF_UNIX, SOCK_STREAM, 0);
-    strcpy(address.sun_path, f->path);
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", f->path);
     assert_int_equal(connect(f->fd, (const struct sockaddr *)&address, sizeof(address)), 0);
     *state = f;
     return 0;
