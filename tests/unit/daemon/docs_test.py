@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: MIT
+"""Manual pages and completion name what there is: limits, keys, verbs, options."""
+import json
+import os
+import re
+import subprocess
+import unittest
+
+import fakelib
+from fakelib import Daemon
+
+
+def read(*path):
+    with open(os.path.join(fakelib.SOURCE, *path)) as f:
+        return f.read()
+
+
+def page(name):
+    return read("contrib", "man", name).replace("\\-", "-")
+
+
+def config_schema():
+    return json.loads(read("schemas", "config.schema.json"))
+
+
+class Manual(unittest.TestCase):
+    def test_every_limit_stands_in_the_page_with_its_bounds(self):
+        text = page("pcibackd.conf.5")
+        limits = config_schema()["properties"]["limits"]["properties"]
+        self.assertTrue(limits)
+        for name, limit in limits.items():
+            bounds = limit["anyOf"][0]
+            row = "%s\t%d\t%d\t%d\t" % (name, limit["default"], bounds["minimum"], bounds["maximum"])
+            self.assertIn(row, text)
+        self.assertEqual(len(re.findall(r"(?m)^\w+\t\d", text)), len(limits))
+
+    def test_every_key_stands_in_the_page(self):
+        text = page("pcibackd.conf.5")
+        properties = config_schema()["properties"]
+        for key, value in properties.items():
+            self.assertRegex(text, r"\b%s\b" % key)
+            if key in ("control", "backend"):
+                for inner in value["properties"]:
+                    self.assertIn("%s.%s" % (key, inner), text)
+        for key in properties["devices"]["items"]["properties"]:
+            self.assertRegex(text, r"(?m)^\.(B|BR|TP).*\b%s\b" % key)
+
+    def test_example_is_valid(self):
+        example = re.search(r"\.nf\n(.*)\.fi", page("pcibackd.conf.5"), re.S).group(1)
+        with Daemon(json.loads(example)) as d:
+            self.assertEqual(d.run_to_end("--check-config").returncode, 0)
+
+    def test_every_verb_and_option_of_the_tool(self):
+        text = page("pcibackctl.1")
+        summary = fakelib.ctl("help").stdout
+        verbs = re.findall(r"(?m)^  ([a-z-]+)", summary)
+        self.assertIn("attach", verbs)
+        for verb in verbs:
+            self.assertRegex(text, r"(?m)^\.(B|BI|BR) %s\b" % verb)
+        for option in set(re.findall(r"--[a-z-]+", summary)):
+            self.assertIn(option, text)
+        with Daemon() as d:
+            for state in d.start().ask("stats")["result"]["device_states"]:
+                self.assertRegex(text, r"(?m)^\.B %s$" % state)
+
+    def test_every_option_of_the_daemon(self):
+        text = page("pcibackd.8")
+        usage = subprocess.run([fakelib.PCIBACKD, "--help"], capture_output=True, text=True).stdout
+        options = re.findall(r"(?m)^  (--[a-z-]+)", usage)
+        self.assertIn("--config", options)
+        for option in options:
+            self.assertRegex(text, r"(?m)^\.(B|BI) %s\b" % option)
+
+
+class Completion(unittest.TestCase):
+    def complete(self, *words):
+        script = ('source "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _pcibackctl;'
+                  ' printf "%s\\n" "${COMPREPLY[@]}"')
+        path = os.path.dirname(fakelib.PCIBACKCTL) + ":" + os.environ["PATH"]
+        done = subprocess.run(
+            ["bash", "-c", script, os.path.join(fakelib.SOURCE, "contrib/completion/pcibackctl"),
+             "pcibackctl", *words], capture_output=True, text=True, check=True,
+            env={**os.environ, "PATH": path})
+        self.assertEqual(done.stderr, "")
+        return done.stdout.split()
+
+    def test_verbs(self):
+        verbs = re.findall(r"(?m)^  ([a-z-]+)", fakelib.ctl("help").stdout)
+        self.assertEqual(set(self.complete("")), {*verbs, "--socket", "--json", "--timeout"})
+        self.assertEqual(self.complete("rel"), ["release"])
+        self.assertEqual(self.complete("--json", "rel"), ["release"])
+        self.assertEqual(self.complete("--timeout", "3", "rel"), ["release"])
+
+    def test_options_of_verbs(self):
+        self.assertIn("--force", self.complete("claim", "nic0", "--f"))
+        self.assertEqual(self.complete("attach", "g", "d", "--w"), ["--wait"])
+        self.assertEqual(self.complete("attach", "g", "d", "--wait", ""), [])
+        self.assertEqual(self.complete("list", "--j"), ["--json"])
+
+
+if __name__ == "__main__":
+    unittest.main()
