@@ -216,6 +216,7 @@ static enum pb_run link_device(struct pb_task *task)
     if (rc)
         return FAIL(task, LIMIT, "detach another device", "the guest's virtual bus is full");
     dev->has_vaddr = true;
+    dev->failing = false;
     dev->permissive = dev->policy.permissive || task->options.permissive;
     pb_guest_link(g, dev);
     return PB_RUN_NEXT;
@@ -265,8 +266,11 @@ static enum pb_run check_hardware(struct pb_task *task)
 static enum pb_run test_assign(struct pb_task *task)
 {
     struct pb_xen *xen = task->b->xen;
-    int rc = xen->ops->device_test(xen, task->domid, task->dev->sbdf);
+    /* `xl pci-assignable-remove` takes a device out of quarantine behind our back. */
+    int rc = pb_strip_quarantine(task->dev);
 
+    if (rc == 0)
+        rc = xen->ops->device_test(xen, task->domid, task->dev->sbdf);
     if (rc == 0)
         return PB_RUN_NEXT;
     if (rc == -EBUSY || rc == -EINVAL)

@@ -60,6 +60,8 @@ static void taken(struct pb_job *job, void *ctx)
     }
     dev->facts = job->facts;
     dev->known = true;
+    dev->failing = false;
+    dev->stuck = false;
     dev->host_command = pb_le16(dev->facts.config + PCI_COMMAND);
     if (dev->hw)
         dev->b->host->ops->hw_close(dev->b->host, dev->hw);
@@ -81,12 +83,13 @@ static int compare_resources(const struct pb_facts *facts, unsigned *ret_bar)
     for (unsigned i = 0; i < PB_PCI_BARS; i++) {
         const struct pb_resource *res = &facts->resource[i];
         uint64_t mask = res->flags & PB_RES_IO ? ~UINT64_C(3) : ~UINT64_C(15), bar;
+        const uint8_t *at = facts->config + PCI_BAR0 + 4 * (size_t)i;
 
         if (facts->virtual_function || res->start == 0 || !(res->flags & (PB_RES_IO | PB_RES_MEM)))
             continue;
-        bar = pb_le32(facts->config + PCI_BAR0 + 4 * i);
+        bar = pb_le32(at);
         if (res->flags & PB_RES_MEM_64)
-            bar |= (uint64_t)pb_le32(facts->config + PCI_BAR0 + 4 * i + 4) << 32;
+            bar |= (uint64_t)pb_le32(at + 4) << 32;
         *ret_bar = i;
         if ((bar & mask) != res->start)
             return -ESTALE;

@@ -145,8 +145,6 @@ static void act(struct pb_guest *g, enum pb_xenbus_action action)
     g->acting = true;
     switch (action) {
     case PB_ACT_SETUP:
-        pb_frontend_publish(g, PB_XENBUS_INITIALISED);
-        return;
     case PB_ACT_RESCAN:
         pb_frontend_publish(g, PB_XENBUS_INITIALISED);
         return;
@@ -227,7 +225,8 @@ static bool store_lost(struct pb_guest *g, const struct pb_store_req *req)
 
 static void look_at_frontend(struct pb_guest *g, const struct pb_store_req *req)
 {
-    unsigned state = pb_store_value(req, 0) ? state_of(req, 0) : PB_XENBUS_UNKNOWN;
+    /* Only a node that does not exist is gone; one that cannot be read as a state means nothing. */
+    unsigned state = req->step[0].rc == -ENOENT ? PB_XENBUS_UNKNOWN : state_of(req, 0);
 
     if (state >= PB_XENBUS_COUNT) {
         g->ignored_events++;

@@ -18,7 +18,7 @@ static uint16_t msix_flags(const struct pb_device *dev)
     return (uint16_t)(dev->layout.msix + PCI_MSIX_FLAGS);
 }
 
-static void unmap_all(struct pb_device *dev)
+void pb_interrupt_unmap(struct pb_device *dev)
 {
     struct pb_xen *xen = dev->b->xen;
 
@@ -38,7 +38,7 @@ static void unmap_all(struct pb_device *dev)
 static int call_unmap(struct pb_script *s, void *ctx)
 {
     (void)ctx;
-    unmap_all(s->dev);
+    pb_interrupt_unmap(s->dev);
     return 0;
 }
 

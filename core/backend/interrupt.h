@@ -24,5 +24,7 @@ void pb_interrupt_undo(struct pb_guest *g, void (*done)(struct pb_guest *g));
  * in D0.
  */
 void pb_interrupt_script_off(struct pb_script *s);
+/* Unmaps whatever is still mapped, whether or not the device answers (H2). */
+void pb_interrupt_unmap(struct pb_device *dev);
 
 #endif

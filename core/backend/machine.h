@@ -75,6 +75,7 @@ struct pb_device {
     bool ready;          /* all grants are made: it may be published */
     bool serving;        /* accesses reach it */
     bool let_go;         /* the guest has removed it */
+    bool stuck;          /* a reset of it did not end: its registers are not to be touched */
     bool failing;        /* something went wrong while it was taken back */
     struct pb_script stop_script;
     bool permissive;
@@ -134,7 +135,7 @@ struct pb_guest {
     struct pb_device_list devices;
     struct pb_vslots slots;
     struct pb_task *turn; /* the attach or detach that talks to this guest now */
-    TAILQ_HEAD(, pb_task) queue;
+    struct pb_task_list queue;
 
     /* the ring */
     void *page;
@@ -152,21 +153,23 @@ struct pb_guest {
     struct pb_ratelimit warn;
 };
 
+TAILQ_HEAD(pb_guest_list, pb_guest);
+
 struct pb_backend {
     struct ev_loop *loop;
     struct pb_xen *xen;
     struct pb_host *host;
     struct pb_policy *policy;
     struct pb_device_list devices; /* by address */
-    TAILQ_HEAD(, pb_guest) guests; /* by domid */
+    struct pb_guest_list guests;   /* by domid */
     unsigned guest_count;
     struct pb_task_list tasks;
     struct pb_watch release_watch;
     bool started, store_down;
     struct pb_counters counters;
     /* service: guests to look at, guests whose burst is polled */
-    TAILQ_HEAD(, pb_guest) turn;
-    TAILQ_HEAD(, pb_guest) poll;
+    struct pb_guest_list turn;
+    struct pb_guest_list poll;
     ev_idle idle;
     struct pb_guest **by_port; /* port -> guest */
     uint32_t by_port_size;

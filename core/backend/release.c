@@ -119,10 +119,9 @@ static enum pb_run leave_quarantine(struct pb_task *task)
     struct pb_xen *xen = task->b->xen;
     int rc;
 
-    if (!dev->quarantined)
-        return PB_RUN_NEXT;
+    /* Also when we believe that it is not there: Xen itself puts devices into it (H3). */
     rc = xen->ops->device_deassign(xen, PB_DOMID_IO, dev->sbdf);
-    if (rc) {
+    if (rc && dev->quarantined) {
         pb_device_set_cause(dev, "Xen does not let it out of quarantine: %s", strerror(-rc));
         pb_device_set_state(dev, PB_DEVICE_FAILED);
         return FAIL(task, XEN, "see `xl dmesg`; try again", "%s", dev->cause);

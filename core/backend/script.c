@@ -158,8 +158,8 @@ static bool step(struct pb_script *s)
 static void run(struct pb_script *s)
 {
     while (s->rc == 0 && s->at < s->count) {
-        if (!s->dev->hw)
-            s->rc = -ENODEV;
+        if (!s->dev->hw || s->dev->stuck)
+            s->rc = s->dev->stuck ? -EBUSY : -ENODEV;
         else if (!step(s))
             return;
     }

@@ -326,7 +326,7 @@ static void serve(struct pb_guest *g)
 
 static void take_turns(struct pb_backend *b)
 {
-    TAILQ_HEAD(, pb_guest) now = TAILQ_HEAD_INITIALIZER(now);
+    struct pb_guest_list now = TAILQ_HEAD_INITIALIZER(now);
     struct pb_guest *g;
 
     /* Who asks again while this round runs comes in the next one. */
@@ -416,11 +416,11 @@ int pb_serve_bound(struct pb_guest *g)
 
     if (g->port >= b->by_port_size) {
         uint32_t size = g->port + 64;
-        struct pb_guest **table = realloc(b->by_port, size * sizeof(*table));
+        struct pb_guest **table = realloc(b->by_port, size * sizeof(struct pb_guest *));
 
         if (!table)
             return -ENOMEM;
-        memset(table + b->by_port_size, 0, (size - b->by_port_size) * sizeof(*table));
+        memset(table + b->by_port_size, 0, (size - b->by_port_size) * sizeof(struct pb_guest *));
         b->by_port = table;
         b->by_port_size = size;
     }

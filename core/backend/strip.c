@@ -75,6 +75,14 @@ static void append_wake(struct pb_script *s)
     pb_script_modify(s, PCI_COMMAND, 2, COMMAND_OFF, decode | PCI_COMMAND_INTX_DISABLE);
 }
 
+static void quieted(struct pb_script *s, void *ctx)
+{
+    /* A device that does not answer still has its pirqs in Xen, for the next owner to trip over. */
+    if (s->dev->guest)
+        pb_interrupt_unmap(s->dev);
+    script_done(s, ctx);
+}
+
 enum pb_run pb_strip_quiet(struct pb_task *task)
 {
     struct pb_device *dev = task->dev;
@@ -91,7 +99,7 @@ enum pb_run pb_strip_quiet(struct pb_task *task)
     if (!dev->ready)
         pb_script_modify(s, PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY | COMMAND_OFF,
                          PCI_COMMAND_INTX_DISABLE);
-    pb_script_run(s, script_done, task);
+    pb_script_run(s, quieted, task);
     return PB_RUN_WAIT;
 }
 
@@ -110,6 +118,8 @@ static void reset_done(struct pb_job *job, void *ctx)
                dev->policy.reset == PB_RESET_REQUIRED) {
         pb_device_set_cause(dev, "reset failed: %s", job->reason);
         dev->failing = true;
+        /* The kernel may still hold it: one access of ours would wait with it (H6). */
+        dev->stuck = job->rc == -ETIMEDOUT;
     } else {
         pb_warn("%s: reset failed: %s; going on, its policy is best-effort", pb_device_text(dev),
                 job->reason);
@@ -163,16 +173,16 @@ static bool is_over(const struct pb_guest *g)
            domain.dying || memcmp(domain.handle, g->handle, sizeof(g->handle)) != 0;
 }
 
-static void enter_quarantine(struct pb_device *dev)
+int pb_strip_quarantine(struct pb_device *dev)
 {
     int rc = dev->b->xen->ops->device_assign(dev->b->xen, PB_DOMID_IO, dev->sbdf);
 
-    if (rc == 0 || rc == -EALREADY) {
-        dev->quarantined = true;
-    } else if (dev->quarantined) {
+    if (rc == -EALREADY)
+        rc = 0;
+    if (rc && dev->quarantined)
         pb_warn("%s: quarantine: %s", pb_device_text(dev), strerror(-rc));
-        dev->quarantined = false;
-    }
+    dev->quarantined = rc == 0;
+    return rc;
 }
 
 enum pb_run pb_strip_deassign(struct pb_task *task)
@@ -191,7 +201,7 @@ enum pb_run pb_strip_deassign(struct pb_task *task)
         }
         dev->assigned_in_xen = false;
     }
-    enter_quarantine(dev);
+    (void)pb_strip_quarantine(dev); /* it says so itself, and `show` does */
     pb_device_set_state(dev, dev->failing ? PB_DEVICE_FAILED : PB_DEVICE_CLAIMED);
     return PB_RUN_NEXT;
 }

@@ -25,6 +25,9 @@ enum pb_run pb_strip_deassign(struct pb_task *task);
         "deassign", pb_strip_deassign, NULL                                       \
     }
 
+/* Into DOMID_IO, or into it again: nobody reaches it there (H3). */
+int pb_strip_quarantine(struct pb_device *dev);
+
 /* Bus mastering off, at once and only that: the frontend's node has disappeared (H3). */
 void pb_strip_stop_dma(struct pb_device *dev);
 
