@@ -52,6 +52,9 @@ static void taken(struct pb_job *job, void *ctx)
         if (job->rc == -ENODEV)
             pb_fail(&task->failure, PB_FAIL_NOT_FOUND, task->device_text, "see `lspci -D`",
                     "there is no such device in the machine");
+        else if (job->rc == -EACCES)
+            pb_fail(&task->failure, PB_FAIL_REFUSED, task->device_text,
+                    "claim --force, and never pull it before `release`", "%s", job->reason);
         else
             pb_fail(&task->failure, job->rc == -ETIMEDOUT ? PB_FAIL_TIMEOUT : PB_FAIL_HOST,
                     task->device_text, "see the kernel's log", "%s", job->reason);

@@ -186,6 +186,7 @@ void pb_task_job(struct pb_task *task, enum pb_job_kind kind,
     memcpy(job->driver, policy->driver, sizeof(job->driver));
     if (kind == PB_JOB_RESET)
         memcpy(job->method, policy->reset_method, sizeof(job->method));
+    job->force = task->force;
     job->deadline_ms = task->b->policy->limits.reset_timeout_ms;
     job->done = done;
     job->ctx = task;

@@ -48,6 +48,7 @@ struct pb_job {
     enum pb_job_kind kind;
     struct pb_sbdf sbdf;
     char driver[PB_DRIVER_NAME]; /* CLAIM: stub driver ("none": stays without one) */
+    bool force;                  /* CLAIM: also below a port that cards may be pulled from (H1) */
     char method[64];             /* RESET: reset_method to set first, "" leaves it */
     unsigned deadline_ms;
     /* result */

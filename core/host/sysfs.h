@@ -27,6 +27,11 @@ bool pb_sysfs_has_driver(const struct pb_sysfs *fs, const char *driver);
 void pb_sysfs_driver(const struct pb_sysfs *fs, char driver[PB_DRIVER_NAME]);
 /* Everything in struct pb_facts. 0 or negative errno; -ENODEV when there is no such device. */
 int pb_sysfs_facts(const struct pb_sysfs *fs, struct pb_facts *ret);
+/*
+ * The address of the nearest port above the device from which it may be pulled (PCIe slot with the
+ * Hot-Plug Capable bit, PCIe 5.0 7.5.3.9), in PORT; false when there is none.
+ */
+bool pb_sysfs_pluggable(const struct pb_sysfs *fs, char port[PB_SBDF_TEXT]);
 /* Only the configuration image, anew. */
 int pb_sysfs_image(const struct pb_sysfs *fs, struct pb_facts *facts);
 

@@ -17,6 +17,7 @@ struct pb_wire_request {
     uint64_t id;
     uint32_t kind; /* enum pb_job_kind, or PB_WIRE_ACCESS */
     uint32_t deadline_ms;
+    bool force;
     struct pb_sbdf sbdf;
     char driver[PB_DRIVER_NAME];
     char method[64];
