@@ -246,15 +246,14 @@ static void print_counters(const json_t *result)
     json_t *counters = json_object_get(result, "counters");
     const json_t *help = json_object_get(result, "counter_help");
     struct pb_table table;
-    const char *key;
-    json_t *value;
 
     pb_table_init(&table, headers);
-    json_object_foreach (counters, key, value) {
+    for (void *it = json_object_iter(counters); it; it = json_object_iter_next(counters, it)) {
+        const char *key = json_object_iter_key(it);
         char name[TEXT], text[TEXT];
 
         pb_table_add(&table, "%s", pb_ctl_clean(key, name, sizeof(name)));
-        pb_table_add(&table, "%lld", (long long)json_integer_value(value));
+        pb_table_add(&table, "%lld", (long long)json_integer_value(json_object_iter_value(it)));
         pb_table_add(&table, "%s", pb_ctl_text(help, key, text, sizeof(text)));
     }
     pb_table_print(&table);
@@ -265,8 +264,6 @@ int pb_ctl_print_stats(const struct pb_ctl_command *command, const json_t *resul
     static const char *const headers[] = { "LIMIT", "VALUE", "USED", "MEANING", NULL };
     json_t *limits = json_object_get(result, "limits");
     struct pb_table table;
-    const char *key;
-    json_t *limit;
 
     if (command->prometheus)
         return pb_ctl_print_prometheus(result);
@@ -274,7 +271,9 @@ int pb_ctl_print_stats(const struct pb_ctl_command *command, const json_t *resul
     print_counters(result);
     (void)printf("\n");
     pb_table_init(&table, headers);
-    json_object_foreach (limits, key, limit) {
+    for (void *it = json_object_iter(limits); it; it = json_object_iter_next(limits, it)) {
+        const char *key = json_object_iter_key(it);
+        const json_t *limit = json_object_iter_value(it);
         char name[TEXT], text[TEXT];
 
         pb_table_add(&table, "%s", pb_ctl_clean(key, name, sizeof(name)));

@@ -80,27 +80,24 @@ static void print_device_metric(const json_t *devices, const char *key, const ch
 
 static void print_states(json_t *states)
 {
-    const char *state;
-    json_t *count;
-
     head("pcibackd_devices", "gauge", "devices by state");
-    json_object_foreach (states, state, count) {
+    for (void *it = json_object_iter(states); it; it = json_object_iter_next(states, it)) {
+        const char *state = json_object_iter_key(it);
         char clean[TEXT];
 
         (void)printf("pcibackd_devices{");
         label("state", pb_ctl_clean(state, clean, sizeof(clean)), true);
-        (void)printf("} %lld\n", (long long)json_integer_value(count));
+        (void)printf("} %lld\n", (long long)json_integer_value(json_object_iter_value(it)));
     }
 }
 
 /* KEY is "value" or "used"; not every limit has the latter. */
 static void print_limits(json_t *limits, const char *key, const char *name, const char *help)
 {
-    const char *limit;
-    json_t *entry;
-
     head(name, "gauge", help);
-    json_object_foreach (limits, limit, entry) {
+    for (void *it = json_object_iter(limits); it; it = json_object_iter_next(limits, it)) {
+        const char *limit = json_object_iter_key(it);
+        const json_t *entry = json_object_iter_value(it);
         char clean[TEXT];
 
         if (!json_object_get(entry, key))
@@ -115,13 +112,14 @@ int pb_ctl_print_prometheus(const json_t *result)
 {
     const json_t *devices = json_object_get(result, "devices");
     json_t *limits = json_object_get(result, "limits");
-    const char *key;
-    json_t *value;
+    json_t *counters = json_object_get(result, "counters");
 
     head("pcibackd_uptime_seconds", "gauge", "time since the daemon started");
     (void)printf("pcibackd_uptime_seconds %.3f\n", (double)number(result, "uptime_ms") / 1000);
-    json_object_foreach (json_object_get(result, "counters"), key, value)
-        print_counter(result, key, (long long)json_integer_value(value));
+    for (void *it = json_object_iter(counters); it; it = json_object_iter_next(counters, it)) {
+        print_counter(result, json_object_iter_key(it),
+                      (long long)json_integer_value(json_object_iter_value(it)));
+    }
     print_states(json_object_get(result, "device_states"));
     print_device_metric(devices, "denied_writes", "pcibackd_device_denied_writes_total", "counter",
                         "writes of which some bits were refused", 1);
