@@ -326,7 +326,7 @@ static struct client *client_new(struct pb_control *server, int fd, uid_t uid)
     ev_io_init(&c->read, on_readable, fd, EV_READ);
     ev_io_init(&c->write, on_writable, fd, EV_WRITE);
     ev_timer_init(&c->turn, on_turn, 0., 0.);
-    ev_timer_init(&c->stall, on_stall, 0., PB_CONTROL_STALL_S);
+    ev_timer_init(&c->stall, on_stall, 0., server->options.stall_s);
     c->read.data = c->write.data = c->turn.data = c->stall.data = c;
     TAILQ_INSERT_TAIL(&server->clients, c, link);
     server->client_count++;
@@ -433,6 +433,8 @@ int pb_control_open(struct ev_loop *loop, const struct pb_control_options *optio
     }
     server->loop = loop;
     server->options = *options;
+    if (server->options.stall_s <= 0)
+        server->options.stall_s = PB_CONTROL_STALL_S;
     server->fd = fd;
     TAILQ_INIT(&server->clients);
     ev_io_init(&server->accept, on_acceptable, fd, EV_READ);

@@ -18,13 +18,14 @@ struct pb_control;
 struct pb_reply;
 
 #define PB_CONTROL_OUTPUT_MAX ((size_t)8 * 1024 * 1024) /* bytes of one answer */
-#define PB_CONTROL_STALL_S    30.0 /* how long a client may leave its answer unread */
+#define PB_CONTROL_STALL_S    30.0                      /* default of stall_s */
 
 struct pb_control_options {
     const char *path;
     const char *group; /* when there is no such group, root alone may connect */
     unsigned max_clients;
     size_t max_message; /* bytes of a line without its newline */
+    double stall_s;     /* how long a client may leave its answer unread; 0: the default */
     /*
      * One message of LENGTH bytes, not terminated. Leads to exactly one pb_reply_send, at once or
      * later.

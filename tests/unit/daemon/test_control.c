@@ -45,6 +45,7 @@ static int setup(void **state)
     struct pb_control_options options = { .group = "root",
                                           .max_clients = CLIENTS_MAX,
                                           .max_message = MESSAGE_MAX,
+                                          .stall_s = 0.5,
                                           .message = pb_verbs_message };
     char why[300];
 
@@ -417,6 +418,23 @@ static void slow_reader_that_vanishes_is_forgotten(void **state)
     assert_int_equal(pb_control_clients(f->control), 0);
 }
 
+static void slow_reader_that_never_reads_is_dropped(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t begin = pb_now_ms();
+    int fd = new_client(f);
+
+    fake_backend_multiply(f->backend, 2000);
+    send_text(fd, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"list\"}\n");
+    settle(f);
+    assert_int_equal(pb_control_clients(f->control), 1);
+    while (pb_control_clients(f->control) > 0 && pb_now_ms() - begin < PATIENCE_MS)
+        turn(f);
+    assert_int_equal(pb_control_clients(f->control), 0);
+    assert_true(pb_now_ms() - begin >= 400);
+    close(fd);
+}
+
 static void answer_beyond_the_bound_drops_its_client(void **state)
 {
     struct fixture *f = *state;
@@ -681,6 +699,7 @@ int main(void)
         TEST(shutdown_during_attach_answers_it_and_runs_nothing_more),
         TEST(slow_reader_is_not_read_from),
         TEST(slow_reader_that_vanishes_is_forgotten),
+        TEST(slow_reader_that_never_reads_is_dropped),
         TEST(answer_beyond_the_bound_drops_its_client),
         TEST(too_many_clients_are_refused),
         TEST(messages_that_are_no_requests),
