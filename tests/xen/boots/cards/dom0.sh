@@ -13,6 +13,9 @@ guest_create a pv 256
 guest_create b pv 256
 guest_wait_ready a
 guest_wait_ready b
+# The firmware has looked for a disk to boot from and left its bus mastering on, with no driver behind it. Nobody would
+# want that back.
+setpci -s "$NVME" COMMAND=0:4
 snapshot /tmp/before
 
 scenario e1000e-msix-ping

@@ -24,7 +24,7 @@ fresh() {
 attack() { guest_do hostile "printf '%s\n' '$(grep -v '^#' "/lab/boot/$1")' | labfe" "${2:-60}"; }
 # frontend LINE...: the same with the script's lines as arguments
 frontend() { guest_do hostile "printf '%s\n' $(printf "'%s' " "$@") | labfe" 40; }
-victim_works() { guest_do victim 'ping_gateway 5' 40; }
+victim_works() { guest_do victim 'ping_gateway 2' 40; }
 # Ten times what an access costs under emulation, and still below the two seconds after which a frontend gives up.
 victim_is_served() {
 	guest_do victim 'cfgprobe bench "$(config_of 8086:10d3)" 60' 60 >/tmp/served || return 1
@@ -43,7 +43,8 @@ check "the victim gets its device" ctl attach victim "$GOOD" --claim --wait 30
 check "and works" guest_do victim 'nic_up e1000e && ping_gateway 2' 60
 check "the hostile guest gets one" ctl attach hostile "$BAD" --claim
 counted=$(bad_counts)
-for words in magic=6 magic=seven magic= port=0 port=4000000000 port=-1 port=x ref=0 ref=4294967295 ref=-1 ref=x; do
+# Reference 0 is missing on purpose: it is the page of the guest's own console, granted to dom0, and so a good one.
+for words in magic=6 magic= port=0 port=4000000000 port=x ref=9999 ref=4294967295 ref=x; do
 	frontend "publish $words" 'sleep 0.7' be >/tmp/publish.out
 	check_fails "$words does not connect" prints 'backend state=4' cat /tmp/publish.out
 	check "after $words the device can be given again" fresh
