@@ -15,20 +15,21 @@ static void path_of(char *path, const char *lib_dir, const char *address, const 
     (void)snprintf(path, PATH_MAX_HERE, "%s/devices/%s%s", lib_dir, address, suffix);
 }
 
-static void take_line(const char *text, const char *key, char *value, size_t size)
+/* False without a whole line of that KEY: then the file was cut off, or is not ours. */
+static bool take_line(const char *text, const char *key, char *value, size_t size)
 {
     const char *at = strstr(text, key);
     size_t n;
 
-    value[0] = '\0';
     if (!at)
-        return;
+        return false;
     at += strlen(key);
     n = strcspn(at, "\n");
-    if (n >= size)
-        n = size - 1;
+    if (at[n] != '\n' || n >= size)
+        return false;
     memcpy(value, at, n);
     value[n] = '\0';
+    return true;
 }
 
 int pb_remember_load(const char *lib_dir, const char *address, struct pb_remembered *ret)
@@ -46,12 +47,12 @@ int pb_remember_load(const char *lib_dir, const char *address, struct pb_remembe
     if (n <= 0)
         return -EPROTO;
     text[n] = '\0';
-    if (strncmp(text, "driver=", 7) != 0)
+    if (strncmp(text, "driver=", 7) != 0 ||
+        !take_line(text, "driver=", ret->driver, sizeof(ret->driver)) ||
+        !take_line(text, "\noverride=", ret->override, sizeof(ret->override)) ||
+        !take_line(text, "\npower=", ret->power, sizeof(ret->power)) ||
+        !take_line(text, "\nenabled=", enabled, sizeof(enabled)))
         return -EPROTO;
-    take_line(text, "driver=", ret->driver, sizeof(ret->driver));
-    take_line(text, "\noverride=", ret->override, sizeof(ret->override));
-    take_line(text, "\npower=", ret->power, sizeof(ret->power));
-    take_line(text, "\nenabled=", enabled, sizeof(enabled));
     ret->enabled = enabled[0] == '1';
     return 0;
 }
@@ -90,6 +91,8 @@ int pb_remember_store(const char *lib_dir, const char *address, const struct pb_
     rc = write_all(tmp, text);
     if (rc == 0 && rename(tmp, path) != 0)
         rc = -errno;
+    if (rc)
+        (void)unlink(tmp);
     return rc;
 }
 
