@@ -127,17 +127,22 @@ static void load_module(const char *driver)
 
 /* --- what the device was before --- */
 
-static int remember(struct job *job, struct pb_remembered *ret)
+/* *ret_held: taken by an earlier run, so that a guest may have it. */
+static int remember(struct job *job, struct pb_remembered *ret, bool *ret_held)
 {
+    const char *wanted = job->request->driver;
+    char driver[PB_DRIVER_NAME];
     int rc = pb_remember_load(job->lib_dir, job->fs.address, ret);
 
+    pb_sysfs_driver(&job->fs, driver);
+    *ret_held = rc == 0 && strcmp(driver, strcmp(wanted, "none") == 0 ? "" : wanted) == 0;
     if (rc == 0)
-        return 0; /* taken by an earlier run: what was before that counts */
+        return 0; /* what was before the earlier run counts */
     if (rc != -ENOENT)
         return fail(job, rc, "%s/devices/%s is not readable as ours: %s", job->lib_dir,
                     job->fs.address, strerror(-rc));
     memset(ret, 0, sizeof(*ret));
-    pb_sysfs_driver(&job->fs, ret->driver);
+    memcpy(ret->driver, driver, sizeof(ret->driver));
     if (pb_sysfs_read(&job->fs, "driver_override", ret->override, sizeof(ret->override)) != 0 ||
         strcmp(ret->override, "(null)") == 0)
         ret->override[0] = '\0';
@@ -195,21 +200,6 @@ static int refuse_bridges(struct job *job)
         return fail(job, -EOPNOTSUPP, "bridges cannot be assigned (class %06x, header type %u)",
                     job->reply->facts.class_code, header);
     return 0;
-}
-
-/*
- * Pulling an assigned device with MSI crashes the hypervisor once its guest ends (H1), and a guest
- * may be able to take the link down by itself.
- */
-static int refuse_pluggable(struct job *job)
-{
-    char port[PB_SBDF_TEXT];
-
-    if (job->request->force || !pb_sysfs_pluggable(&job->fs, port))
-        return 0;
-    return fail(job, -EACCES,
-                "it can be pulled out of port %s: without detaching it first that crashes the host",
-                port);
 }
 
 /*
@@ -279,24 +269,24 @@ static int claim(struct job *job)
 {
     struct pb_remembered was;
     char first[sizeof(job->reply->reason)];
+    bool held;
     int rc = pb_sysfs_facts(&job->fs, &job->reply->facts);
 
     if (rc)
         return fail(job, rc,
                     rc == -ENODEV ? "it is not in the machine" : "its attributes cannot be read");
     rc = refuse_bridges(job);
-    if (rc == 0)
-        rc = refuse_pluggable(job);
     if (rc)
         return rc;
-    rc = remember(job, &was);
+    rc = remember(job, &was, &held);
     if (rc)
         return rc;
     memcpy(job->reply->driver_before, was.driver, sizeof(was.driver));
     rc = bind_stub(job);
     if (rc == 0)
         rc = open_config(job);
-    if (rc) {
+    /* What a guest may have is not for its former driver, whatever fails. */
+    if (rc && !held) {
         memcpy(first, job->reply->reason, sizeof(first));
         (void)give_back(job, &was); /* the first failure is the one to tell */
         memcpy(job->reply->reason, first, sizeof(first));
@@ -350,6 +340,8 @@ static int reset(struct job *job)
     if (method[0]) {
         (void)pb_sysfs_read(&job->fs, "reset_method", before, sizeof(before));
         rc = pb_sysfs_write(&job->fs, "reset_method", method);
+        if (rc == -ENOENT)
+            return fail(job, -ENOTTY, "it has no reset method");
         if (rc)
             return fail(job, rc, "reset method \"%s\" is not possible: %s", method, strerror(-rc));
     }
@@ -376,7 +368,7 @@ static int cycle(struct job *job)
     uint8_t bytes[4] = { 0 };
     uint64_t began;
     ssize_t n;
-    int fd;
+    int fd, rc;
 
     (void)snprintf(path, sizeof(path), "%s/config", job->fs.device);
     fd = open(path, (r->write ? O_RDWR : O_RDONLY) | O_CLOEXEC);
@@ -385,10 +377,11 @@ static int cycle(struct job *job)
     pb_le_put(bytes, r->size, r->value);
     began = pb_now_ns();
     n = r->write ? pwrite(fd, bytes, r->size, r->offset) : pread(fd, bytes, r->size, r->offset);
+    rc = n == (ssize_t)r->size ? 0 : n < 0 ? -errno : -EPERM;
     job->reply->took_us = (uint32_t)((pb_now_ns() - began) / 1000);
     job->reply->value = pb_le_get(bytes, r->size);
     (void)close(fd);
-    return n == (ssize_t)r->size ? 0 : n < 0 ? -EIO : -EPERM;
+    return rc;
 }
 
 void pb_job_run(const struct pb_wire_request *request, const char *sysfs, const char *lib_dir,
