@@ -4,6 +4,7 @@
  * SIGKILL is stuck in the kernel; it is abandoned, and its device is busy until it ends.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -36,15 +37,19 @@ struct child {
 
 struct waiting {
     TAILQ_ENTRY(waiting) link;
+    uint64_t due_ms;
     struct pb_wire_request request;
 };
+
+LIST_HEAD(child_list, child);
+TAILQ_HEAD(waiting_list, waiting);
 
 struct helper {
     int socket_fd;
     const char *sysfs, *lib_dir;
-    LIST_HEAD(, child) children;
+    struct child_list children;
     unsigned running; /* not abandoned */
-    TAILQ_HEAD(, waiting) queue;
+    struct waiting_list queue;
     unsigned queued;
 };
 
@@ -83,7 +88,7 @@ static void run_child(struct helper *h, const struct pb_wire_request *request)
     _exit(pb_wire_send_reply(h->socket_fd, &reply, fd) == 0 ? 0 : 1);
 }
 
-static void start(struct helper *h, const struct pb_wire_request *request)
+static void start(struct helper *h, const struct pb_wire_request *request, uint64_t due_ms)
 {
     struct child *c = calloc(1, sizeof(*c));
     pid_t pid = c ? fork() : -1;
@@ -97,28 +102,31 @@ static void start(struct helper *h, const struct pb_wire_request *request)
     }
     c->pid = pid;
     c->request = *request;
-    c->due_ms = pb_now_ms() + request->deadline_ms;
+    c->due_ms = due_ms;
     LIST_INSERT_HEAD(&h->children, c, link);
     h->running++;
 }
 
-/* Starts what can be started: one job a device, CHILDREN_MAX at once. */
+/* Starts what can be started, or is too late to be: one job a device, CHILDREN_MAX at once. */
 static void start_waiting(struct helper *h)
 {
     struct waiting *w = TAILQ_FIRST(&h->queue), *next;
+    uint64_t now = pb_now_ms();
 
-    for (; w && h->running < CHILDREN_MAX; w = next) {
+    for (; w; w = next) {
         struct child *busy = child_of_device(h, w->request.sbdf);
 
         next = TAILQ_NEXT(w, link);
-        if (busy && busy->state != ABANDONED)
+        if (busy && busy->state == ABANDONED)
+            answer(h, &w->request, -EBUSY, "an earlier job of this device is stuck in the kernel");
+        else if (now >= w->due_ms)
+            answer(h, &w->request, -ETIMEDOUT, "not begun in time: earlier jobs take long");
+        else if (!busy && h->running < CHILDREN_MAX)
+            start(h, &w->request, w->due_ms);
+        else
             continue;
         TAILQ_REMOVE(&h->queue, w, link);
         h->queued--;
-        if (busy)
-            answer(h, &w->request, -EBUSY, "an earlier job of this device is stuck in the kernel");
-        else
-            start(h, &w->request);
         free(w);
     }
 }
@@ -126,19 +134,18 @@ static void start_waiting(struct helper *h)
 /* False at the end of the socket. */
 static bool receive(struct helper *h)
 {
-    struct waiting *w;
+    struct waiting *w = calloc(1, sizeof(*w));
     ssize_t n;
 
-    if (h->queued >= REQUESTS_MAX)
-        return true;
-    w = calloc(1, sizeof(*w));
     if (!w)
         return true; /* stays in the socket until there is memory */
-    n = recv(h->socket_fd, &w->request, sizeof(w->request), 0);
+    n = recv(h->socket_fd, &w->request, sizeof(w->request), MSG_DONTWAIT);
     if (n != (ssize_t)sizeof(w->request)) {
         free(w);
-        return n < 0 && errno == EINTR;
+        return n < 0 && (errno == EINTR || errno == EAGAIN);
     }
+    /* From here, not from its start: the daemon's patience does not know of our queue. */
+    w->due_ms = pb_now_ms() + w->request.deadline_ms;
     TAILQ_INSERT_TAIL(&h->queue, w, link);
     h->queued++;
     return true;
@@ -204,15 +211,35 @@ static void check_deadlines(struct helper *h)
 static int next_timeout(const struct helper *h)
 {
     uint64_t now = pb_now_ms(), first = UINT64_MAX;
+    const struct waiting *w;
     const struct child *c;
 
     LIST_FOREACH (c, &h->children, link) {
         if (c->state != ABANDONED && c->due_ms < first)
             first = c->due_ms;
     }
+    TAILQ_FOREACH (w, &h->queue, link) {
+        if (w->due_ms < first)
+            first = w->due_ms;
+    }
     if (first == UINT64_MAX)
         return -1;
     return first <= now ? 0 : (int)(first - now < 60000 ? first - now : 60000);
+}
+
+static void forget(struct helper *h)
+{
+    struct waiting *w;
+    struct child *c;
+
+    while ((w = TAILQ_FIRST(&h->queue)) != NULL) {
+        TAILQ_REMOVE(&h->queue, w, link);
+        free(w);
+    }
+    while ((c = LIST_FIRST(&h->children)) != NULL) {
+        LIST_REMOVE(c, link);
+        free(c);
+    }
 }
 
 int pb_helper_main(int socket_fd, const char *sysfs, const char *lib_dir)
@@ -229,6 +256,8 @@ int pb_helper_main(int socket_fd, const char *sysfs, const char *lib_dir)
     (void)signal(SIGINT, SIG_IGN);
     (void)signal(SIGHUP, SIG_IGN);
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGCHLD, SIG_DFL);              /* ignored, children would leave no status */
+    (void)fcntl(socket_fd, F_SETFD, FD_CLOEXEC); /* not modprobe's */
     (void)sigemptyset(&mask);
     (void)sigaddset(&mask, SIGCHLD);
     (void)sigprocmask(SIG_BLOCK, &mask, NULL);
@@ -240,14 +269,21 @@ int pb_helper_main(int socket_fd, const char *sysfs, const char *lib_dir)
     fds[0] = (struct pollfd){ .fd = socket_fd, .events = POLLIN };
     fds[1] = (struct pollfd){ .fd = signal_fd, .events = POLLIN };
     for (;;) {
-        if (poll(fds, 2, next_timeout(&h)) < 0 && errno != EINTR)
-            return 1;
+        fds[0].events = h.queued < REQUESTS_MAX ? POLLIN : 0;
+        if (poll(fds, 2, next_timeout(&h)) < 0) {
+            if (errno != EINTR)
+                return 1;
+            continue;
+        }
         if (fds[1].revents)
             reap(&h, signal_fd);
         check_deadlines(&h);
         /* Children go on without us: what they began must not be left half done. */
         if (fds[0].revents && !receive(&h))
-            return 0;
+            break;
         start_waiting(&h);
     }
+    forget(&h);
+    (void)close(signal_fd);
+    return 0;
 }
