@@ -5,10 +5,12 @@
 #include <errno.h>
 #include <ev.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -21,6 +23,7 @@
 #define GRACE_MS      5000 /* beyond a job's deadline: then the helper itself does not answer */
 #define CYCLES_MAX    8    /* waiting on one device: an access, scripts, a stop */
 #define ACCESS_MS     2000
+#define TICK_S        0.25
 #define FAST_IN_A_ROW 3
 
 struct pb_hw {
@@ -29,22 +32,28 @@ struct pb_hw {
     int fd;
     bool doubtful;
     unsigned fast;
+    bool closing;
     uint64_t in_flight; /* id of the access that the helper carries out, 0 none */
+    uint64_t due_ms;    /* of the first that waits */
     unsigned count;
-    struct pb_hw_cycle *waiting[CYCLES_MAX]; /* [0] is the one in flight */
+    struct pb_hw_cycle *waiting[CYCLES_MAX]; /* [0] is the one in flight, or to be sent */
 };
+
+TAILQ_HEAD(job_list, pb_job);
+TAILQ_HEAD(hw_list, pb_hw);
 
 struct host {
     struct pb_host base;
     struct ev_loop *loop;
     int fd;
     pid_t helper;
+    int pidfd; /* -1: the kernel is older than 5.3 */
     bool dead;
     uint64_t next_id;
-    ev_io io;
+    ev_io io, end;
     ev_timer tick;
-    TAILQ_HEAD(, pb_job) jobs; /* carrier: unused; id set */
-    TAILQ_HEAD(, pb_hw) hws;
+    struct job_list jobs; /* in the order in which they were submitted */
+    struct hw_list hws;
 };
 
 static struct host *host_of(struct pb_host *h)
@@ -72,12 +81,21 @@ static int send_request(struct host *h, const struct pb_wire_request *request)
     return 0;
 }
 
+/* Runs while anything waits for the helper; at once when there is none to wait for. */
+static void start_tick(struct host *h)
+{
+    if (ev_is_active(&h->tick) && !h->dead)
+        return;
+    ev_timer_stop(h->loop, &h->tick);
+    ev_timer_set(&h->tick, h->dead ? 0. : TICK_S, TICK_S);
+    ev_timer_start(h->loop, &h->tick);
+}
+
 static void submit_to_helper(struct host *h, struct pb_job *job)
 {
     struct pb_wire_request request = { .id = job->id,
                                        .kind = (uint32_t)job->kind,
                                        .deadline_ms = job->deadline_ms,
-                                       .force = job->force,
                                        .sbdf = job->sbdf };
     int rc;
 
@@ -93,42 +111,48 @@ static void submit_to_helper(struct host *h, struct pb_job *job)
 static void job_submit(struct pb_host *base, struct pb_job *job)
 {
     struct host *h = host_of(base);
+    const struct pb_job *before = TAILQ_LAST(&h->jobs, job_list);
 
     job->id = ++h->next_id;
     job->due_ms = pb_now_ms() + job->deadline_ms + GRACE_MS;
     job->hw = NULL;
     job->reason[0] = '\0';
+    job->sent = false;
     TAILQ_INSERT_TAIL(&h->jobs, job, link);
-    submit_to_helper(h, job);
-    if (!ev_is_active(&h->tick) || h->dead) {
-        ev_timer_stop(h->loop, &h->tick);
-        ev_timer_set(&h->tick, h->dead ? 0. : 0.05, 0.25);
-        ev_timer_start(h->loop, &h->tick);
+    /* Not past one that the socket had no room for: jobs of a device keep their order. */
+    if (!before || before->sent)
+        submit_to_helper(h, job);
+    start_tick(h);
+}
+
+/* Those up to LAST: what a callback submits meanwhile has its own turn. */
+static void end_jobs(struct host *h, uint64_t last, uint64_t now)
+{
+    struct pb_job *job = TAILQ_FIRST(&h->jobs);
+
+    while (job && job->id <= last) {
+        if (h->dead) {
+            complete(h, job, -EPIPE, "the helper process is gone: restart pcibackd");
+        } else if (now >= job->due_ms) {
+            complete(h, job, -ETIMEDOUT, "the helper process does not answer");
+        } else {
+            job = TAILQ_NEXT(job, link);
+            continue;
+        }
+        job = TAILQ_FIRST(&h->jobs); /* the callback may have changed the list */
     }
 }
 
-static void tick_cb(struct ev_loop *loop, ev_timer *timer, int events)
+static void send_jobs(struct host *h)
 {
-    struct host *h = timer->data;
-    struct pb_job *job = TAILQ_FIRST(&h->jobs), *next;
-    uint64_t now = pb_now_ms();
+    struct pb_job *job;
 
-    (void)loop;
-    (void)events;
-    for (; job; job = next) {
-        next = TAILQ_NEXT(job, link);
-        if (h->dead) {
-            complete(h, job, -EPIPE, "the helper process is gone: restart pcibackd");
-            next = TAILQ_FIRST(&h->jobs); /* the callback may have submitted or completed others */
-        } else if (now >= job->due_ms) {
-            complete(h, job, -ETIMEDOUT, "the helper process does not answer");
-            next = TAILQ_FIRST(&h->jobs);
-        } else if (!job->sent) {
+    TAILQ_FOREACH (job, &h->jobs, link) {
+        if (!job->sent)
             submit_to_helper(h, job);
-        }
+        if (!job->sent)
+            return;
     }
-    if (TAILQ_EMPTY(&h->jobs))
-        ev_timer_stop(h->loop, &h->tick);
 }
 
 /* --- cycles --- */
@@ -155,7 +179,7 @@ static int do_cycle(const struct pb_hw *hw, struct pb_hw_cycle *c)
 static void pop_cycle(struct pb_hw *hw)
 {
     hw->count--;
-    memmove(hw->waiting, hw->waiting + 1, hw->count * sizeof(hw->waiting[0]));
+    memmove(hw->waiting, hw->waiting + 1, hw->count * sizeof(struct pb_hw_cycle *));
 }
 
 static int send_access(struct host *h, struct pb_hw *hw, const struct pb_hw_cycle *c)
@@ -175,18 +199,41 @@ static int send_access(struct host *h, struct pb_hw *hw, const struct pb_hw_cycl
     return rc;
 }
 
-/* The next one that waits; those that cannot even be sent fail. */
+/* The next one that waits. What cannot be sent now waits for the tick, or for the helper's end. */
 static void start_access(struct host *h, struct pb_hw *hw)
 {
-    while (hw->count > 0 && !hw->in_flight) {
-        struct pb_hw_cycle *c = hw->waiting[0];
-        int rc = send_access(h, hw, c);
+    if (hw->count == 0 || hw->in_flight)
+        return;
+    hw->due_ms = pb_now_ms() + ACCESS_MS + GRACE_MS;
+    (void)send_access(h, hw, hw->waiting[0]);
+    start_tick(h);
+}
 
-        if (rc == 0)
-            return;
+static struct pb_hw *first_waiting(struct host *h, uint64_t due_ms)
+{
+    struct pb_hw *hw;
+
+    TAILQ_FOREACH (hw, &h->hws, link) {
+        if (hw->count > 0 && hw->due_ms <= due_ms)
+            return hw;
+    }
+    return NULL;
+}
+
+/* The first ones, where they were due by DUE_MS; all of them without a helper. */
+static void end_cycles(struct host *h, uint64_t due_ms, int rc)
+{
+    struct pb_hw *hw;
+
+    while ((hw = first_waiting(h, due_ms)) != NULL) {
+        struct pb_hw_cycle *c = hw->waiting[0];
+
+        hw->in_flight = 0;
         pop_cycle(hw);
+        if (!h->dead)
+            start_access(h, hw); /* a new one, with a time of its own */
         c->rc = rc;
-        c->done(c, c->ctx);
+        c->done(c, c->ctx); /* may close the device */
     }
 }
 
@@ -210,12 +257,12 @@ static enum pb_hw_when cycle_submit(struct pb_host *base, struct pb_hw_cycle *c)
         }
         return PB_HW_NOW;
     }
-    c->rc = hw->count == CYCLES_MAX ? -EBUSY : 0;
-    if (c->rc == 0 && !hw->in_flight)
-        c->rc = send_access(h, hw, c);
+    c->rc = hw->closing ? -ECANCELED : h->dead ? -EPIPE : hw->count == CYCLES_MAX ? -EBUSY : 0;
     if (c->rc)
         return PB_HW_NOW;
     hw->waiting[hw->count++] = c;
+    if (hw->count == 1)
+        start_access(h, hw);
     return PB_HW_LATER;
 }
 
@@ -242,6 +289,7 @@ static void hw_close(struct pb_host *base, struct pb_hw *hw)
 {
     struct host *h = host_of(base);
 
+    hw->closing = true;
     while (hw->count > 0) {
         struct pb_hw_cycle *c = hw->waiting[0];
 
@@ -252,6 +300,27 @@ static void hw_close(struct pb_host *base, struct pb_hw *hw)
     TAILQ_REMOVE(&h->hws, hw, link);
     (void)close(hw->fd);
     free(hw);
+}
+
+static void tick_cb(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct host *h = timer->data;
+    uint64_t now = pb_now_ms();
+    struct pb_hw *hw;
+
+    (void)loop;
+    (void)events;
+    end_jobs(h, h->next_id, now);
+    end_cycles(h, now, -ETIMEDOUT);
+    if (!h->dead) {
+        send_jobs(h);
+        TAILQ_FOREACH (hw, &h->hws, link) {
+            if (hw->count > 0 && !hw->in_flight)
+                (void)send_access(h, hw, hw->waiting[0]);
+        }
+    }
+    if (TAILQ_EMPTY(&h->jobs) && !first_waiting(h, UINT64_MAX))
+        ev_timer_stop(h->loop, &h->tick);
 }
 
 /* --- replies --- */
@@ -283,7 +352,10 @@ static void job_reply(struct host *h, struct pb_job *job, const struct pb_wire_r
     }
     if (fd >= 0 && !job->hw)
         (void)close(fd);
-    complete(h, job, rc, rc == -ENOMEM ? "out of memory" : NULL);
+    /* The kernel drops a descriptor for which the receiver has no room. */
+    if (fd < 0 && rc == 0 && job->kind == PB_JOB_CLAIM)
+        rc = -EMFILE;
+    complete(h, job, rc, rc == reply->rc ? NULL : strerror(-rc));
 }
 
 static void take_reply(struct host *h, const struct pb_wire_reply *reply, int fd)
@@ -309,44 +381,50 @@ static void take_reply(struct host *h, const struct pb_wire_reply *reply, int fd
 
 static void helper_gone(struct host *h)
 {
-    struct pb_hw *hw;
-
     pb_err(
         "the helper process is gone: devices that guests have go on, nothing else works; restart "
         "pcibackd");
     h->dead = true;
     ev_io_stop(h->loop, &h->io);
-    TAILQ_FOREACH (hw, &h->hws, link) {
-        while (hw->count > 0) {
-            struct pb_hw_cycle *c = hw->waiting[0];
+    ev_io_stop(h->loop, &h->end);
+    end_cycles(h, UINT64_MAX, -EPIPE);
+    start_tick(h);
+}
 
-            hw->in_flight = 0;
-            pop_cycle(hw);
-            c->rc = -EPIPE;
-            c->done(c, c->ctx);
-        }
+/* At most MAX. 1: there may be more; 0: none; -EPIPE. */
+static int take_replies(struct host *h, int max)
+{
+    struct pb_wire_reply reply;
+    int fd, rc = 1;
+
+    for (int i = 0; i < max && rc == 1; i++) {
+        rc = pb_wire_receive_reply(h->fd, &reply, &fd);
+        if (rc == 1)
+            take_reply(h, &reply, fd);
     }
-    ev_timer_stop(h->loop, &h->tick);
-    ev_timer_set(&h->tick, 0., 0.25);
-    ev_timer_start(h->loop, &h->tick);
+    return rc;
 }
 
 static void io_cb(struct ev_loop *loop, ev_io *io, int events)
 {
     struct host *h = io->data;
-    struct pb_wire_reply reply;
-    int fd, rc = 1;
 
     (void)loop;
     (void)events;
     /* A bounded number at once: others have their turn too. */
-    for (int i = 0; i < 16 && rc == 1; i++) {
-        rc = pb_wire_receive_reply(h->fd, &reply, &fd);
-        if (rc == 1)
-            take_reply(h, &reply, fd);
-    }
-    if (rc < 0)
+    if (take_replies(h, 16) < 0)
         helper_gone(h);
+}
+
+/* A child that outlives the helper holds its end of the socket: EOF alone would not tell. */
+static void end_cb(struct ev_loop *loop, ev_io *end, int events)
+{
+    struct host *h = end->data;
+
+    (void)loop;
+    (void)events;
+    (void)take_replies(h, INT_MAX); /* what it still said */
+    helper_gone(h);
 }
 
 /* --- life --- */
@@ -356,7 +434,10 @@ static void host_close(struct pb_host *base)
     struct host *h = host_of(base);
 
     ev_io_stop(h->loop, &h->io);
+    ev_io_stop(h->loop, &h->end);
     ev_timer_stop(h->loop, &h->tick);
+    if (h->pidfd >= 0)
+        (void)close(h->pidfd);
     (void)close(h->fd); /* EOF ends the helper */
     free(h);
 }
@@ -415,6 +496,11 @@ int pb_host_open(struct ev_loop *loop, const struct pb_host_options *options, st
     ev_io_init(&h->io, io_cb, h->fd, EV_READ);
     h->io.data = h;
     ev_io_start(loop, &h->io);
+    h->pidfd = pidfd_open(h->helper, 0);
+    ev_io_init(&h->end, end_cb, h->pidfd, EV_READ);
+    h->end.data = h;
+    if (h->pidfd >= 0)
+        ev_io_start(loop, &h->end);
     ev_timer_init(&h->tick, tick_cb, 0., 0.);
     h->tick.data = h;
     *ret = &h->base;
