@@ -18,27 +18,40 @@ static uint16_t msix_flags(const struct pb_device *dev)
     return (uint16_t)(dev->layout.msix + PCI_MSIX_FLAGS);
 }
 
-void pb_interrupt_unmap(struct pb_device *dev)
+bool pb_interrupt_unmap(struct pb_device *dev)
 {
     struct pb_xen *xen = dev->b->xen;
+    struct pb_interrupts *in = &dev->interrupts;
+    unsigned kept = 0;
 
-    for (unsigned i = 0; i < dev->interrupts.count; i++) {
-        uint32_t pirq = dev->interrupts.vector[i].pirq;
+    for (unsigned i = 0; i < in->count; i++) {
+        uint32_t pirq = in->vector[i].pirq;
         int rc = xen->ops->unmap_pirq(xen, dev->guest->domid, pirq);
 
         /* A domain that is gone has none, and Xen forgets them with it. */
-        if (rc && rc != -ESRCH && rc != -EINVAL)
+        if (rc && rc != -ESRCH && rc != -EINVAL) {
             pb_warn("%s: unmapping pirq %u of domain %u: %s", pb_device_text(dev), pirq,
                     dev->guest->domid, strerror(-rc));
+            in->vector[kept++] = in->vector[i];
+        }
     }
-    dev->interrupts.count = 0;
-    dev->interrupts.mode = PB_INTERRUPT_NONE;
+    in->count = kept;
+    if (kept == 0)
+        in->mode = PB_INTERRUPT_NONE;
+    return kept == 0;
 }
 
 static int call_unmap(struct pb_script *s, void *ctx)
 {
     (void)ctx;
-    pb_interrupt_unmap(s->dev);
+    return pb_interrupt_unmap(s->dev) ? 0 : -EIO;
+}
+
+/* Taking everything back goes on whatever Xen says: what is left is tried again at the end. */
+static int call_unmap_anyway(struct pb_script *s, void *ctx)
+{
+    (void)ctx;
+    (void)pb_interrupt_unmap(s->dev);
     return 0;
 }
 
@@ -98,7 +111,7 @@ void pb_interrupt_script_off(struct pb_script *s)
         pb_script_modify(s, msi_flags(dev), 2, PCI_MSI_FLAGS_ENABLE, 0);
     if (dev->layout.msix)
         pb_script_modify(s, msix_flags(dev), 2, PCI_MSIX_FLAGS_ENABLE, 0);
-    pb_script_call(s, call_unmap, NULL);
+    pb_script_call(s, call_unmap_anyway, NULL);
     pb_script_modify(s, PCI_COMMAND, 2, 0, PCI_COMMAND_INTX_DISABLE);
 }
 

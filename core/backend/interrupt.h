@@ -24,7 +24,10 @@ void pb_interrupt_undo(struct pb_guest *g, void (*done)(struct pb_guest *g));
  * in D0.
  */
 void pb_interrupt_script_off(struct pb_script *s);
-/* Unmaps whatever is still mapped, whether or not the device answers (H2). */
-void pb_interrupt_unmap(struct pb_device *dev);
+/*
+ * Unmaps whatever is still mapped, whether or not the device answers (H2). False when Xen keeps
+ * some: they stay on record, and the device must not go to anybody else.
+ */
+bool pb_interrupt_unmap(struct pb_device *dev);
 
 #endif

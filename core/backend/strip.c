@@ -78,8 +78,11 @@ static void append_wake(struct pb_script *s)
 static void quieted(struct pb_script *s, void *ctx)
 {
     /* A device that does not answer still has its pirqs in Xen, for the next owner to trip over. */
-    if (s->dev->guest)
-        pb_interrupt_unmap(s->dev);
+    if (s->dev->guest && !pb_interrupt_unmap(s->dev)) {
+        pb_device_set_cause(s->dev, "Xen keeps interrupts of it mapped to domain %u",
+                            s->dev->guest->domid);
+        s->dev->failing = true;
+    }
     script_done(s, ctx);
 }
 
