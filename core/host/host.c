@@ -96,6 +96,7 @@ static void submit_to_helper(struct host *h, struct pb_job *job)
     struct pb_wire_request request = { .id = job->id,
                                        .kind = (uint32_t)job->kind,
                                        .deadline_ms = job->deadline_ms,
+                                       .force = job->force,
                                        .sbdf = job->sbdf };
     int rc;
 

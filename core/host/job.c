@@ -203,6 +203,21 @@ static int refuse_bridges(struct job *job)
 }
 
 /*
+ * Pulling an assigned device with MSI crashes the hypervisor once its guest ends (H1), and a guest
+ * may be able to take the link down by itself.
+ */
+static int refuse_pluggable(struct job *job)
+{
+    char port[PB_SBDF_TEXT];
+
+    if (job->request->force || !pb_sysfs_pluggable(&job->fs, port))
+        return 0;
+    return fail(job, -EACCES,
+                "it can be pulled out of port %s: without detaching it first that crashes the host",
+                port);
+}
+
+/*
  * The kernel routes an interrupt line when a device is enabled, and enables only what no driver
  * has: so between two drivers, and `irq` is right only afterwards.
  */
@@ -276,6 +291,8 @@ static int claim(struct job *job)
         return fail(job, rc,
                     rc == -ENODEV ? "it is not in the machine" : "its attributes cannot be read");
     rc = refuse_bridges(job);
+    if (rc == 0)
+        rc = refuse_pluggable(job);
     if (rc)
         return rc;
     rc = remember(job, &was, &held);

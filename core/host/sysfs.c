@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,8 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "pci/layout.h"
+#include "pci/regs.h"
 
 void pb_sysfs_init(struct pb_sysfs *fs, const char *root, struct pb_sbdf sbdf)
 {
@@ -211,4 +214,57 @@ int pb_sysfs_facts(const struct pb_sysfs *fs, struct pb_facts *ret)
     if (rc)
         return rc;
     return pb_sysfs_image(fs, ret);
+}
+
+#define EXP_FLAGS         2
+#define EXP_FLAGS_SLOT    0x0100u
+#define EXP_SLOT_CAP      0x14
+#define EXP_SLOT_HOT_PLUG 0x00000040u
+
+/* Does the port with this configuration space have a slot that cards may be pulled from? */
+static bool hot_plug_slot(const uint8_t *config, size_t size)
+{
+    unsigned at = config[PCI_CAPABILITIES] & 0xfcu;
+
+    for (int i = 0; i < PB_CAPS_MAX && at >= 0x40 && at + EXP_SLOT_CAP + 4 <= size; i++) {
+        if (config[at] == PCI_CAP_EXP)
+            return (pb_le16(config + at + EXP_FLAGS) & EXP_FLAGS_SLOT) &&
+                   (pb_le32(config + at + EXP_SLOT_CAP) & EXP_SLOT_HOT_PLUG);
+        at = config[at + 1] & 0xfcu;
+    }
+    return false;
+}
+
+/* In sysfs a device's real path leads through the ports above it. */
+bool pb_sysfs_pluggable(const struct pb_sysfs *fs, char port[PB_SBDF_TEXT])
+{
+    char path[PATH_MAX], *slash;
+    uint8_t config[PB_CONFIG_SIZE_PCI];
+    struct pb_sbdf sbdf;
+
+    if (!realpath(fs->device, path))
+        return false;
+    while ((slash = strrchr(path, '/'))) {
+        ssize_t n;
+        int fd;
+
+        *slash = '\0';
+        slash = strrchr(path, '/');
+        if (!slash || !pb_sbdf_parse(slash + 1, &sbdf))
+            return false; /* the host bridge, or no PCI device at all */
+        (void)pb_sbdf_format(sbdf, port);
+        slash = path + strlen(path);
+        if ((size_t)(slash - path) + sizeof("/config") > sizeof(path))
+            return false;
+        memcpy(slash, "/config", sizeof("/config"));
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        *slash = '\0';
+        if (fd < 0)
+            return false;
+        n = pread(fd, config, sizeof(config), 0);
+        (void)close(fd);
+        if (n == (ssize_t)sizeof(config) && hot_plug_slot(config, sizeof(config)))
+            return true;
+    }
+    return false;
 }
