@@ -71,7 +71,7 @@ static void describe(const json_t *device, char *ret, size_t size)
     (void)pb_ctl_text(device, "vendor_text", vendor, sizeof(vendor));
     (void)pb_ctl_text(device, "device_text", model, sizeof(model));
     (void)snprintf(ret, size, "%s [%.4s]: %s%s%s [%s:%s] (rev %s)", type[0] ? type : "Class",
-                   id(device, "class", code, sizeof(code)), vendor[0] ? vendor : "Vendor",
+                   id(device, "class", code, sizeof(code)), vendor[0] ? vendor : "Device",
                    model[0] ? " " : "", model, id(device, "vendor", ids[0], sizeof(ids[0])),
                    id(device, "device", ids[1], sizeof(ids[1])),
                    id(device, "revision", revision, sizeof(revision)));

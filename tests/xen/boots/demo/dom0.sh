@@ -39,6 +39,7 @@ say "== The card comes back to the host"
 run pcibackctl detach netvm "$CARD"
 run pcibackctl release "$CARD"
 run pcibackctl list
+check "the guest shuts down" guest_shutdown netvm
 check "the daemon stops" daemon_stop
 check "nothing is left behind" nothing_left /tmp/before
 exit 0
