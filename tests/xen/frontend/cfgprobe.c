@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reads and writes a device's config space through its sysfs file, and measures how long that takes.
+ * Reads and writes a device's config space through its sysfs file, and measures how long that
+ * takes.
  *
  *   cfgprobe read PATH OFFSET SIZE            prints the value
  *   cfgprobe write PATH OFFSET SIZE VALUE     writes, then prints what reads back
@@ -22,11 +23,16 @@ struct access {
     bool write;
 };
 
-/* The writes put back what was read: the cache line size reaches hardware, the interrupt line never does. */
+/* The writes put back what was read: the cache line size reaches hardware, the interrupt line never
+ * does. */
 static const struct access accesses[] = {
-    {"ids", 0x00, 4, false},        {"command", 0x04, 2, false},        {"header-type", 0x0e, 1, false},
-    {"bar0", 0x10, 4, false},       {"cache-line-write", 0x0c, 1, true}, {"interrupt-line-write", 0x3c, 1, true},
-    {"whole-header", 0x00, 64, false},
+    { "ids", 0x00, 4, false },
+    { "command", 0x04, 2, false },
+    { "header-type", 0x0e, 1, false },
+    { "bar0", 0x10, 4, false },
+    { "cache-line-write", 0x0c, 1, true },
+    { "interrupt-line-write", 0x3c, 1, true },
+    { "whole-header", 0x00, 64, false },
 };
 
 static double micros(void)
@@ -63,9 +69,10 @@ static int bench_one(int fd, const struct access *access, size_t count, double *
         total += times[i];
     }
     qsort(times, count, sizeof(*times), compare);
-    printf("cfgprobe %s count=%zu per_second=%.0f p50_us=%.1f p90_us=%.1f p99_us=%.1f max_us=%.1f\n", access->name,
-           count, (double)count * 1e6 / total, times[count / 2], times[count * 9 / 10], times[count * 99 / 100],
-           times[count - 1]);
+    printf(
+        "cfgprobe %s count=%zu per_second=%.0f p50_us=%.1f p90_us=%.1f p99_us=%.1f max_us=%.1f\n",
+        access->name, count, (double)count * 1e6 / total, times[count / 2], times[count * 9 / 10],
+        times[count * 99 / 100], times[count - 1]);
     return 0;
 }
 

@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A PCI frontend played from user space: says to a backend what no stock guest would. It reads commands, one a line,
- * from its argument or from stdin, prints one line of answer each, and exits with the number of failed expectations.
+ * A PCI frontend played from user space: says to a backend what no stock guest would. It reads
+ * commands, one a line, from its argument or from stdin, prints one line of answer each, and exits
+ * with the number of failed expectations.
  *
  *   publish [magic=7] [port=ok|N] [ref=ok|N] [state=3|none]   write the three nodes, then the state
- *   state N            write our state                write-node NAME VALUE   write any node of our directory
- *   wait-be N SECONDS  wait for the backend's state   be                      print the backend's state
- *   op CMD DOMAIN BUS DEVFN OFFSET SIZE VALUE [ENTRY...]      post an op as it stands and wait for the answer
- *   expect ERR[,ERR...]      the last op ended so; "timeout" is an error too
+ *   state N            write our state                write-node NAME VALUE   write any node of our
+ * directory wait-be N SECONDS  wait for the backend's state   be                      print the
+ * backend's state op CMD DOMAIN BUS DEVFN OFFSET SIZE VALUE [ENTRY...]      post an op as it stands
+ * and wait for the answer expect ERR[,ERR...]      the last op ended so; "timeout" is an error too
  *   expect-value VALUE       the last op's value
  *   set-flags VALUE | flags  store or print the page's flags
  *   poke OFFSET SIZE VALUE   store anything anywhere in the page
  *   notify | flood N         send one event, or N, with no op behind it
  *   storm N                  write our state N times, 1 to 8 in turn
- *   scribble MILLISECONDS CMD DOMAIN BUS DEVFN OFFSET SIZE VALUE   post ops while another thread rewrites them
- *   fuzz SEED COUNT          malformed ops, tallied by the error they got
- *   patience MILLISECONDS    how long op waits; 3000 unless told
- *   sleep SECONDS | echo TEXT
+ *   scribble MILLISECONDS CMD DOMAIN BUS DEVFN OFFSET SIZE VALUE   post ops while another thread
+ * rewrites them fuzz SEED COUNT          malformed ops, tallied by the error they got patience
+ * MILLISECONDS    how long op waits; 3000 unless told sleep SECONDS | echo TEXT
  */
 #include <errno.h>
 #include <pthread.h>
@@ -31,14 +31,14 @@
 #include <xengnttab.h>
 #include <xenstore.h>
 
-#include <xen/xen.h>
 #include <xen/io/pciif.h>
+#include <xen/xen.h>
 
 #define BACKEND_DOMID 0
-#define NODE "device/pci/0"
-#define PAGE 4096
-#define WORDS_MAX 140
-#define TALLY_MAX 64
+#define NODE          "device/pci/0"
+#define PAGE          4096
+#define WORDS_MAX     140
+#define TALLY_MAX     64
 
 enum { NO_ANSWER = 1000 }; /* stands beside the protocol's error numbers, which are 0 or negative */
 
@@ -59,7 +59,7 @@ static int failures;
 
 static void nap(long us)
 {
-    const struct timespec time = {.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000};
+    const struct timespec time = { .tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000 };
     nanosleep(&time, NULL);
 }
 
@@ -106,7 +106,9 @@ static bool start(void)
     return got >= 0;
 }
 
-/* --- ops ----------------------------------------------------------------------------------------------------------- */
+/* --- ops
+ * -----------------------------------------------------------------------------------------------------------
+ */
 
 static void post(const struct xen_pci_op *op)
 {
@@ -179,7 +181,9 @@ static void expect(char *list)
     printf("EXPECT FAILED: err %d\n", last_err);
 }
 
-/* --- attacks ------------------------------------------------------------------------------------------------------- */
+/* --- attacks
+ * -------------------------------------------------------------------------------------------------------
+ */
 
 static void tally_add(struct tally *tally, int err)
 {
@@ -207,17 +211,19 @@ static void tally_print(const char *name, const struct tally *tally)
 
 static uint32_t random_word(uint64_t *state)
 {
-    static const uint32_t edges[] = {0, 1, 2, 3, 4, 7, 8, 0x3f, 0xff, 0x100, 0xffc, 0xfff, 0x1000, 0x7fffffff,
-                                     0x80000000, 0xfffffffc, 0xffffffff};
+    static const uint32_t edges[] = { 0,      1,          2,          3,          4,         7,
+                                      8,      0x3f,       0xff,       0x100,      0xffc,     0xfff,
+                                      0x1000, 0x7fffffff, 0x80000000, 0xfffffffc, 0xffffffff };
     *state = *state * 6364136223846793005u + 1442695040888963407u;
     uint32_t word = (uint32_t)(*state >> 33);
     return word % 3 ? edges[word / 3 % (sizeof(edges) / sizeof(edges[0]))] : word;
 }
 
-/* Every field from the edges of its type; no MSI commands, so that the device's interrupts stay as they are. */
+/* Every field from the edges of its type; no MSI commands, so that the device's interrupts stay as
+ * they are. */
 static void fuzz(uint64_t seed, unsigned long count)
 {
-    struct tally tally[TALLY_MAX] = {{0}};
+    struct tally tally[TALLY_MAX] = { { 0 } };
     for (unsigned long i = 0; i < count; i++) {
         struct xen_pci_op op;
         memset(&op, 0, sizeof(op));
@@ -228,7 +234,8 @@ static void fuzz(uint64_t seed, unsigned long count)
         op.offset = (int32_t)random_word(&seed);
         op.size = (int32_t)random_word(&seed);
         op.value = random_word(&seed);
-        if (random_word(&seed) % 4) { /* mostly a device that is there: the others are all told the same */
+        if (random_word(&seed) %
+            4) { /* mostly a device that is there: the others are all told the same */
             op.domain = 0;
             op.bus = 0;
             op.devfn &= ~(uint32_t)0xff;
@@ -259,7 +266,7 @@ static void *scribbler(void *unused)
 static bool scribble(char **words, int count)
 {
     struct xen_pci_op op;
-    struct tally tally[TALLY_MAX] = {{0}};
+    struct tally tally[TALLY_MAX] = { { 0 } };
     pthread_t thread;
     if (count < 1 || !fill(&op, words + 1, count - 1))
         return false;
@@ -277,7 +284,9 @@ static bool scribble(char **words, int count)
     return true;
 }
 
-/* --- the script ---------------------------------------------------------------------------------------------------- */
+/* --- the script
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 static const char *option(char **words, int count, const char *name, const char *fallback)
 {
@@ -321,7 +330,7 @@ static void wait_backend(int state, int seconds)
 static void storm(unsigned long count)
 {
     for (unsigned long i = 0; i < count; i++) {
-        const char digit[2] = {(char)('1' + i % 8), '\0'};
+        const char digit[2] = { (char)('1' + i % 8), '\0' };
         put("state", digit);
     }
     printf("storm of %lu writes done\n", count);

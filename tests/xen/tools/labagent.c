@@ -2,8 +2,9 @@
 /*
  * The guest's end of guest_do: runs what dom0 writes to data/cmd and answers in data/reply.
  *
- * A command is "SEQUENCE SECONDS text". The output goes back in pieces, because an unprivileged domain's node holds
- * 2048 bytes at most, and data/done = "SEQUENCE STATUS PIECES" is written last. Console output is for the log only.
+ * A command is "SEQUENCE SECONDS text". The output goes back in pieces, because an unprivileged
+ * domain's node holds 2048 bytes at most, and data/done = "SEQUENCE STATUS PIECES" is written last.
+ * Console output is for the log only.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,10 +17,10 @@
 #include <unistd.h>
 #include <xenstore.h>
 
-#define PIECE 1900
+#define PIECE      1900
 #define PIECES_MAX 64 /* about 120 KiB; the rest of a longer output is cut */
-#define OUTPUT "/tmp/labagent.out"
-#define TIMED_OUT 124
+#define OUTPUT     "/tmp/labagent.out"
+#define TIMED_OUT  124
 
 static struct xs_handle *store;
 
@@ -45,7 +46,7 @@ static int run(const char *command, int seconds)
         execl("/bin/sh", "sh", "-c", command, (char *)NULL);
         _exit(127);
     }
-    const struct timespec nap = {.tv_nsec = 20 * 1000 * 1000};
+    const struct timespec nap = { .tv_nsec = 20 * 1000 * 1000 };
     for (long turn = 0; turn < seconds * 50L; turn++) {
         int status;
         if (waitpid(child, &status, WNOHANG) == child)
@@ -80,7 +81,8 @@ static void serve(char *last, size_t size)
     char sequence[32];
     int seconds, at;
 
-    if (text && sscanf(text, "%31s %d %n", sequence, &seconds, &at) == 2 && strcmp(sequence, last) != 0) {
+    if (text && sscanf(text, "%31s %d %n", sequence, &seconds, &at) == 2 &&
+        strcmp(sequence, last) != 0) {
         snprintf(last, size, "%s", sequence);
         printf("LAB command: %s\n", text + at);
         char command[4200], done[64];

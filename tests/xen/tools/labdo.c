@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * labdo DOMID SECONDS COMMAND: run a shell command in a guest through its labagent, print its output, exit with its
- * status. 124: no answer in time; 125: the guest is gone or has no agent.
+ * labdo DOMID SECONDS COMMAND: run a shell command in a guest through its labagent, print its
+ * output, exit with its status. 124: no answer in time; 125: the guest is gone or has no agent.
  */
 #include <poll.h>
 #include <stdbool.h>
@@ -30,7 +30,8 @@ static bool answered(const char *sequence, int *status, int *pieces)
     unsigned int len;
     char got[32];
     char *done = get("done", &len);
-    bool yes = done && sscanf(done, "%31s %d %d", got, status, pieces) == 3 && strcmp(got, sequence) == 0;
+    bool yes =
+        done && sscanf(done, "%31s %d %d", got, status, pieces) == 3 && strcmp(got, sequence) == 0;
     free(done);
     return yes;
 }
@@ -78,8 +79,9 @@ int main(int argc, char **argv)
     if (!xs_write(store, XBT_NULL, path, text, (unsigned int)n))
         return NO_GUEST;
 
-    time_t deadline = now.tv_sec + seconds + 5; /* the agent's own timer answers first, if the guest is alive */
-    struct pollfd watch = {.fd = xs_fileno(store), .events = POLLIN};
+    time_t deadline =
+        now.tv_sec + seconds + 5; /* the agent's own timer answers first, if the guest is alive */
+    struct pollfd watch = { .fd = xs_fileno(store), .events = POLLIN };
     while (now.tv_sec < deadline) {
         int status, pieces;
         if (answered(sequence, &status, &pieces)) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sends the host's growing logs over the lab channel as they grow, so that they survive whatever happens to the host.
- * One line is "L FILE|text". Runs until SIGTERM, and then sends the rest.
+ * Sends the host's growing logs over the lab channel as they grow, so that they survive whatever
+ * happens to the host. One line is "L FILE|text". Runs until SIGTERM, and then sends the rest.
  */
 #include <fcntl.h>
 #include <glob.h>
@@ -12,11 +12,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#define FILES_MAX 64
+#define FILES_MAX    64
 #define LINE_MAX_LEN 1024
-#define CHANNEL "/dev/ttyS1"
+#define CHANNEL      "/dev/ttyS1"
 
-static const char *const sources[] = {"/var/log/xen/console/guest-*.log", "/var/log/*.log"};
+static const char *const sources[] = { "/var/log/xen/console/guest-*.log", "/var/log/*.log" };
 
 struct follow {
     char path[256];
@@ -91,7 +91,7 @@ static void ship_all(int out)
 
 int main(void)
 {
-    const struct timespec nap = {.tv_nsec = 300 * 1000 * 1000};
+    const struct timespec nap = { .tv_nsec = 300 * 1000 * 1000 };
     int out = open(CHANNEL, O_WRONLY | O_NOCTTY);
     if (out < 0)
         return 1;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One line a PCI device: what its next owner finds, in sysfs and in config space. A program and not a script because a
- * snapshot is taken often, and starting a process costs 30 ms under emulation.
+ * One line a PCI device: what its next owner finds, in sysfs and in config space. A program and not
+ * a script because a snapshot is taken often, and starting a process costs 30 ms under emulation.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -10,8 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define DEVICES "/sys/bus/pci/devices"
-#define CONFIG_SIZE 256
+#define DEVICES          "/sys/bus/pci/devices"
+#define CONFIG_SIZE      256
 #define CAPABILITIES_MAX 48
 
 enum { CAP_POWER = 0x01, CAP_MSI = 0x05, CAP_MSIX = 0x11 };
@@ -52,7 +52,8 @@ static void print_capabilities(const uint8_t *config)
         if (config[at] == CAP_MSI)
             printf(" msi=%s", config[at + 2] & 1 ? "on" : "off");
         if (config[at] == CAP_MSIX)
-            printf(" msix=%s%s", config[at + 3] & 0x80 ? "on" : "off", config[at + 3] & 0x40 ? ",all-masked" : "");
+            printf(" msix=%s%s", config[at + 3] & 0x80 ? "on" : "off",
+                   config[at + 3] & 0x40 ? ",all-masked" : "");
         at = config[at + 1] & 0xfc;
     }
 }
@@ -64,7 +65,7 @@ int main(void)
         return 1;
     for (struct dirent *entry; (entry = readdir(dir));) {
         char path[512], driver[256], override[256], enable[32];
-        uint8_t config[CONFIG_SIZE] = {0};
+        uint8_t config[CONFIG_SIZE] = { 0 };
         if (entry->d_name[0] == '.')
             continue;
         read_driver(entry->d_name, driver, sizeof(driver));
@@ -76,8 +77,9 @@ int main(void)
             printf("pci %s config is unreadable\n", entry->d_name);
         if (fd >= 0)
             close(fd);
-        printf("pci %s driver=%s override=%s enable=%s command=%04x cacheline=%u", entry->d_name, driver,
-               strcmp(override, "(null)") == 0 ? "" : override, enable, word(config, 4), config[0x0c]);
+        printf("pci %s driver=%s override=%s enable=%s command=%04x cacheline=%u", entry->d_name,
+               driver, strcmp(override, "(null)") == 0 ? "" : override, enable, word(config, 4),
+               config[0x0c]);
         print_capabilities(config);
         printf("\n");
     }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Does to the hypervisor, on purpose, what a faulty backend would leave behind: the lab's proof that `compare` sees it.
- * The two "hold" verbs keep what they took until they are killed, and say "held" once they have it.
+ * Does to the hypervisor, on purpose, what a faulty backend would leave behind: the lab's proof
+ * that `compare` sees it. The two "hold" verbs keep what they took until they are killed, and say
+ * "held" once they have it.
  */
 #include <stdbool.h>
 #include <stdio.h>
@@ -30,13 +31,15 @@ static int hold(bool got, const char *what)
 static int hold_grant(uint32_t domid, uint32_t ref)
 {
     xengnttab_handle *table = xengnttab_open(NULL, 0);
-    return hold(table && xengnttab_map_grant_ref(table, domid, ref, PROT_READ | PROT_WRITE), "map_grant_ref");
+    return hold(table && xengnttab_map_grant_ref(table, domid, ref, PROT_READ | PROT_WRITE),
+                "map_grant_ref");
 }
 
 static int hold_evtchn(uint32_t domid, uint32_t port)
 {
     xenevtchn_handle *channel = xenevtchn_open(NULL, 0);
-    return hold(channel && xenevtchn_bind_interdomain(channel, domid, port) >= 0, "bind_interdomain");
+    return hold(channel && xenevtchn_bind_interdomain(channel, domid, port) >= 0,
+                "bind_interdomain");
 }
 
 /* The device must belong to the domain; entry -1 means plain MSI. */
@@ -61,11 +64,11 @@ static const struct verb {
     int args;
     const char *usage;
 } verbs[] = {
-    {"iomem", 4, "DOMID FRAME COUNT 0|1"}, {"ioport", 4, "DOMID PORT COUNT 0|1"},
-    {"irq", 3, "DOMID PIRQ 0|1"},          {"map-msi", 5, "DOMID BUS DEVFN ENTRY TABLE"},
-    {"map-gsi", 2, "DOMID GSI"},           {"unmap", 2, "DOMID PIRQ"},
-    {"hold-grant", 2, "DOMID REF"},        {"hold-evtchn", 2, "DOMID PORT"},
-    {"assign", 2, "DOMID|io SBDF"},        {"deassign", 2, "DOMID|io SBDF"},
+    { "iomem", 4, "DOMID FRAME COUNT 0|1" }, { "ioport", 4, "DOMID PORT COUNT 0|1" },
+    { "irq", 3, "DOMID PIRQ 0|1" },          { "map-msi", 5, "DOMID BUS DEVFN ENTRY TABLE" },
+    { "map-gsi", 2, "DOMID GSI" },           { "unmap", 2, "DOMID PIRQ" },
+    { "hold-grant", 2, "DOMID REF" },        { "hold-evtchn", 2, "DOMID PORT" },
+    { "assign", 2, "DOMID|io SBDF" },        { "deassign", 2, "DOMID|io SBDF" },
 };
 
 static int run(const char *name, const unsigned long long *a)
@@ -98,7 +101,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
         if (argc < 2 || strcmp(argv[1], verbs[i].name) != 0 || argc != verbs[i].args + 2)
             continue;
-        unsigned long long args[5] = {0};
+        unsigned long long args[5] = { 0 };
         for (int n = 0; n < verbs[i].args; n++)
             args[n] = strcmp(argv[n + 2], "io") == 0 ? DOMID_IO : strtoull(argv[n + 2], NULL, 0);
         xch = xc_interface_open(NULL, NULL, 0);

@@ -1,3 +1,0 @@
-# SPDX-License-Identifier: MIT
-# shellcheck shell=dash
-modprobe xen-pcifront
