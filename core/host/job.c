@@ -267,6 +267,17 @@ static int bind_stub(struct job *job)
     return rc ? fail(job, rc, "driver %s does not take it: %s", wanted, strerror(-rc)) : 0;
 }
 
+/* Under lockdown the kernel opens config for writing, and then refuses each write. */
+static int refuse_lockdown(struct job *job)
+{
+    char mode[64];
+
+    if (pb_sysfs_lockdown(&job->fs, mode, sizeof(mode)))
+        return fail(job, -EPERM, "the kernel is locked down (%s) and forbids configuration writes",
+                    mode);
+    return 0;
+}
+
 static int open_config(struct job *job)
 {
     char path[256];
@@ -293,6 +304,8 @@ static int claim(struct job *job)
     rc = refuse_bridges(job);
     if (rc == 0)
         rc = refuse_pluggable(job);
+    if (rc == 0)
+        rc = refuse_lockdown(job);
     if (rc)
         return rc;
     rc = remember(job, &was, &held);
@@ -401,6 +414,30 @@ static int cycle(struct job *job)
     return rc;
 }
 
+/* LENGTH bytes at TEXT hold a whole string of letters, digits, '_' and EXTRA. */
+static bool plain(const char *text, size_t length, char extra)
+{
+    const char *end = memchr(text, '\0', length);
+
+    for (const char *p = text; end && p < end; p++) {
+        if (!(*p >= 'a' && *p <= 'z') && !(*p >= 'A' && *p <= 'Z') && !(*p >= '0' && *p <= '9') &&
+            *p != '_' && *p != extra)
+            return false;
+    }
+    return end != NULL;
+}
+
+/* The daemon gave its privileges up and we did not: its names become paths, its sizes lengths. */
+static bool sane(const struct pb_wire_request *r)
+{
+    if (r->kind == PB_WIRE_ACCESS)
+        return (r->size == 1 || r->size == 2 || r->size == 4) && r->offset % r->size == 0 &&
+               r->offset + r->size <= (int)PB_CONFIG_SIZE_PCIE;
+    if (!plain(r->driver, sizeof(r->driver), '-') || !plain(r->method, sizeof(r->method), ' '))
+        return false;
+    return r->kind != PB_JOB_CLAIM || r->driver[0];
+}
+
 void pb_job_run(const struct pb_wire_request *request, const char *sysfs, const char *lib_dir,
                 struct pb_wire_reply *ret, int *ret_fd)
 {
@@ -409,6 +446,10 @@ void pb_job_run(const struct pb_wire_request *request, const char *sysfs, const 
     memset(ret, 0, sizeof(*ret));
     ret->id = request->id;
     *ret_fd = -1;
+    if (!sane(request)) {
+        ret->rc = fail(&job, -EINVAL, "the helper refuses what the daemon asks");
+        return;
+    }
     pb_sysfs_init(&job.fs, sysfs, request->sbdf);
     switch (request->kind) {
     case PB_JOB_PROBE:

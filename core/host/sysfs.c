@@ -90,6 +90,14 @@ int pb_sysfs_write_bus(const struct pb_sysfs *fs, const char *path, const char *
     return write_path(full, value);
 }
 
+bool pb_sysfs_lockdown(const struct pb_sysfs *fs, char *mode, size_t size)
+{
+    char path[256];
+
+    (void)snprintf(path, sizeof(path), "%s/kernel/security/lockdown", fs->root);
+    return read_path(path, mode, size) == 0 && mode[0] && !strstr(mode, "[none]");
+}
+
 bool pb_sysfs_has_driver(const struct pb_sysfs *fs, const char *driver)
 {
     char path[256];

@@ -32,6 +32,8 @@ int pb_sysfs_facts(const struct pb_sysfs *fs, struct pb_facts *ret);
  * Hot-Plug Capable bit, PCIe 5.0 7.5.3.9), in PORT; false when there is none.
  */
 bool pb_sysfs_pluggable(const struct pb_sysfs *fs, char port[PB_SBDF_TEXT]);
+/* Whether the kernel is locked down, and how: what its file says, e.g. "none [integrity] ...". */
+bool pb_sysfs_lockdown(const struct pb_sysfs *fs, char *mode, size_t size);
 /* Only the configuration image, anew. */
 int pb_sysfs_image(const struct pb_sysfs *fs, struct pb_facts *facts);
 

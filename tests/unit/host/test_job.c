@@ -568,6 +568,56 @@ static void an_access_that_is_not_possible_is_an_error(void **state)
     assert_int_equal(access_config(true, 0, 4, 0), -ESPIPE);
 }
 
+static void claim_under_lockdown_is_refused_untouched(void **state)
+{
+    char path[160];
+    FILE *file;
+
+    (void)state;
+    (void)snprintf(path, sizeof(path), "%s/kernel", kernel_sysfs);
+    assert_int_equal(mkdir(path, 0700), 0);
+    (void)snprintf(path, sizeof(path), "%s/kernel/security", kernel_sysfs);
+    assert_int_equal(mkdir(path, 0700), 0);
+    (void)snprintf(path, sizeof(path), "%s/kernel/security/lockdown", kernel_sysfs);
+    file = fopen(path, "we");
+    assert_non_null(file);
+    assert_true(fputs("none [integrity] confidentiality\n", file) >= 0);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(claim("pci-stub"), -EPERM);
+    assert_says("locked down (none [integrity] confidentiality)");
+    assert_untouched();
+    file = fopen(path, "we");
+    assert_non_null(file);
+    assert_true(fputs("[none] integrity confidentiality\n", file) >= 0);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(claim("pci-stub"), 0);
+}
+
+/* A daemon that was taken over asks for anything: none of it may leave the device's directory. */
+static void what_no_honest_daemon_asks_is_refused(void **state)
+{
+    static const struct {
+        uint8_t size;
+        uint16_t offset;
+    } cycles[] = { { 0, 0 }, { 3, 0 }, { 8, 0 }, { 255, 0 }, { 4, 2 }, { 2, 1 }, { 4, 4096 } };
+    struct pb_wire_request request = { .kind = PB_JOB_CLAIM, .sbdf = kernel_nic };
+
+    (void)state;
+    for (size_t i = 0; i < PB_ARRAY_SIZE(cycles); i++) {
+        assert_int_equal(access_config(false, cycles[i].offset, cycles[i].size, 0), -EINVAL);
+        assert_int_equal(access_config(true, cycles[i].offset, cycles[i].size, 0), -EINVAL);
+    }
+    assert_int_equal(claim(""), -EINVAL);
+    assert_int_equal(claim("../../../x"), -EINVAL);
+    assert_int_equal(claim("pci-stub\n"), -EINVAL);
+    assert_int_equal(run(PB_JOB_RESET, "", "flr\nbus"), -EINVAL);
+    memset(request.driver, 'a', sizeof(request.driver));
+    pb_job_run(&request, kernel_sysfs, kernel_lib, &reply, &fd);
+    assert_int_equal(reply.rc, -EINVAL);
+    assert_untouched();
+    assert_int_equal(kernel->writes, 0);
+}
+
 static void an_unknown_job_is_EINVAL(void **state)
 {
     (void)state;
@@ -612,6 +662,8 @@ int main(void)
         RULE(a_virtual_functions_ids_do_not_make_it_dead),
         RULE(an_access_reads_writes_and_is_timed),
         RULE(an_access_that_is_not_possible_is_an_error),
+        RULE(claim_under_lockdown_is_refused_untouched),
+        RULE(what_no_honest_daemon_asks_is_refused),
         RULE(an_unknown_job_is_EINVAL),
     };
 
