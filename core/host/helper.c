@@ -80,10 +80,9 @@ static void run_child(struct helper *h, const struct pb_wire_request *request)
     sigset_t none;
     int fd;
 
+    /* It ignores the terminal's signals as we do: ^C must not leave a device half claimed. */
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
-    (void)signal(SIGTERM, SIG_DFL);
-    (void)signal(SIGINT, SIG_DFL);
     pb_job_run(request, h->sysfs, h->lib_dir, &reply, &fd);
     _exit(pb_wire_send_reply(h->socket_fd, &reply, fd) == 0 ? 0 : 1);
 }

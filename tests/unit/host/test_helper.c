@@ -253,6 +253,27 @@ static void signals_of_the_terminal_do_not_end_it(void **state)
     assert_int_equal(world_end(), 0);
 }
 
+/* ^C reaches the whole process group: what a job began, it ends. */
+static void signals_of_the_terminal_do_not_end_its_children(void **state)
+{
+    static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+    struct world_job j;
+    pid_t child;
+
+    (void)state;
+    atomic_store(&kernel->hold, true);
+    world_submit(&j, PB_JOB_RESET, kernel_nic, 20000);
+    assert_true(world_watch(&kernel->resetting, 1, 5000));
+    child = world_child_of(world_helper);
+    assert_true(child > 0);
+    for (unsigned i = 0; i < PB_ARRAY_SIZE(signals); i++)
+        assert_int_equal(kill(child, signals[i]), 0);
+    world_run(50);
+    atomic_store(&kernel->hold, false);
+    assert_true(world_wait(&j.done, 5000));
+    assert_int_equal(j.job.rc, 0);
+}
+
 static void children_are_noticed_also_where_SIGCHLD_was_ignored(void **state)
 {
     struct world_job j;
@@ -281,6 +302,7 @@ int main(int argc, char **argv)
         RULE(the_helper_ends_with_the_daemons_end),
         RULE(its_children_go_on),
         RULE(signals_of_the_terminal_do_not_end_it),
+        RULE(signals_of_the_terminal_do_not_end_its_children),
         RULE(children_are_noticed_also_where_SIGCHLD_was_ignored),
     };
     int status;
