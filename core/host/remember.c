@@ -74,14 +74,26 @@ static int write_all(const char *path, const char *text)
     return rc;
 }
 
+/* A new name is on the disk only when its directory is. */
+static int sync_directory(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc;
+
+    if (fd < 0)
+        return -errno;
+    rc = fsync(fd) != 0 ? -errno : 0;
+    (void)close(fd);
+    return rc;
+}
+
 int pb_remember_store(const char *lib_dir, const char *address, const struct pb_remembered *what)
 {
-    char path[PATH_MAX_HERE], tmp[PATH_MAX_HERE], text[256];
+    char dir[PATH_MAX_HERE], path[PATH_MAX_HERE], tmp[PATH_MAX_HERE], text[256];
     int rc;
 
-    (void)snprintf(path, sizeof(path), "%s/devices", lib_dir);
+    (void)snprintf(dir, sizeof(dir), "%s/devices", lib_dir);
     if ((mkdir(lib_dir, 0700) != 0 && errno != EEXIST) ||
-        (mkdir(path, 0700) != 0 && errno != EEXIST))
+        (mkdir(dir, 0700) != 0 && errno != EEXIST))
         return -errno;
     (void)snprintf(text, sizeof(text), "driver=%s\noverride=%s\npower=%s\nenabled=%d\n",
                    what->driver, what->override, what->power, what->enabled);
@@ -93,7 +105,7 @@ int pb_remember_store(const char *lib_dir, const char *address, const struct pb_
         rc = -errno;
     if (rc)
         (void)unlink(tmp);
-    return rc;
+    return rc ? rc : sync_directory(dir);
 }
 
 int pb_remember_forget(const char *lib_dir, const char *address)
