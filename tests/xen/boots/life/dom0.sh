@@ -63,8 +63,14 @@ hv_rights three >/tmp/rights.after
 check "the other guest has no right more" compare /tmp/rights /tmp/rights.after
 owner_named() { [ "$(xenstore-read /libxl/pci/0000-00-05-0/domid)" = "$(guest_id two)" ]; }
 check "the toolstack's node names the owner" within 5 owner_named
-check "the stub driver holds the device, or has it again" within 10 [ "$(pci_driver "$NIC")" = pci-stub ]
+# xl with "seize" takes the device from the stub driver; the override lets no other have it.
+check "no other driver has the device" not [ "$(pci_driver "$NIC")" = pciback ]
+check "the owner gives it back" ctl detach two "$NIC"
+check "it is claimed" device_is claimed "$NIC"
+check "which means that the stub driver holds it" [ "$(pci_driver "$NIC")" = pci-stub ]
+check "the owner gets it again" given two "$NIC"
 rmmod xen-pciback
+xenstore-rm /libxl/pci/0000-00-05-0/driver_path        # xl's note of where it seized from
 
 scenario H6-reset-does-not-stop-others
 # No driver in the guest: the emulator itself crashes when a busy e1000e is reset.
@@ -73,7 +79,8 @@ guest_do three 'cfgprobe bench "$(config_of 8086:10d3)" 150' 90 >/tmp/three.out 
 reading=$!
 (for _ in 1 2 3 4 5 6 7 8 9 10; do echo 1 >"/sys/bus/pci/devices/$OTHER/reset"; done) 2>/dev/null &
 resetting=$!
-slowest() { guest_do two 'cfgprobe bench "$(config_of 8086:10d3)" 100' 90 | sed -n 's/.*max_us=//p' | sort -n | tail -n1; }
+# The whole header is sixteen accesses and has no bound of its own.
+slowest() { guest_do two 'cfgprobe bench "$(config_of 8086:10d3)" 100' 90 | grep -v whole | sed -n 's/.*max_us=//p' | sort -n | tail -n1; }
 worst=$(slowest)
 note "slowest access of the undisturbed guest: $worst us"
 check "another device is read while one is reset" [ "${worst%.*}" -lt 1500000 ]
