@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/detach.h"
 #include "backend/failure.h"
 #include "backend/grants.h"
 #include "backend/guest.h"
@@ -152,12 +153,7 @@ static enum pb_run find_guest(struct pb_task *task)
 
 static bool still_tainted(struct pb_device *dev)
 {
-    struct pb_domain domain;
-
-    if (!dev->taken_while_alive)
-        return false;
-    if (dev->b->xen->ops->domain_get(dev->b->xen, dev->tainted_by, &domain) != 0 ||
-        memcmp(domain.handle, dev->tainted_handle, sizeof(domain.handle)) != 0)
+    if (dev->taken_while_alive && !pb_guest_lives(dev->b, dev->tainted_by, dev->tainted_handle))
         dev->taken_while_alive = false;
     return dev->taken_while_alive;
 }
@@ -184,6 +180,11 @@ static enum pb_run check_guest(struct pb_task *task)
                     "it was taken from domain %u, which still lives and may hold its memory",
                     task->dev->tainted_by);
     g = pb_guest_find(b, task->domid);
+    if (g && memcmp(g->handle, domain.handle, sizeof(g->handle)) != 0) {
+        pb_guest_end(g, "its number belongs to another domain now");
+        return FAIL(task, STATE, "try again", "an earlier domain %u is still being taken apart",
+                    task->domid);
+    }
     if (!g && b->guest_count >= b->policy->limits.guests)
         return FAIL(task, LIMIT, "raise limits.guests", "%u guests are served already",
                     b->guest_count);
@@ -488,6 +489,7 @@ static enum pb_run grant(struct pb_task *task)
     if (rc == 0)
         return PB_RUN_NEXT;
     /* This step's own undo does not run: give back what it granted before it failed. */
+    pb_detach_taint(task->dev);
     (void)pb_grants_revoke(task->dev);
     return FAIL(task, XEN, "see `xl dmesg`", "%s: %s", what, strerror(-rc));
 }
@@ -519,7 +521,7 @@ static void look(struct pb_task *task)
         pb_task_failed(task);
         return;
     }
-    if (!published || g->acting)
+    if (!published || g->acting || g->be_state == PB_XENBUS_INIT_WAIT)
         return;
     /* A frontend that is connected has to take part; one that is not finds the device later. */
     if (task->options.wait_s == 0 && g->be_state != PB_XENBUS_RECONFIGURING &&
@@ -548,8 +550,13 @@ static enum pb_run publish(struct pb_task *task)
 
 static enum pb_run ungrant(struct pb_task *task)
 {
+    enum pb_run run;
+
     task->poke = NULL;
-    return pb_strip_revoke(task);
+    run = pb_strip_revoke(task);
+    if (run == PB_RUN_NEXT)
+        pb_detach_taint(task->dev); /* it had the grants, whatever it did with them */
+    return run;
 }
 
 static const struct pb_task_step steps[] = {

@@ -12,8 +12,6 @@
 #include "backend/serve.h"
 #include "base/log.h"
 
-#define SHUTDOWN_SUSPEND 2 /* xen/sched.h: the domain goes on afterwards, maybe elsewhere (H20) */
-
 /*
  * Something of a domain's end happened; the watch does not say which one. `dying` shows only late
  * and "gone" may never be announced (H20), so every guest is looked at, and a shutdown counts as an
@@ -33,7 +31,7 @@ static void release_fired(struct pb_watch *watch)
             pb_guest_end(g, "the domain is gone");
         else if (rc == 0 && domain.dying)
             pb_guest_end(g, "the domain is dying");
-        else if (rc == 0 && domain.shutdown && domain.shutdown_reason != SHUTDOWN_SUSPEND)
+        else if (rc == 0 && domain.shutdown && domain.shutdown_reason != PB_SHUTDOWN_SUSPEND)
             pb_guest_end(g, domain.shutdown_reason == 3 ? "the domain crashed"
                                                         : "the domain has shut down");
     }
@@ -157,10 +155,18 @@ void pb_backend_free(struct pb_backend *b)
     struct pb_guest *g;
     struct pb_device *dev;
 
+    b->stopping = true;
     b->xen->events = (struct pb_xen_events){ 0 };
+    /* Cycles under way live in tasks and guests: they are cancelled before those are freed. */
+    TAILQ_FOREACH (dev, &b->devices, link) {
+        if (dev->hw)
+            b->host->ops->hw_close(b->host, dev->hw);
+        dev->hw = NULL;
+    }
     if (b->started)
         b->xen->ops->watch_remove(b->xen, &b->release_watch);
-    while ((task = TAILQ_FIRST(&b->tasks)))
+    /* The youngest first: an older one may wait for it. */
+    while ((task = TAILQ_LAST(&b->tasks, pb_task_list)))
         pb_task_abandon(task);
     while ((g = TAILQ_FIRST(&b->guests)))
         pb_guest_abandon(g);

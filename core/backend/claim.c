@@ -36,9 +36,30 @@ static enum pb_run find(struct pb_task *task)
         return PB_RUN_FAIL;
     if (dev->state == PB_DEVICE_CLAIMED || dev->state == PB_DEVICE_ASSIGNED)
         return PB_RUN_END; /* already in the wanted state */
+    if (dev->guest)
+        return FAIL(task, STATE, "detach it first", "domain %u (%s) has it", dev->guest->domid,
+                    dev->guest->name);
     if (dev->state == PB_DEVICE_FAILED)
         return FAIL(task, STATE, "release it first", "the device failed: %s", dev->cause);
     return PB_RUN_NEXT;
+}
+
+static void taken_failed(struct pb_task *task, const struct pb_job *job)
+{
+    struct pb_device *dev = task->dev;
+
+    pb_device_set_cause(dev, "%s", job->reason);
+    pb_device_set_state(dev, job->rc == -ENODEV ? PB_DEVICE_ABSENT : PB_DEVICE_PRESENT);
+    if (job->rc == -ENODEV)
+        pb_fail(&task->failure, PB_FAIL_NOT_FOUND, task->device_text, "see `lspci -D`",
+                "there is no such device in the machine");
+    else if (job->rc == -EACCES)
+        pb_fail(&task->failure, PB_FAIL_REFUSED, task->device_text,
+                "claim --force, and never pull it before `release`", "%s", job->reason);
+    else
+        pb_fail(&task->failure, job->rc == -ETIMEDOUT ? PB_FAIL_TIMEOUT : PB_FAIL_HOST,
+                task->device_text, "see the kernel's log", "%s", job->reason);
+    pb_task_failed(task);
 }
 
 static void taken(struct pb_job *job, void *ctx)
@@ -47,24 +68,15 @@ static void taken(struct pb_job *job, void *ctx)
     struct pb_device *dev = task->dev;
 
     if (job->rc) {
-        pb_device_set_cause(dev, "%s", job->reason);
-        pb_device_set_state(dev, job->rc == -ENODEV ? PB_DEVICE_ABSENT : PB_DEVICE_PRESENT);
-        if (job->rc == -ENODEV)
-            pb_fail(&task->failure, PB_FAIL_NOT_FOUND, task->device_text, "see `lspci -D`",
-                    "there is no such device in the machine");
-        else if (job->rc == -EACCES)
-            pb_fail(&task->failure, PB_FAIL_REFUSED, task->device_text,
-                    "claim --force, and never pull it before `release`", "%s", job->reason);
-        else
-            pb_fail(&task->failure, job->rc == -ETIMEDOUT ? PB_FAIL_TIMEOUT : PB_FAIL_HOST,
-                    task->device_text, "see the kernel's log", "%s", job->reason);
-        pb_task_failed(task);
+        taken_failed(task, job);
         return;
     }
     dev->facts = job->facts;
     dev->known = true;
     dev->failing = false;
     dev->stuck = false;
+    dev->interrupts.count = 0;
+    dev->interrupts.mode = PB_INTERRUPT_NONE;
     dev->host_command = pb_le16(dev->facts.config + PCI_COMMAND);
     if (dev->hw)
         dev->b->host->ops->hw_close(dev->b->host, dev->hw);
@@ -72,6 +84,33 @@ static void taken(struct pb_job *job, void *ctx)
     memcpy(dev->driver_before, job->driver_before, sizeof(dev->driver_before));
     memcpy(dev->driver_now, job->driver_now, sizeof(dev->driver_now));
     pb_task_next(task);
+}
+
+static void seen(struct pb_job *job, void *ctx)
+{
+    struct pb_task *task = ctx;
+    struct pb_xen *xen = task->b->xen;
+
+    if (job->rc) {
+        taken_failed(task, job);
+        return;
+    }
+    /* Before anything of it is touched: a guest may have it from before this daemon started. */
+    if (xen->ops->device_test(xen, PB_DOMID_IO, task->dev->sbdf) == -EBUSY) {
+        pb_device_set_cause(task->dev, "a guest has it from before this daemon started");
+        pb_device_set_state(task->dev, PB_DEVICE_PRESENT);
+        pb_fail(&task->failure, PB_FAIL_STATE, task->device_text,
+                "end the guest that has it, then claim it again", "%s", task->dev->cause);
+        pb_task_failed(task);
+        return;
+    }
+    pb_task_next(task);
+}
+
+static enum pb_run see(struct pb_task *task)
+{
+    pb_task_job(task, PB_JOB_PROBE, seen);
+    return PB_RUN_WAIT;
 }
 
 static enum pb_run take(struct pb_task *task)
@@ -227,6 +266,7 @@ static enum pb_run quarantine(struct pb_task *task)
 
 static const struct pb_task_step steps[] = {
     { "find", find, NULL },
+    { "see", see, NULL },
     { "take", take, pb_release_give_back },
     { "identity", check_identity, NULL },
     { "examine", examine, NULL },

@@ -97,6 +97,17 @@ static void not_in_time(struct pb_task *task)
     pb_task_failed(task);
 }
 
+static void look_again(struct pb_task *task)
+{
+    const struct pb_guest *g = task->guest;
+
+    if (!g->ending &&
+        (g->be_state == PB_XENBUS_RECONFIGURING || g->be_state == PB_XENBUS_RECONFIGURED))
+        return;
+    task->poke = NULL;
+    pb_task_repeat(task);
+}
+
 static void asked(struct pb_store_req *req, void *ctx)
 {
     struct pb_task *task = ctx;
@@ -127,8 +138,14 @@ static enum pb_run ask(struct pb_task *task)
 
     if (!task->dev->guest)
         return FAIL(task, STATE, "see `pcibackctl list`", "the guest ended meanwhile");
+    if (g->be_state == PB_XENBUS_RECONFIGURING || g->be_state == PB_XENBUS_RECONFIGURED) {
+        /* It has not finished what it was asked before: that is no consent. */
+        task->poke = look_again;
+        pb_task_arm(task, task->b->policy->limits.detach_timeout_ms, not_in_time);
+        return PB_RUN_WAIT;
+    }
     if (g->ending || g->be_state != PB_XENBUS_CONNECTED) {
-        task->dev->let_go = g->be_state != PB_XENBUS_CONNECTED;
+        task->dev->let_go = !g->ending;
         return PB_RUN_NEXT;
     }
     req = pb_store_req_new(true, asked, task);
@@ -156,33 +173,38 @@ static void unasked(struct pb_store_req *req, void *ctx)
     pb_task_next(task);
 }
 
-/* The guest keeps the device: everything as it was before it was asked. */
-static void give_up(struct pb_task *task)
+/* The guest keeps the device: the nodes as they were before it was asked. */
+static bool give_up(struct pb_task *task)
 {
     struct pb_guest *g = task->guest;
     struct pb_store_req *req = pb_store_req_new(true, unasked, task);
 
-    task->dev->node_state = PB_XENBUS_INITIALISED;
-    g->be_state = PB_XENBUS_CONNECTED;
-    if (!req) {
-        pb_task_next(task);
-        return;
-    }
+    if (!req)
+        return false;
     pb_nodes_expect_ours(req, g);
     pb_nodes_write_devices(req, g);
     pb_store_write_number(req, 1, "%s/online", g->be_path);
-    pb_nodes_write_state(req, g, PB_XENBUS_CONNECTED);
+    /* Only what we wrote ourselves is taken back: it may have closed meanwhile. */
+    if (g->page && (g->be_state == PB_XENBUS_CLOSING || g->be_state == PB_XENBUS_RECONFIGURING)) {
+        pb_nodes_write_state(req, g, PB_XENBUS_CONNECTED);
+        g->be_state = PB_XENBUS_CONNECTED;
+    }
     task->b->xen->ops->store_submit(task->b->xen, req);
+    return true;
 }
 
 static enum pb_run ask_failed(struct pb_task *task)
 {
     struct pb_guest *g = task->guest;
 
-    if (g->ending || task->dev->let_go || task->failure.code != PB_FAIL_TIMEOUT)
+    if (g->ending || task->dev->let_go)
         return PB_RUN_NEXT;
-    give_up(task);
-    return PB_RUN_WAIT;
+    if (task->dev->node_state == PB_XENBUS_CLOSING)
+        task->dev->node_state = PB_XENBUS_INITIALISED;
+    /* Any other failure is xenstore's own: nothing of the request was written. */
+    if (task->failure.code != PB_FAIL_TIMEOUT)
+        return PB_RUN_NEXT;
+    return give_up(task) ? PB_RUN_WAIT : PB_RUN_NEXT;
 }
 
 /* A place for ask's undo, which has to run when ask itself failed. */
@@ -194,14 +216,11 @@ static enum pb_run before_ask(struct pb_task *task)
 
 /* --- what remains of it --- */
 
-/* A PV guest's mapping survives the revocation: while it lives, nobody else gets the device. */
-static void taint(struct pb_device *dev)
+void pb_detach_taint(struct pb_device *dev)
 {
     struct pb_guest *g = dev->guest;
-    struct pb_domain domain;
 
-    if (dev->let_go || g->b->xen->ops->domain_get(g->b->xen, g->domid, &domain) != 0 ||
-        domain.dying || domain.shutdown || memcmp(domain.handle, g->handle, sizeof(g->handle)) != 0)
+    if (!pb_guest_lives(g->b, g->domid, g->handle))
         return;
     dev->taken_while_alive = true;
     dev->tainted_by = g->domid;
@@ -253,7 +272,8 @@ static enum pb_run forget(struct pb_task *task)
     struct pb_guest *g = dev->guest;
     struct pb_store_req *req;
 
-    taint(dev);
+    if (!dev->let_go)
+        pb_detach_taint(dev);
     pb_guest_unlink(dev);
     if (TAILQ_EMPTY(&g->devices))
         return forget_guest(task, g) ? PB_RUN_WAIT : PB_RUN_NEXT;
@@ -316,22 +336,44 @@ static const struct pb_task_step end_steps[] = {
 };
 static const struct pb_task_kind end_kind = { "end of guest", end_steps, PB_ARRAY_SIZE(end_steps) };
 
+/* Whatever stopped it: the guest is not served a device in an unknown state. */
+static enum pb_run renew_failed(struct pb_task *task)
+{
+    struct pb_device *dev = task->dev;
+
+    dev->ready = false;
+    dev->serving = false;
+    if (!dev->cause[0])
+        pb_device_set_cause(dev, "%s", task->failure.reason);
+    pb_device_set_state(dev, PB_DEVICE_FAILED);
+    return PB_RUN_NEXT;
+}
+
+static enum pb_run begin_renew(struct pb_task *task)
+{
+    task->dev->failing = false;
+    return pb_strip_await_access(task);
+}
+
+static enum pb_run check_renewed(struct pb_task *task)
+{
+    if (!task->dev->failing)
+        return PB_RUN_NEXT;
+    return FAIL(task, HOST, "detach it and look for the cause", "%s", task->dev->cause);
+}
+
 static enum pb_run renewed(struct pb_task *task)
 {
     struct pb_device *dev = task->dev;
 
-    if (dev->failing) {
-        dev->ready = false;
-        pb_device_set_state(dev, PB_DEVICE_FAILED);
-        return FAIL(task, HOST, "detach it and look for the cause", "%s", dev->cause);
-    }
     pb_device_set_state(dev, PB_DEVICE_ASSIGNED);
     return PB_RUN_NEXT;
 }
 
 static const struct pb_task_step renew_steps[] = {
-    { "quiet", pb_strip_quiet, NULL },     { "reset", pb_strip_reset, NULL },
-    { "restore", pb_strip_restore, NULL }, { "enable", pb_attach_enable, NULL },
+    { "begin", begin_renew, renew_failed }, { "quiet", pb_strip_quiet, NULL },
+    { "reset", pb_strip_reset, NULL },      { "restore", pb_strip_restore, NULL },
+    { "check", check_renewed, NULL },       { "enable", pb_attach_enable, NULL },
     { "renewed", renewed, NULL },
 };
 static const struct pb_task_kind renew_kind = { "renew", renew_steps, PB_ARRAY_SIZE(renew_steps) };

@@ -59,7 +59,8 @@ static bool place_devices(struct pb_guest *g)
             dev->serving = false;
             dev->let_go = true;
             changed = true;
-        } else if (dev->node_state == PB_XENBUS_INITIALISING && dev->ready && dev->has_vaddr) {
+        } else if (dev->node_state == PB_XENBUS_INITIALISING && dev->ready && dev->has_vaddr &&
+                   dev->hw && !dev->stuck) {
             dev->node_state = PB_XENBUS_INITIALISED;
             dev->serving = true;
             changed = true;
@@ -68,11 +69,25 @@ static bool place_devices(struct pb_guest *g)
     return changed;
 }
 
+static bool any_published(const struct pb_guest *g)
+{
+    const struct pb_device *dev;
+
+    TAILQ_FOREACH (dev, &g->devices, sibling) {
+        if (dev->node_state == PB_XENBUS_INITIALISED)
+            return true;
+    }
+    return false;
+}
+
 void pb_frontend_publish(struct pb_guest *g, unsigned new_state)
 {
     struct pb_store_req *req;
+    bool changed = place_devices(g);
 
-    if (!place_devices(g) && new_state == PB_XENBUS_INITIALISED) {
+    /* Nothing to tell yet, or all told: an earlier write that failed is done again. */
+    if (new_state == PB_XENBUS_INITIALISED &&
+        (!any_published(g) || (!changed && g->be_state == PB_XENBUS_INITIALISED))) {
         pb_guest_acted(g, 0);
         return;
     }
@@ -228,6 +243,8 @@ static void reopened(struct pb_guest *g)
 {
     struct pb_store_req *req;
 
+    if (g->b->stopping)
+        return;
     if (g->ending) {
         pb_guest_acted(g, 0);
         return;

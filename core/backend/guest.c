@@ -62,6 +62,18 @@ struct pb_guest *pb_guest_get(struct pb_backend *b, const struct pb_domain *doma
     return g;
 }
 
+bool pb_guest_lives(const struct pb_backend *b, uint32_t domid, const uint8_t handle[16])
+{
+    struct pb_domain domain;
+    int rc = b->xen->ops->domain_get(b->xen, domid, &domain);
+
+    if (rc)
+        return rc != -ENOENT;
+    if (memcmp(domain.handle, handle, sizeof(domain.handle)) != 0 || domain.dying)
+        return false;
+    return !domain.shutdown || domain.shutdown_reason == PB_SHUTDOWN_SUSPEND;
+}
+
 enum pb_run pb_guest_enter(struct pb_guest *g, struct pb_task *task)
 {
     task->guest = g;
@@ -336,8 +348,8 @@ void pb_guest_check_end(struct pb_guest *g)
 {
     struct pb_store_req *req;
 
-    if (!TAILQ_EMPTY(&g->devices) || g->turn || !TAILQ_EMPTY(&g->queue) || g->holds || g->acting ||
-        g->run.busy)
+    if (g->b->stopping || !TAILQ_EMPTY(&g->devices) || g->turn || !TAILQ_EMPTY(&g->queue) ||
+        g->holds || g->acting || g->run.busy)
         return;
     pb_frontend_disconnect(g);
     if (!g->nodes_exist) {

@@ -24,6 +24,11 @@ void pb_guest_refresh(struct pb_guest *g);
 void pb_guest_nodes_changed(struct pb_guest *g);
 /* The domain is dying, dead or shut down: everything is taken back. */
 void pb_guest_end(struct pb_guest *g, const char *why);
+/*
+ * May the domain with this number and handle still run? Only its absence, another handle, or an end
+ * that cannot be undone says no; a hypercall that fails for another reason says nothing (H20).
+ */
+bool pb_guest_lives(const struct pb_backend *b, uint32_t domid, const uint8_t handle[16]);
 /* Frees the guest when nothing of it is left. Safe to call at any time; G may be gone afterwards.
  */
 void pb_guest_check_end(struct pb_guest *g);

@@ -96,6 +96,7 @@ struct pb_running_op {
     bool busy;     /* waits for hardware */
     bool starting; /* inside of the call that starts it */
     struct pb_op op;
+    uint64_t connection; /* the frontend's connect that it came by */
     struct pb_device *dev;
     struct pb_access access;
     struct pb_hw_cycle cycle;
@@ -166,6 +167,7 @@ struct pb_backend {
     struct pb_task_list tasks;
     struct pb_watch release_watch;
     bool started, store_down;
+    bool stopping; /* memory is being freed: callbacks do nothing */
     struct pb_counters counters;
     /* service: guests to look at, guests whose burst is polled */
     struct pb_guest_list turn;

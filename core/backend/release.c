@@ -41,7 +41,7 @@ static enum pb_run detach_if_forced(struct pb_task *task)
 
     if (!dev)
         return FAIL(task, NOT_FOUND, "see `pcibackctl list`", "no such device is listed");
-    if (dev->state != PB_DEVICE_ASSIGNED || !dev->guest)
+    if (!dev->guest)
         return PB_RUN_NEXT;
     if (!task->force)
         return FAIL(task, STATE, "detach it first, or release --force", "domain %u (%s) has it",
@@ -65,15 +65,12 @@ static enum pb_run find(struct pb_task *task)
         return PB_RUN_END; /* it is not ours: already in the wanted state */
     if (dev->state == PB_DEVICE_ASSIGNED || dev->guest)
         return FAIL(task, STATE, "detach it first, or release --force", "a guest has it");
-    if (dev->taken_while_alive && !task->force) {
-        struct pb_domain domain;
-
-        if (task->b->xen->ops->domain_get(task->b->xen, dev->tainted_by, &domain) == 0 &&
-            memcmp(domain.handle, dev->tainted_handle, sizeof(domain.handle)) == 0)
-            return FAIL(task, REFUSED, "wait until that domain is gone, or release --force",
-                        "it was taken from domain %u, which still lives and may hold its memory",
-                        dev->tainted_by);
-    }
+    if (dev->taken_while_alive && !task->force &&
+        pb_guest_lives(task->b, dev->tainted_by, dev->tainted_handle))
+        return FAIL(task, REFUSED, "wait until that domain is gone, or release --force",
+                    "it was taken from domain %u, which still lives and may hold its memory",
+                    dev->tainted_by);
+    dev->failing = false;
     return PB_RUN_NEXT;
 }
 
@@ -121,7 +118,7 @@ static enum pb_run leave_quarantine(struct pb_task *task)
 
     /* Also when we believe that it is not there: Xen itself puts devices into it (H3). */
     rc = xen->ops->device_deassign(xen, PB_DOMID_IO, dev->sbdf);
-    if (rc && dev->quarantined) {
+    if (rc && (dev->quarantined || xen->ops->device_test(xen, PB_DOMID_IO, dev->sbdf) == -EBUSY)) {
         pb_device_set_cause(dev, "Xen does not let it out of quarantine: %s", strerror(-rc));
         pb_device_set_state(dev, PB_DEVICE_FAILED);
         return FAIL(task, XEN, "see `xl dmesg`; try again", "%s", dev->cause);

@@ -132,7 +132,9 @@ static void answer(struct pb_guest *g)
     bool entries = run->op.cmd == PB_CMD_ENABLE_MSIX && run->err == PB_GUEST_OK;
 
     run->busy = false;
-    if (!g->page)
+    /* The frontend that asked is gone, or the daemon goes and leaves the request to the next one.
+     */
+    if (!g->page || run->connection != g->counters.connects || g->b->stopping)
         return;
     if (!pb_page_answer(g->page, run->err, run->value, run->entries,
                         entries ? run->entry_count : 0)) {
@@ -305,14 +307,17 @@ static void serve(struct pb_guest *g)
         }
         served = true;
         pb_page_take(g->page, &g->run.op);
+        g->run.connection = g->counters.connects;
         if (!start_op(g)) {
             pb_guest_hold(g);
             stop_polling(g);
             return;
         }
         answer(g);
-        if (g->run.busy)
+        if (g->run.busy) {
+            stop_polling(g);
             return;
+        }
     }
     if (served) {
         g->spurious = 0;

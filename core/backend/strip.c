@@ -6,6 +6,7 @@
 
 #include "backend/failure.h"
 #include "backend/grants.h"
+#include "backend/guest.h"
 #include "backend/interrupt.h"
 #include "backend/machine.h"
 #include "base/log.h"
@@ -13,6 +14,17 @@
 
 /* What a device must never keep from a guest: DMA, and errors that reach the host (XSA-120). */
 #define COMMAND_OFF (PCI_COMMAND_MASTER | PCI_COMMAND_PARITY | PCI_COMMAND_SERR)
+
+enum pb_run pb_strip_await_access(struct pb_task *task)
+{
+    struct pb_guest *g = task->dev->guest;
+
+    if (!g || !g->run.busy || g->run.dev != task->dev)
+        return PB_RUN_NEXT;
+    /* An access of the guest's is with the hardware: nothing may overtake it. */
+    pb_task_arm(task, 5, pb_task_repeat);
+    return PB_RUN_WAIT;
+}
 
 enum pb_run pb_strip_revoke(struct pb_task *task)
 {
@@ -23,16 +35,18 @@ enum pb_run pb_strip_revoke(struct pb_task *task)
     dev->ready = false;
     if (!dev->guest)
         return PB_RUN_NEXT;
-    if (dev->guest->run.busy && dev->guest->run.dev == dev) {
-        /* An access of the guest's is with the hardware: nothing may overtake it. */
-        pb_task_arm(task, 5, pb_task_repeat);
+    if (pb_strip_await_access(task) == PB_RUN_WAIT)
         return PB_RUN_WAIT;
-    }
+    dev->failing = false;
     rc = pb_grants_revoke(dev);
     /* A domain that is gone has nothing left to revoke. */
-    if (rc && rc != -ESRCH && !dev->guest->ending)
-        pb_warn("%s: revoking from domain %u: %s", pb_device_text(dev), dev->guest->domid,
-                strerror(-rc));
+    if (rc && pb_guest_lives(dev->b, dev->guest->domid, dev->guest->handle)) {
+        pb_device_set_cause(dev, "domain %u keeps a permission for it: %s", dev->guest->domid,
+                            strerror(-rc));
+        pb_warn("%s: %s", pb_device_text(dev), dev->cause);
+        dev->failing = true;
+        dev->let_go = false; /* so that it is tainted, too */
+    }
     return PB_RUN_NEXT;
 }
 
@@ -91,9 +105,9 @@ enum pb_run pb_strip_quiet(struct pb_task *task)
     struct pb_device *dev = task->dev;
     struct pb_script *s = &task->script;
 
-    dev->cause[0] = '\0';
+    if (!dev->failing)
+        dev->cause[0] = '\0';
     pb_device_set_state(dev, PB_DEVICE_RESETTING);
-    dev->failing = false;
     pb_script_begin(s, dev);
     append_wake(s);
     if (dev->guest)
@@ -167,15 +181,6 @@ enum pb_run pb_strip_restore(struct pb_task *task)
     return PB_RUN_WAIT;
 }
 
-/* The news of a domain's end may still be on its way when its hypercalls fail already. */
-static bool is_over(const struct pb_guest *g)
-{
-    struct pb_domain domain;
-
-    return g->ending || g->b->xen->ops->domain_get(g->b->xen, g->domid, &domain) != 0 ||
-           domain.dying || memcmp(domain.handle, g->handle, sizeof(g->handle)) != 0;
-}
-
 int pb_strip_quarantine(struct pb_device *dev)
 {
     int rc = dev->b->xen->ops->device_assign(dev->b->xen, PB_DOMID_IO, dev->sbdf);
@@ -197,7 +202,8 @@ enum pb_run pb_strip_deassign(struct pb_task *task)
     if (dev->assigned_in_xen) {
         rc = xen->ops->device_deassign(xen, dev->guest->domid, dev->sbdf);
         /* A dying domain's devices are deassigned by Xen itself, early (H2). */
-        if (rc && !is_over(dev->guest)) {
+        /* The news of a domain's end may still be on its way when its hypercalls fail already. */
+        if (rc && pb_guest_lives(dev->b, dev->guest->domid, dev->guest->handle)) {
             pb_device_set_cause(dev, "Xen does not take it back from domain %u: %s",
                                 dev->guest->domid, strerror(-rc));
             dev->failing = true;

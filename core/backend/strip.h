@@ -11,6 +11,8 @@
 
 /* The steps, for tables of tasks. task->dev is the device; each tolerates what is undone already.
  */
+/* Waits until no access of the guest to the device is with the hardware. */
+enum pb_run pb_strip_await_access(struct pb_task *task);
 enum pb_run pb_strip_revoke(struct pb_task *task);
 enum pb_run pb_strip_quiet(struct pb_task *task);
 enum pb_run pb_strip_reset(struct pb_task *task);

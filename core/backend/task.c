@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/detach.h"
 #include "backend/failure.h"
 #include "backend/guest.h"
 #include "backend/machine.h"
@@ -23,11 +24,14 @@ static void finish(struct pb_task *task, bool success)
 {
     struct pb_failure failure = task->failure;
     struct pb_guest *guest = task->guest;
+    struct pb_device *dev = task->dev;
     pb_verb_fn done = task->done;
     void *ctx = task->ctx;
 
-    if (task->dev && task->dev->task == task)
-        task->dev->task = NULL;
+    if (dev && dev->task == task)
+        dev->task = NULL;
+    else
+        dev = NULL;
     if (guest) {
         pb_guest_hold(guest);
         pb_guest_leave(guest, task);
@@ -35,6 +39,9 @@ static void finish(struct pb_task *task, bool success)
     if (!success)
         pb_log(PB_LOG_NOTICE, "%s %s: %s", task->kind->name, failure.device, failure.reason);
     task_free(task);
+    /* The guest ended while this task had the device: now its end can have it. */
+    if (dev && dev->guest && dev->guest->ending)
+        pb_detach_ended(dev);
     done(ctx, success ? NULL : &failure);
     if (guest)
         pb_guest_drop(guest);
@@ -120,6 +127,8 @@ void pb_task_start(struct pb_task *task)
 
 void pb_task_next(struct pb_task *task)
 {
+    if (task->b->stopping)
+        return; /* it is about to be abandoned */
     pb_task_disarm(task);
     if (advance(task, PB_RUN_NEXT))
         run(task);
@@ -127,6 +136,8 @@ void pb_task_next(struct pb_task *task)
 
 void pb_task_failed(struct pb_task *task)
 {
+    if (task->b->stopping)
+        return; /* it is about to be abandoned */
     pb_task_disarm(task);
     if (advance(task, PB_RUN_FAIL))
         run(task);
@@ -134,6 +145,8 @@ void pb_task_failed(struct pb_task *task)
 
 void pb_task_repeat(struct pb_task *task)
 {
+    if (task->b->stopping)
+        return; /* it is about to be abandoned */
     pb_task_disarm(task);
     run(task);
 }

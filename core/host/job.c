@@ -380,8 +380,10 @@ static int reset(struct job *job)
         (void)pb_sysfs_write(&job->fs, "reset_method", before);
     if (rc == -ENOENT)
         return fail(job, -ENOTTY, "it has no reset method");
+    /* The kernel's own ENOTTY is a device that did not come back, not a missing method. */
     if (rc)
-        return fail(job, rc, "the kernel could not reset it: %s", strerror(-rc));
+        return fail(job, rc == -ENOTTY ? -EIO : rc, "the kernel could not reset it: %s",
+                    strerror(-rc));
     rc_after = pb_sysfs_image(&job->fs, &job->reply->facts);
     if (rc_after)
         return fail(job, rc_after, "its registers cannot be read: %s", strerror(-rc_after));
