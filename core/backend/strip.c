@@ -215,6 +215,45 @@ enum pb_run pb_strip_deassign(struct pb_task *task)
     return PB_RUN_NEXT;
 }
 
+static void held_again(struct pb_job *job, void *ctx)
+{
+    struct pb_task *task = ctx;
+    struct pb_device *dev = task->dev;
+
+    if (job->hw)
+        dev->b->host->ops->hw_close(dev->b->host, job->hw); /* the one that we have still works */
+    if (job->rc) {
+        pb_device_set_cause(dev, "its stub driver lost it: %s", job->reason);
+        pb_device_set_state(dev, PB_DEVICE_FAILED);
+    }
+    pb_task_next(task);
+}
+
+static void looked_at(struct pb_job *job, void *ctx)
+{
+    struct pb_task *task = ctx;
+    struct pb_device *dev = task->dev;
+
+    if (job->rc || strcmp(job->driver_now, dev->driver_now) == 0) {
+        pb_task_next(task); /* what does not answer has its cause already */
+        return;
+    }
+    pb_warn("%s: driver \"%s\" has it instead of %s (xl with seize=1?); taken back",
+            pb_device_text(dev), job->driver_now, dev->driver_now);
+    task->force = true; /* it was claimed before: nothing is decided anew */
+    pb_task_job(task, PB_JOB_CLAIM, held_again);
+}
+
+/* `claimed` means that our stub driver holds it: xl may have unbound it while a guest had it (H4).
+ */
+enum pb_run pb_strip_hold(struct pb_task *task)
+{
+    if (task->dev->failing)
+        return PB_RUN_NEXT;
+    pb_task_job(task, PB_JOB_PROBE, looked_at);
+    return PB_RUN_WAIT;
+}
+
 static void stopped(struct pb_script *s, void *ctx)
 {
     (void)ctx;

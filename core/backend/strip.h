@@ -18,13 +18,15 @@ enum pb_run pb_strip_quiet(struct pb_task *task);
 enum pb_run pb_strip_reset(struct pb_task *task);
 enum pb_run pb_strip_restore(struct pb_task *task);
 enum pb_run pb_strip_deassign(struct pb_task *task);
+enum pb_run pb_strip_hold(struct pb_task *task);
 
 /* All of them: for tables that end with a device in quarantine. */
 #define PB_STRIP_STEPS                                                            \
     { "revoke", pb_strip_revoke, NULL }, { "quiet", pb_strip_quiet, NULL },       \
         { "reset", pb_strip_reset, NULL }, { "restore", pb_strip_restore, NULL }, \
+        { "deassign", pb_strip_deassign, NULL },                                  \
     {                                                                             \
-        "deassign", pb_strip_deassign, NULL                                       \
+        "hold", pb_strip_hold, NULL                                               \
     }
 
 /* Into DOMID_IO, or into it again: nobody reaches it there (H3). */
