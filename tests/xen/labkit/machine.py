@@ -19,6 +19,7 @@ import time
 from dataclasses import dataclass, field
 
 from . import verdict
+from .conf import LabError
 
 # eager-fpu: with Xen's lazy switching of vector registers, the emulator mixes up those of two domains, and one process in
 # fifty dies of it (44 of 2100 with the default, none of 2100 with this).
@@ -99,7 +100,11 @@ class Machine:
                 if self.lab and self.qmp:
                     self.qmp.sendall(b'{"execute":"qmp_capabilities"}\n')
                     self._serve(process, echo)
+            except ConnectionError:
+                pass             # the emulator is gone; its exit status says how
             finally:
+                if process.poll() is None and not self.outcome.ended:
+                    self._grace(process)
                 if process.poll() is None:
                     process.kill()
                 process.wait()
@@ -108,10 +113,21 @@ class Machine:
         self._explain_end(process.returncode)
         return self.outcome
 
+    @staticmethod
+    def _grace(process):
+        """A dying emulator closes its sockets before it can be waited for; killing it here would hide why it died."""
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            pass
+
     def _explain_end(self, status):
         outcome = self.outcome
         if outcome.ended:
             return
+        if status > 0 and "console-dom0.log" not in self.logs:
+            with open(os.path.join(self.out, "qemu.log"), encoding="utf-8") as log:
+                raise LabError(f"the emulator refused to start: {log.read().splitlines()[-1]}")
         if status < 0:
             outcome.ended = f"emulator killed by {signal.Signals(-status).name}"
             outcome.emulator_crashed = True
@@ -137,7 +153,7 @@ class Machine:
                 self.outcome.ended = f"stopped after {elapsed:.0f} s"
                 return
             for key, _ in selector.select(1):
-                data = os.read(key.fileobj.fileno(), 65536)
+                data = self._read(key.fileobj)
                 if not data:
                     selector.unregister(key.fileobj)
                     if key.data == "console":
@@ -148,10 +164,17 @@ class Machine:
                 for line in self._lines(key.data, data):
                     getattr(self, f"_on_{key.data}")(line, echo)
 
+    @staticmethod
+    def _read(file):
+        try:
+            return os.read(file.fileno(), 65536)
+        except ConnectionError:
+            return b""           # the other end died; what it had sent was read before
+
     def _drain_lab(self, selector):
         """The machine is off; what it said last over the lab channel may still be in the socket."""
         if self.lab in [key.fileobj for key in selector.get_map().values()]:
-            while data := os.read(self.lab.fileno(), 65536):
+            while data := self._read(self.lab):
                 for line in self._lines("lab", data):
                     self._on_lab(line, None)
 
