@@ -193,24 +193,30 @@ int pb_strip_quarantine(struct pb_device *dev)
     return rc;
 }
 
+/* "Not on that domain's list": Xen takes a dying domain's devices before it shows as dying (H20).
+ */
+static bool says_not_there(int rc)
+{
+    return rc == -ENODEV || rc == -ESRCH || rc == -EINVAL;
+}
+
 enum pb_run pb_strip_deassign(struct pb_task *task)
 {
     struct pb_device *dev = task->dev;
     struct pb_xen *xen = dev->b->xen;
-    int rc = 0;
+    int rc = 0, quarantine;
 
-    if (dev->assigned_in_xen) {
+    if (dev->assigned_in_xen)
         rc = xen->ops->device_deassign(xen, dev->guest->domid, dev->sbdf);
-        /* A dying domain's devices are deassigned by Xen itself, early (H2). */
-        /* The news of a domain's end may still be on its way when its hypercalls fail already. */
-        if (rc && pb_guest_lives(dev->b, dev->guest->domid, dev->guest->handle)) {
-            pb_device_set_cause(dev, "Xen does not take it back from domain %u: %s",
-                                dev->guest->domid, strerror(-rc));
-            dev->failing = true;
-        }
-        dev->assigned_in_xen = false;
+    /* Xen puts only what no guest has into quarantine: that it did is the proof. */
+    quarantine = pb_strip_quarantine(dev);
+    if (rc && !(says_not_there(rc) && quarantine == 0) &&
+        pb_guest_lives(dev->b, dev->guest->domid, dev->guest->handle)) {
+        pb_device_set_cause(dev, "Xen does not take it back from domain %u: %s", dev->guest->domid,
+                            strerror(-rc));
+        dev->failing = true;
     }
-    (void)pb_strip_quarantine(dev); /* it says so itself, and `show` does */
+    dev->assigned_in_xen = false;
     pb_device_set_state(dev, dev->failing ? PB_DEVICE_FAILED : PB_DEVICE_CLAIMED);
     return PB_RUN_NEXT;
 }
