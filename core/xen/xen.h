@@ -15,7 +15,8 @@
 #include "pci/addr.h"
 #include "xen/store.h"
 
-#define PB_SHUTDOWN_SUSPEND 2 /* xen/sched.h: the domain goes on afterwards, maybe elsewhere (H20) */
+#define PB_SHUTDOWN_SUSPEND \
+    2 /* xen/sched.h: the domain goes on afterwards, maybe elsewhere (H20) */
 
 #define PB_DOMID_IO 0x7ff1u /* where claimed devices are kept in quarantine */
 
