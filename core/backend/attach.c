@@ -31,18 +31,6 @@ static const char *text_of(struct pb_task *task)
 
 /* --- which device, which guest --- */
 
-static void claimed(void *ctx, const struct pb_failure *failure)
-{
-    struct pb_task *task = ctx;
-
-    if (failure) {
-        task->failure = *failure;
-        pb_task_failed(task);
-        return;
-    }
-    pb_task_next(task);
-}
-
 static enum pb_run claim_if_asked(struct pb_task *task)
 {
     struct pb_sbdf sbdf;
@@ -52,7 +40,7 @@ static enum pb_run claim_if_asked(struct pb_task *task)
     if (!task->options.claim ||
         (dev && dev->state != PB_DEVICE_PRESENT && dev->state != PB_DEVICE_ABSENT))
         return PB_RUN_NEXT;
-    pb_backend_claim(task->b, task->device_text, task->options.force, claimed, task);
+    pb_backend_claim(task->b, task->device_text, task->options.force, pb_task_child_done, task);
     return PB_RUN_WAIT;
 }
 
@@ -582,17 +570,10 @@ static const struct pb_task_kind kind = { "attach", steps, PB_ARRAY_SIZE(steps) 
 void pb_backend_attach(struct pb_backend *b, const char *guest, const char *dev,
                        const struct pb_attach_options *options, pb_verb_fn done, void *ctx)
 {
-    struct pb_task *task = pb_task_new(b, &kind, done, ctx);
+    struct pb_task *task = pb_task_verb(b, &kind, dev, options->force, done, ctx);
 
-    if (!task) {
-        struct pb_failure failure = { 0 };
-
-        pb_fail(&failure, PB_FAIL_INTERNAL, dev, "", "out of memory");
-        done(ctx, &failure);
+    if (!task)
         return;
-    }
     task->options = *options;
-    (void)snprintf(task->device_text, sizeof(task->device_text), "%s", dev);
     (void)snprintf(task->guest_text, sizeof(task->guest_text), "%s", guest);
-    pb_task_start(task);
 }

@@ -2,7 +2,8 @@
 /*
  * The machine: devices, guests, and the verbs that move devices between them. It knows nothing of
  * sockets, JSON or files. Everything runs on the loop's thread; verbs complete later, by a
- * callback, exactly once, never inside of the call that started them.
+ * callback, exactly once, and inside of the call that started them only when there is no memory to
+ * start.
  */
 #ifndef PB_BACKEND_BACKEND_H
 #define PB_BACKEND_BACKEND_H

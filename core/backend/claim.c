@@ -278,16 +278,5 @@ static const struct pb_task_kind kind = { "claim", steps, PB_ARRAY_SIZE(steps) }
 
 void pb_backend_claim(struct pb_backend *b, const char *dev, bool force, pb_verb_fn done, void *ctx)
 {
-    struct pb_task *task = pb_task_new(b, &kind, done, ctx);
-
-    if (!task) {
-        struct pb_failure failure = { 0 };
-
-        pb_fail(&failure, PB_FAIL_INTERNAL, dev, "", "out of memory");
-        done(ctx, &failure);
-        return;
-    }
-    task->force = force;
-    (void)snprintf(task->device_text, sizeof(task->device_text), "%s", dev);
-    pb_task_start(task);
+    (void)pb_task_verb(b, &kind, dev, force, done, ctx);
 }

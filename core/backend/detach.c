@@ -305,19 +305,10 @@ static const struct pb_task_kind detach_kind = { "detach", detach_steps,
 void pb_backend_detach(struct pb_backend *b, const char *guest, const char *dev, bool force,
                        pb_verb_fn done, void *ctx)
 {
-    struct pb_task *task = pb_task_new(b, &detach_kind, done, ctx);
+    struct pb_task *task = pb_task_verb(b, &detach_kind, dev, force, done, ctx);
 
-    if (!task) {
-        struct pb_failure failure = { 0 };
-
-        pb_fail(&failure, PB_FAIL_INTERNAL, dev, "", "out of memory");
-        done(ctx, &failure);
-        return;
-    }
-    task->force = force;
-    (void)snprintf(task->device_text, sizeof(task->device_text), "%s", dev);
-    (void)snprintf(task->guest_text, sizeof(task->guest_text), "%s", guest);
-    pb_task_start(task);
+    if (task)
+        (void)snprintf(task->guest_text, sizeof(task->guest_text), "%s", guest);
 }
 
 /* --- without being asked --- */

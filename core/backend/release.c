@@ -20,18 +20,6 @@
 #define FAIL(task, code, next, ...) \
     (pb_fail(&(task)->failure, PB_FAIL_##code, (task)->device_text, next, __VA_ARGS__), PB_RUN_FAIL)
 
-static void detached(void *ctx, const struct pb_failure *failure)
-{
-    struct pb_task *task = ctx;
-
-    if (failure) {
-        task->failure = *failure;
-        pb_task_failed(task);
-        return;
-    }
-    pb_task_next(task);
-}
-
 static enum pb_run detach_if_forced(struct pb_task *task)
 {
     struct pb_sbdf sbdf;
@@ -47,7 +35,7 @@ static enum pb_run detach_if_forced(struct pb_task *task)
         return FAIL(task, STATE, "detach it first, or release --force", "domain %u (%s) has it",
                     dev->guest->domid, dev->guest->name);
     (void)snprintf(guest, sizeof(guest), "%u", dev->guest->domid);
-    pb_backend_detach(task->b, guest, task->device_text, true, detached, task);
+    pb_backend_detach(task->b, guest, task->device_text, true, pb_task_child_done, task);
     return PB_RUN_WAIT;
 }
 
@@ -179,16 +167,5 @@ static const struct pb_task_kind kind = { "release", steps, PB_ARRAY_SIZE(steps)
 void pb_backend_release(struct pb_backend *b, const char *dev, bool force, pb_verb_fn done,
                         void *ctx)
 {
-    struct pb_task *task = pb_task_new(b, &kind, done, ctx);
-
-    if (!task) {
-        struct pb_failure failure = { 0 };
-
-        pb_fail(&failure, PB_FAIL_INTERNAL, dev, "", "out of memory");
-        done(ctx, &failure);
-        return;
-    }
-    task->force = force;
-    (void)snprintf(task->device_text, sizeof(task->device_text), "%s", dev);
-    pb_task_start(task);
+    (void)pb_task_verb(b, &kind, dev, force, done, ctx);
 }

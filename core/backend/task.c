@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "backend/task.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -118,6 +119,35 @@ struct pb_task *pb_task_new(struct pb_backend *b, const struct pb_task_kind *kin
     ev_init(&task->script.timer, NULL);
     TAILQ_INSERT_TAIL(&b->tasks, task, link);
     return task;
+}
+
+struct pb_task *pb_task_verb(struct pb_backend *b, const struct pb_task_kind *kind, const char *dev,
+                             bool force, pb_verb_fn done, void *ctx)
+{
+    struct pb_task *task = pb_task_new(b, kind, done, ctx);
+    struct pb_failure failure = { 0 };
+
+    if (!task) {
+        pb_fail(&failure, PB_FAIL_INTERNAL, dev, "", "out of memory");
+        done(ctx, &failure);
+        return NULL;
+    }
+    task->force = force;
+    (void)snprintf(task->device_text, sizeof(task->device_text), "%s", dev);
+    pb_task_start(task);
+    return task;
+}
+
+void pb_task_child_done(void *ctx, const struct pb_failure *failure)
+{
+    struct pb_task *task = ctx;
+
+    if (failure) {
+        task->failure = *failure;
+        pb_task_failed(task);
+        return;
+    }
+    pb_task_next(task);
 }
 
 void pb_task_start(struct pb_task *task)

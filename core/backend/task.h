@@ -68,6 +68,14 @@ struct pb_task {
 };
 TAILQ_HEAD(pb_task_list, pb_task);
 
+/*
+ * A verb as a task: what was asked is copied, and it starts when the loop runs next. Returns it,
+ * for what else was asked; NULL when out of memory, and then DONE has been told.
+ */
+struct pb_task *pb_task_verb(struct pb_backend *b, const struct pb_task_kind *kind, const char *dev,
+                             bool force, pb_verb_fn done, void *ctx);
+/* The DONE of a verb that a step of another task started: goes on with CTX, that task. */
+void pb_task_child_done(void *ctx, const struct pb_failure *failure);
 /* NULL when out of memory. Runs when the loop runs next, once pb_task_start was called. */
 struct pb_task *pb_task_new(struct pb_backend *b, const struct pb_task_kind *kind, pb_verb_fn done,
                             void *ctx);
