@@ -179,7 +179,8 @@ static void refs_read(struct pb_store_req *req, void *ctx)
 
         if (next) {
             g->counters.connects++;
-            pb_info("domain %u (%s): frontend connected", g->domid, g->name);
+            if (pb_guest_may_log(g))
+                pb_info("domain %u (%s): frontend connected", g->domid, g->name);
             pb_nodes_write_state(next, g, PB_XENBUS_CONNECTED);
             pb_guest_submit(g, next);
         }
@@ -217,7 +218,8 @@ void pb_frontend_disconnect(struct pb_guest *g)
         pb_warn("domain %u: unmapping its page: %s", g->domid, strerror(-rc));
     g->page = NULL;
     g->counters.disconnects++;
-    pb_info("domain %u (%s): frontend disconnected", g->domid, g->name);
+    if (pb_guest_may_log(g))
+        pb_info("domain %u (%s): frontend disconnected", g->domid, g->name);
 }
 
 void pb_frontend_close(struct pb_guest *g, unsigned new_state)

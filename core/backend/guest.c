@@ -62,6 +62,19 @@ struct pb_guest *pb_guest_get(struct pb_backend *b, const struct pb_domain *doma
     return g;
 }
 
+bool pb_guest_may_log(struct pb_guest *g)
+{
+    unsigned suppressed;
+
+    if (!g)
+        return true;
+    if (!pb_ratelimit_allow(&g->chatter, pb_now_ms(), 60, 60000, &suppressed))
+        return false;
+    if (suppressed)
+        pb_notice("domain %u: %u lines suppressed", g->domid, suppressed);
+    return true;
+}
+
 bool pb_guest_lives(const struct pb_backend *b, uint32_t domid, const uint8_t handle[16])
 {
     struct pb_domain domain;
@@ -196,9 +209,9 @@ void pb_guest_acted(struct pb_guest *g, int rc)
 {
     pb_guest_hold(g);
     g->acting = false;
-    if (rc == -ECANCELED)
+    if (rc == -ECANCELED && pb_guest_may_log(g))
         pb_warn("domain %u: its backend nodes are not ours any more; not touched", g->domid);
-    else if (rc)
+    else if (rc && rc != -ECANCELED && pb_guest_may_log(g))
         pb_warn("domain %u: xenstore: %s", g->domid, strerror(-rc));
     pb_guest_wake(g);
     if (g->refresh_again && !g->ending) {

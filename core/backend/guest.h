@@ -29,6 +29,11 @@ void pb_guest_end(struct pb_guest *g, const char *why);
  * that cannot be undone says no; a hypercall that fails for another reason says nothing (H20).
  */
 bool pb_guest_lives(const struct pb_backend *b, uint32_t domid, const uint8_t handle[16]);
+/*
+ * A line about what a guest does with its states, which it may do as often as it likes: 60 a
+ * minute. Always true without a guest.
+ */
+bool pb_guest_may_log(struct pb_guest *g);
 /* Frees the guest when nothing of it is left. Safe to call at any time; G may be gone afterwards.
  */
 void pb_guest_check_end(struct pb_guest *g);

@@ -151,7 +151,7 @@ struct pb_guest {
     ev_timer back_off;
     struct pb_running_op run;
     struct pb_counters counters;
-    struct pb_ratelimit warn;
+    struct pb_ratelimit warn, chatter;
 };
 
 TAILQ_HEAD(pb_guest_list, pb_guest);

@@ -128,7 +128,8 @@ static void reset_done(struct pb_job *job, void *ctx)
     dev->resets++;
     dev->reset_ms = pb_now_ms() - task->reset_started_ms;
     if (job->rc == 0) {
-        pb_info("%s: reset in %llu ms", pb_device_text(dev), (unsigned long long)dev->reset_ms);
+        if (pb_guest_may_log(dev->guest))
+            pb_info("%s: reset in %llu ms", pb_device_text(dev), (unsigned long long)dev->reset_ms);
     } else if (job->rc == -ENOTTY && dev->policy.reset != PB_RESET_REQUIRED) {
         pb_debug("%s: %s", pb_device_text(dev), job->reason);
     } else if (job->rc == -ENOTTY || job->rc == -ETIMEDOUT || job->rc == -ENODEV ||

@@ -17,6 +17,7 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "base/log.h"
+#include "base/ratelimit.h"
 #include "host/wire.h"
 
 #define HELPER_FD     3
@@ -29,6 +30,7 @@
 struct pb_hw {
     TAILQ_ENTRY(pb_hw) link;
     struct pb_sbdf sbdf;
+    struct pb_ratelimit slow_lines; /* a guest can make its device slow */
     int fd;
     bool doubtful;
     unsigned fast;
@@ -243,16 +245,19 @@ static enum pb_hw_when cycle_submit(struct pb_host *base, struct pb_hw_cycle *c)
     struct host *h = host_of(base);
     struct pb_hw *hw = c->hw;
     uint64_t began, took_ms;
+    unsigned suppressed;
 
     if (!hw->doubtful) {
         began = pb_now_ns();
         c->rc = do_cycle(hw, c);
         took_ms = (pb_now_ns() - began) / 1000000;
         if (took_ms >= PB_HW_SLOW_MS) {
-            pb_notice(
-                "%04x:%02x:%02x.%x: an access took %llu ms; served aside until it is fast again",
-                hw->sbdf.segment, hw->sbdf.bus, (unsigned)PB_DEVFN_DEV(hw->sbdf.devfn),
-                PB_DEVFN_FN(hw->sbdf.devfn), (unsigned long long)took_ms);
+            if (pb_ratelimit_allow(&hw->slow_lines, pb_now_ms(), 3, 60000, &suppressed))
+                pb_notice("%04x:%02x:%02x.%x: an access took %llu ms; served aside until it is "
+                          "fast again "
+                          "(%u more lines suppressed)",
+                          hw->sbdf.segment, hw->sbdf.bus, (unsigned)PB_DEVFN_DEV(hw->sbdf.devfn),
+                          PB_DEVFN_FN(hw->sbdf.devfn), (unsigned long long)took_ms, suppressed);
             hw->doubtful = true;
             hw->fast = 0;
         }
