@@ -301,12 +301,6 @@ static enum pb_run assign(struct pb_task *task)
     return FAIL(task, XEN, "see `xl dmesg`", "Xen does not assign it: %s", strerror(-rc));
 }
 
-static enum pb_run quiet_again(struct pb_task *task)
-{
-    /* The first failure is what the operator hears; taking it back logs its own. */
-    return pb_strip_quiet(task);
-}
-
 static enum pb_run deassign(struct pb_task *task)
 {
     bool failed = task->dev->state == PB_DEVICE_FAILED;
@@ -372,7 +366,6 @@ static void nodes_written(struct pb_store_req *req, void *ctx)
     if (!g->nodes_exist) {
         g->nodes_exist = true;
         g->be_state = PB_XENBUS_INIT_WAIT;
-        g->online = true;
         pb_guest_watch(g);
     } else if (g->be_state == PB_XENBUS_CONNECTED) {
         g->be_state = PB_XENBUS_RECONFIGURING;
@@ -560,7 +553,7 @@ static const struct pb_task_step steps[] = {
     { "restore", pb_strip_restore, NULL },
     { "after reset", after_reset, NULL },
     { "assign", assign, deassign },
-    { "enable", pb_attach_enable, quiet_again },
+    { "enable", pb_attach_enable, pb_strip_quiet },
     { "nodes", write_nodes, unwrite_nodes },
     { "grant", grant, ungrant },
     { "publish", publish, NULL },

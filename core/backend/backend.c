@@ -39,9 +39,7 @@ static void release_fired(struct pb_watch *watch)
 
 static void store_connected(void *ctx, bool connected)
 {
-    struct pb_backend *b = ctx;
-
-    b->store_down = !connected;
+    (void)ctx;
     if (connected)
         pb_notice("xenstored is back; all watches are registered again");
     else

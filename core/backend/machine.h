@@ -121,7 +121,6 @@ struct pb_guest {
     bool nodes_exist;
     unsigned be_state; /* what we wrote last */
     unsigned fe_state;
-    bool online;
     unsigned node_count; /* devices in our nodes */
     struct pb_watch fe_watch;
     bool watching;
@@ -166,7 +165,7 @@ struct pb_backend {
     unsigned guest_count;
     struct pb_task_list tasks;
     struct pb_watch release_watch;
-    bool started, store_down;
+    bool started;
     bool stopping; /* memory is being freed: callbacks do nothing */
     struct pb_counters counters;
     /* service: guests to look at, guests whose burst is polled */

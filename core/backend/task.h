@@ -43,7 +43,7 @@ struct pb_task {
     struct pb_backend *b;
     const struct pb_task_kind *kind;
     unsigned at;
-    bool undoing, queued, entered;
+    bool undoing, queued;
     struct pb_device *dev;
     struct pb_guest *guest;
     struct pb_failure failure;
@@ -60,7 +60,6 @@ struct pb_task {
     /* scratch of the steps */
     uint32_t domid;
     char name[PB_NAME_MAX + 1];
-    unsigned index;
     uint64_t reset_started_ms;
     struct pb_guest *last_guest; /* whose nodes are being removed */
     struct pb_job job;

@@ -28,8 +28,7 @@ static void trim_utf8(char *text)
         text[start - 1] = '\0';
 }
 
-__attribute__((format(printf, 2, 3))) static void set_error(struct pb_json_error *error,
-                                                            const char *fmt, ...)
+void pb_json_error_set(struct pb_json_error *error, const char *fmt, ...)
 {
     va_list ap;
 
@@ -79,12 +78,12 @@ json_t *pb_json_parse(const char *text, size_t length, const char *source,
     json_t *value;
 
     if (too_deep(text, length)) {
-        set_error(error, "%s: nested deeper than %d levels", name, PB_JSON_DEPTH_MAX);
+        pb_json_error_set(error, "%s: nested deeper than %d levels", name, PB_JSON_DEPTH_MAX);
         return NULL;
     }
     value = json_loadb(text, length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &je);
     if (!value)
-        set_error(error, "%s:%d:%d: %s", name, je.line, je.column, je.text);
+        pb_json_error_set(error, "%s:%d:%d: %s", name, je.line, je.column, je.text);
     return value;
 }
 
@@ -128,15 +127,15 @@ json_t *pb_json_load(const char *path, size_t max, struct pb_json_error *error)
     /* O_NONBLOCK: opening a FIFO that somebody left here must not hang. */
     fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) {
-        set_error(error, "%s: %s", path, strerror(errno));
+        pb_json_error_set(error, "%s: %s", path, strerror(errno));
         return NULL;
     }
     if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-        set_error(error, "%s: not a regular file", path);
+        pb_json_error_set(error, "%s: not a regular file", path);
     } else {
         text = read_file(fd, max, &length);
         if (!text)
-            set_error(error, "%s: %s", path, strerror(errno));
+            pb_json_error_set(error, "%s: %s", path, strerror(errno));
         else
             value = pb_json_parse(text, length, path, error);
         free(text);
@@ -212,8 +211,8 @@ void pb_json_fail(const struct pb_json *at, const char *fmt, ...)
     (void)vsnprintf(reason, sizeof(reason), fmt, ap);
     va_end(ap);
     trim_utf8(reason);
-    set_error(at->error, "%s%s%s: %s", at->source ? at->source : "", at->source ? ": " : "",
-              pointer[0] ? pointer : "/", reason);
+    pb_json_error_set(at->error, "%s%s%s: %s", at->source ? at->source : "", at->source ? ": " : "",
+                      pointer[0] ? pointer : "/", reason);
 }
 
 bool pb_json_object(const struct pb_json *at, const char *const *keys)

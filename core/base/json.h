@@ -44,6 +44,10 @@ struct pb_json pb_json_root(const json_t *value, const char *source, struct pb_j
 struct pb_json pb_json_member(const struct pb_json *object, const char *key);
 struct pb_json pb_json_element(const struct pb_json *array, size_t index);
 
+/* Keeps the text, cut to fit, unless there is an error already. */
+__attribute__((format(printf, 2, 3))) void pb_json_error_set(struct pb_json_error *error,
+                                                             const char *fmt, ...);
+
 /* Reports an error at this place (only the first one is kept). */
 __attribute__((format(printf, 2, 3))) void pb_json_fail(const struct pb_json *at, const char *fmt,
                                                         ...);

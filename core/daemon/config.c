@@ -3,7 +3,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,19 +21,6 @@ static bool ends_with(const char *text, const char *end)
     size_t length = strlen(text), end_length = strlen(end);
 
     return length > end_length && strcmp(text + length - end_length, end) == 0;
-}
-
-__attribute__((format(printf, 2, 3))) static void fail(struct pb_json_error *error, const char *fmt,
-                                                       ...)
-{
-    va_list ap;
-
-    if (error->set)
-        return;
-    error->set = true;
-    va_start(ap, fmt);
-    (void)vsnprintf(error->text, sizeof(error->text), fmt, ap);
-    va_end(ap);
 }
 
 static bool add_path(struct file_list *list, const char *dir, const char *name)
@@ -76,7 +62,7 @@ static bool add_fragments(struct file_list *list, const char *path, struct pb_js
         return false;
     count = scandir(dir, &entries, is_fragment, by_bytes);
     if (count < 0 && errno != ENOENT)
-        fail(error, "%s: %s", dir, strerror(errno));
+        pb_json_error_set(error, "%s: %s", dir, strerror(errno));
     for (int i = 0; i < count; i++) {
         added = added && add_path(list, dir, entries[i]->d_name);
         free(entries[i]);
@@ -127,7 +113,7 @@ struct pb_config *pb_config_load(const char *path, bool required, struct pb_json
         listed = add_path(&list, "", path);
     listed = listed && add_fragments(&list, path, error);
     if (!listed)
-        fail(error, "%s: %s", path, strerror(ENOMEM));
+        pb_json_error_set(error, "%s: %s", path, strerror(ENOMEM));
     read_files(&reader, &list);
 
     free(reader.device_places);
