@@ -48,9 +48,11 @@ static void store_connected(void *ctx, bool connected)
 }
 
 int pb_backend_new(struct ev_loop *loop, struct pb_xen *xen, struct pb_host *host,
-                   struct pb_policy *policy, struct pb_backend **ret)
+                   struct pb_policy *policy, struct pb_quirk_set *quirks, struct pb_backend **ret)
 {
     struct pb_backend *b = calloc(1, sizeof(*b));
+
+    (void)quirks;
 
     if (!b)
         return -ENOMEM;

@@ -14,6 +14,9 @@
 
 #include "backend/policy.h"
 #include "host/host.h"
+#include "quirk/hooks.h"
+#include "quirk/profile.h"
+#include "quirk/suggest.h"
 #include "xen/xen.h"
 
 struct ev_loop;
@@ -47,9 +50,12 @@ struct pb_failure {
 /* FAILURE NULL: done. */
 typedef void (*pb_verb_fn)(void *ctx, const struct pb_failure *failure);
 
-/* POLICY is taken over (freed with the backend). The tables stay the caller's. */
+/*
+ * POLICY is taken over (freed with the backend), and one reference of QUIRKS. The tables stay the
+ * caller's.
+ */
 int pb_backend_new(struct ev_loop *loop, struct pb_xen *xen, struct pb_host *host,
-                   struct pb_policy *policy, struct pb_backend **ret);
+                   struct pb_policy *policy, struct pb_quirk_set *quirks, struct pb_backend **ret);
 /* Begins to work: claims the slots, watches for the end of guests. */
 void pb_backend_start(struct pb_backend *b);
 /*
@@ -75,13 +81,37 @@ void pb_backend_attach(struct pb_backend *b, const char *guest, const char *dev,
 void pb_backend_detach(struct pb_backend *b, const char *guest, const char *dev, bool force,
                        pb_verb_fn done, void *ctx);
 
+/*
+ * Reload, in two phases on the loop. Prepare compiles every known device under the new policy and
+ * quirks, and changes nothing; NULL with a sentence in WHY when one cannot be. Commit takes POLICY
+ * and a reference of QUIRKS over and cannot fail: each device changes between two accesses of its
+ * guest, and slots that are new are claimed. Nothing is ever detached or released by it.
+ */
+struct pb_reload;
+struct pb_reload *pb_backend_reload_prepare(struct pb_backend *b, struct pb_policy *policy,
+                                            struct pb_quirk_set *quirks, char *why,
+                                            size_t why_size);
+struct pb_device_view;
+/* What it means to each device: old and new profile, both valid during the call. */
+void pb_backend_reload_each(struct pb_reload *reload,
+                            void (*visit)(void *ctx, const struct pb_device_view *view,
+                                          const struct pb_profile *old_profile,
+                                          const struct pb_profile *new_profile),
+                            void *ctx);
+void pb_backend_reload_commit(struct pb_reload *reload);
+/* POLICY stays the caller's again. */
+void pb_backend_reload_discard(struct pb_reload *reload);
+/* How many reloads were committed: the number of the generation in force, from 1. */
+uint64_t pb_backend_generation(const struct pb_backend *b);
+struct pb_quirk_set *pb_backend_quirks(const struct pb_backend *b); /* borrowed */
+
 /* The states of a device (DESIGN 6): id, name, meaning. */
 #define PB_DEVICE_STATES(X)                                                             \
     X(ABSENT, "absent", "listed, not in the machine")                                   \
     X(PRESENT, "present", "in the machine, not ours")                                   \
     X(CLAIMED, "claimed", "bound to the stub driver, in quarantine, ready for a guest") \
     X(ASSIGNED, "assigned", "a guest has it")                                           \
-    X(RESETTING, "resetting", "between owners")                                         \
+    X(RESETTING, "resetting", "between owners, or a guest's reset")                     \
     X(FAILED, "failed", "given to nobody until it is released")
 
 enum pb_device_state {
@@ -100,6 +130,8 @@ const char *pb_device_state_name(enum pb_device_state state);
     X(msi_ops, "enable and disable of MSI and MSI-X")                        \
     X(hw_cycles, "configuration cycles that reached hardware")               \
     X(denied_writes, "writes of which some bits were refused")               \
+    X(guest_resets, "function level resets that guests asked for")           \
+    X(refused_resets, "of those, refused: too many, or no such method")      \
     X(bad_ops, "operations with a field out of range or an unknown command") \
     X(failed_ops, "operations that the host failed")                         \
     X(late_ops, "answers dropped because the guest had given up")            \
@@ -137,7 +169,12 @@ struct pb_device_view {
     struct pb_sbdf virtual_address; /* in the guest, when assigned */
     const char *cause;              /* of `failed`, or why it is where it is; "" */
     uint64_t denied_writes;
-    uint64_t resets, reset_ms; /* how many, and how long the last one took */
+    uint64_t resets, reset_ms;        /* how many, and how long the last one took */
+    uint64_t guest_resets;            /* that a guest asked for by FLR, and got */
+    const struct pb_profile *profile; /* NULL: it was never claimed */
+    const struct pb_hooks *hooks;     /* NULL: no guest has it, or no plugins */
+    enum pb_assign assign;            /* by quirks and policy, with the reason, "" none */
+    const char *assign_reason;
 };
 
 struct pb_guest_view {
@@ -159,5 +196,12 @@ void pb_backend_each_guest(const struct pb_backend *b,
 bool pb_backend_device(const struct pb_backend *b, const char *dev, struct pb_device_view *ret,
                        struct pb_failure *failure);
 void pb_backend_counters(const struct pb_backend *b, struct pb_counters *ret);
+
+/* Writes that were denied, by register; kept from claim to release, for all guests together. */
+#define PB_DENIED_MAX 128
+/* *ret_lost: writes to further registers than PB_DENIED_MAX. False: as pb_backend_device. */
+bool pb_backend_denied(const struct pb_backend *b, const char *dev,
+                       void (*visit)(void *ctx, const struct pb_denied *denied), void *ctx,
+                       uint64_t *ret_lost, struct pb_failure *failure);
 
 #endif

@@ -13,13 +13,13 @@
 
 #include "host/host.h"
 #include "pci/addr.h"
+#include "pci/traits.h"
 
 #define PB_NAME_MAX         64 /* of a device or a guest, without the NUL */
 
 #define PB_BUSY_POLL_US     50 /* default of busy_poll_us */
 #define PB_BUSY_POLL_US_MAX 10000
 
-enum pb_assign { PB_ASSIGN_ALLOW, PB_ASSIGN_WARN, PB_ASSIGN_DENY };
 enum pb_reset_policy { PB_RESET_BEST_EFFORT, PB_RESET_REQUIRED, PB_RESET_NONE };
 
 struct pb_device_policy {

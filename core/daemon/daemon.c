@@ -110,7 +110,7 @@ static bool start_backend(struct daemon *d)
     int rc;
 
     d->verbs.limits = d->config->policy->limits;
-    rc = pb_backend_new(d->loop, d->xen, d->host, d->config->policy, &d->backend);
+    rc = pb_backend_new(d->loop, d->xen, d->host, d->config->policy, NULL, &d->backend);
     if (rc != 0) {
         pb_err("cannot start the backend: %s", strerror(-rc));
         d->backend = NULL;

@@ -15,6 +15,7 @@
 #include <sys/queue.h>
 
 #include "pci/facts.h"
+#include "quirk/reset.h"
 
 #define PB_HW_SLOW_MS 10
 
@@ -43,6 +44,7 @@ enum pb_job_kind {
 };
 
 #define PB_DRIVER_NAME 32
+#define PB_JOB_PLUGINS 2
 
 struct pb_job {
     enum pb_job_kind kind;
@@ -50,6 +52,9 @@ struct pb_job {
     char driver[PB_DRIVER_NAME]; /* CLAIM: stub driver ("none": stays without one) */
     bool force;                  /* CLAIM: also below a port that cards may be pulled from (H1) */
     char method[64];             /* RESET: reset_method to set first, "" leaves it */
+    unsigned settle_ms;          /* RESET: wait before the device is touched again */
+    unsigned plugin_count;       /* RESET: plugins whose before_reset and after_reset run */
+    struct pb_reset_plugin plugin[PB_JOB_PLUGINS];
     unsigned deadline_ms;
     /* result */
     int rc; /* 0; -ENODEV absent; -ETIMEDOUT: abandoned in the kernel; other negative errno */

@@ -25,6 +25,17 @@ void pb_view_init(struct pb_view *view, const struct pb_map *map)
         view->shadow[i] = map->value[i] & map->virt[i];
 }
 
+/* not yet */
+void pb_view_move(struct pb_view *view, const struct pb_map *map)
+{
+    pb_view_init(view, map);
+}
+
+void pb_view_reset(struct pb_view *view)
+{
+    (void)view;
+}
+
 static enum pb_step finish(struct pb_access *acc, enum pb_guest_error err)
 {
     acc->err = err;
@@ -326,4 +337,12 @@ enum pb_step pb_access_resume(struct pb_access *acc, int rc, uint32_t value)
         break;
     }
     return step == PB_STEP_DONE && acc->err == PB_GUEST_OK ? next_regs(acc) : step;
+}
+
+enum pb_step pb_access_begin_write(struct pb_access *acc, struct pb_view *view, int32_t offset,
+                                   int32_t size, uint32_t value, uint32_t mine, uint32_t denied)
+{
+    (void)mine;
+    (void)denied;
+    return pb_access_begin(acc, view, true, offset, size, value);
 }

@@ -46,18 +46,28 @@ struct pb_view {
 };
 
 void pb_view_init(struct pb_view *view, const struct pb_map *map);
+/*
+ * The rules of a live guest's device change: bits that were virtual and still are keep the guest's
+ * value, others begin as MAP says. Never while an access of the view is under way.
+ */
+void pb_view_move(struct pb_view *view, const struct pb_map *map);
+/* After a managed reset: shadows are as a fresh guest finds them, except sizing of BARs. */
+void pb_view_reset(struct pb_view *view);
 
 enum pb_step {
     PB_STEP_DONE,
     PB_STEP_READ,  /* read cycle.size bytes at cycle.offset */
     PB_STEP_WRITE, /* write cycle.value */
     PB_STEP_WAIT,  /* let cycle.wait_ms pass (never sleeping on the loop), resume with rc 0 */
+    PB_STEP_RESET, /* begin a managed reset by cycle.reset, resume at once with rc 0: the access is
+                      answered before the reset ends; or with -EBUSY: it may not have one now */
 };
 
 struct pb_cycle {
     uint16_t offset;
     uint8_t size;
     uint16_t wait_ms;
+    uint8_t reset; /* enum pb_reset_method */
     uint32_t value;
 };
 
@@ -69,6 +79,7 @@ struct pb_access {
     /* the result, valid after PB_STEP_DONE */
     int err;         /* enum pb_guest_error */
     uint32_t value;  /* of a read */
+    uint32_t raw;    /* of a read that touched hardware: what it said, before virtual bits */
     uint32_t denied; /* bits of the access whose change was refused */
     bool restored;   /* registers were lost in D3hot and written back: MSI state needs the same */
     /* private to the engine */
@@ -76,7 +87,7 @@ struct pb_access {
     uint16_t offset, at;
     uint8_t size, phase;
     bool write;
-    uint32_t data;
+    uint32_t data, mine;
     struct pb_reg reg; /* a copy: bytes that no rule names are a register made up on the way */
     uint32_t old;
     unsigned queue_head, queue_count;
@@ -89,6 +100,12 @@ struct pb_access {
 /* OFFSET, SIZE and VALUE are the guest's, unchecked. */
 enum pb_step pb_access_begin(struct pb_access *acc, struct pb_view *view, bool write,
                              int32_t offset, int32_t size, uint32_t value);
+/*
+ * A write of which only the bits in MINE are carried out: the others were taken care of (by a
+ * plugin), are left as they are, and do not count as denied. DENIED starts as the result's.
+ */
+enum pb_step pb_access_begin_write(struct pb_access *acc, struct pb_view *view, int32_t offset,
+                                   int32_t size, uint32_t value, uint32_t mine, uint32_t denied);
 /* The result of the last cycle: RC 0 or a negative errno; VALUE of a read. */
 enum pb_step pb_access_resume(struct pb_access *acc, int rc, uint32_t value);
 

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "pci/caps.h"
 #include "pci/facts.h"
 #include "pci/layout.h"
 #include "pci/rule.h"
@@ -35,7 +36,10 @@ struct pb_map {
     uint16_t reg_count;
     struct pb_reg reg[PB_REGS_MAX];
     struct pb_bar bar[PB_PCI_RESOURCES];
-    struct pb_layout layout;
+    struct pb_layout layout; /* as the guest finds it */
+    uint16_t vpd_end;        /* VPD addresses from here on are refused; 0: none is */
+    uint16_t d3_delay_ms;
+    uint8_t flr; /* bits 1 << PB_RESET_BY_FLR, _AF_FLR: methods that a guest's FLR bit may use */
     /* per byte */
     uint8_t write[PB_CONFIG_SIZE_PCIE];
     uint8_t w1c[PB_CONFIG_SIZE_PCIE];
@@ -44,6 +48,7 @@ struct pb_map {
     uint8_t lock[PB_CONFIG_SIZE_PCIE];    /* never opened by a later rule, nor by permissive mode */
     uint8_t value[PB_CONFIG_SIZE_PCIE];   /* fixed: the constant; virt: what a fresh guest sees */
     uint8_t image[PB_CONFIG_SIZE_PCIE];   /* the claim image: for registers lost in D3hot */
+    uint8_t raw[PB_CONFIG_SIZE_PCIE];     /* 0xff: reads go to hardware whatever the class says */
     uint16_t reg_of[PB_CONFIG_SIZE_PCIE]; /* index + 1 into reg[]; 0: no rule names the byte */
 };
 
@@ -58,9 +63,24 @@ __attribute__((warn_unused_result)) int
 pb_map_apply(struct pb_map *map, const struct pb_rule *rules, size_t count, size_t *ret_bad);
 
 /*
- * The baseline for a type 0 function: header, BARs and the capabilities that are handled. Returns a
- * malloc'ed map (free it with free()), or NULL with -errno in *ret_rc: -ENOMEM, -EOPNOTSUPP for a
- * bridge (header type 1 or 2, or base class 6), or -EPROTO when capabilities lie upon one another.
+ * The baseline rules of a type 0 function with these capabilities and traits: header, BARs,
+ * standard and extended capabilities; what is hidden reads 0 and is locked. -EOPNOTSUPP for a
+ * bridge (header type 1 or 2, or base class 6); -ENOMEM. RULES is added to.
+ */
+__attribute__((warn_unused_result)) int pb_baseline_rules(const struct pb_facts *facts,
+                                                          const struct pb_caps *caps,
+                                                          const struct pb_traits *traits,
+                                                          struct pb_rules *rules);
+/*
+ * All rules, compiled: free it with free(). NULL with -errno in *ret_rc: -ENOMEM, or what
+ * pb_map_apply says of rule *ret_bad.
+ */
+struct pb_map *pb_map_compile(const struct pb_facts *facts, const struct pb_caps *caps,
+                              const struct pb_traits *traits, const struct pb_rules *rules,
+                              int *ret_rc, size_t *ret_bad);
+/*
+ * Both in one, without quirks. NULL with -errno in *ret_rc: -ENOMEM, -EOPNOTSUPP for a bridge, or
+ * -EPROTO when capabilities lie upon one another.
  */
 struct pb_map *pb_map_baseline(const struct pb_facts *facts, const struct pb_layout *layout,
                                int *ret_rc);

@@ -12,6 +12,7 @@
 #define PB_PCI_RULE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum pb_bits {
@@ -33,6 +34,8 @@ enum pb_effect {
     PB_EFFECT_VPD_ADDRESS,  /* reads only */
     PB_EFFECT_MSI_CONTROL,  /* the guest asks through operations, not through the register */
     PB_EFFECT_MSIX_CONTROL, /* the same */
+    PB_EFFECT_EXP_CONTROL,  /* PCI Express Device Control: its FLR bit asks for a managed reset */
+    PB_EFFECT_AF_CONTROL,   /* Advanced Features Control: the same */
     PB_EFFECT_COUNT
 };
 
@@ -47,7 +50,25 @@ struct pb_rule {
     uint32_t value; /* of virt and fixed bits: initial value, constant */
     uint32_t image; /* virt and fixed bits that take it from the claim image instead */
     const char *origin; /* "header", "msi", a quirk's id: for `explain` */
+    const char *file;   /* of a quirk; NULL: built in */
+    const char *name;   /* of the register: "COMMAND"; may be NULL */
     const char *why;
 };
+
+/* Rules in rising precedence. Strings are borrowed. */
+struct pb_rules {
+    struct pb_rule *rule;
+    size_t count, room;
+    bool no_memory; /* one could not be added: the list is useless */
+};
+
+void pb_rules_add(struct pb_rules *rules, const struct pb_rule *rule);
+void pb_rules_fini(struct pb_rules *rules);
+/*
+ * The rule that decides bit BIT (0 to 7) of the byte at OFFSET: the last one that names it; NULL:
+ * none does, and the bit is PB_BITS_HW.
+ */
+const struct pb_rule *pb_rules_deciding(const struct pb_rules *rules, unsigned offset,
+                                        unsigned bit);
 
 #endif

@@ -75,6 +75,14 @@ struct pb_xen_ops {
     int (*map_gsi)(struct pb_xen *x, uint32_t domid, uint32_t gsi);
     int (*map_msi)(struct pb_xen *x, uint32_t domid, const struct pb_msi_request *request,
                    uint32_t *ret_pirq);
+    /*
+     * Several vectors of MSI, by MAP_PIRQ_TYPE_MULTI_MSI (H18): COUNT (2 to 32, rounded up to a
+     * power of two by Xen) pirqs in a row from *ret_first. The device's ENABLE bit must be 0.
+     * -EOPNOTSUPP without interrupt remapping; -ENFILE: at most *ret_count are possible. Only the
+     * first pirq is unmapped, and that unmaps all.
+     */
+    int (*map_multi_msi)(struct pb_xen *x, uint32_t domid, struct pb_sbdf sbdf, unsigned count,
+                         uint32_t *ret_first, unsigned *ret_count);
     int (*unmap_pirq)(struct pb_xen *x, uint32_t domid, uint32_t pirq);
     /*
      * Only for a function whose raw capability list has MSI-X: Xen dereferences a NULL pointer

@@ -28,10 +28,11 @@ struct pb_backend {
 };
 
 int pb_backend_new(struct ev_loop *loop, struct pb_xen *xen, struct pb_host *host,
-                   struct pb_policy *policy, struct pb_backend **ret)
+                   struct pb_policy *policy, struct pb_quirk_set *quirks, struct pb_backend **ret)
 {
     struct pb_backend *b = calloc(1, sizeof(*b));
 
+    (void)quirks;
     (void)xen;
     (void)host;
     if (!b)

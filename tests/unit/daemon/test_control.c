@@ -56,7 +56,7 @@ static int setup(void **state)
     snprintf(f->path, sizeof(f->path), "%s/socket", f->dir);
     f->loop = ev_loop_new(EVFLAG_AUTO);
     f->reply = malloc(REPLY_MAX);
-    assert_int_equal(pb_backend_new(f->loop, NULL, NULL, NULL, &f->backend), 0);
+    assert_int_equal(pb_backend_new(f->loop, NULL, NULL, NULL, NULL, &f->backend), 0);
     f->verbs = (struct pb_verbs){ .backend = f->backend, .config_path = "/nonexistent/none.json" };
     options.path = f->path;
     options.ctx = &f->verbs;
@@ -364,7 +364,7 @@ static void shutdown_during_attach_answers_it_and_runs_nothing_more(void **state
     /* as the daemon does it */
     pb_control_quiesce(f->control);
     pb_backend_free(f->backend);
-    assert_int_equal(pb_backend_new(f->loop, NULL, NULL, NULL, &f->backend), 0);
+    assert_int_equal(pb_backend_new(f->loop, NULL, NULL, NULL, NULL, &f->backend), 0);
     assert_has(receive(f, fd), "the daemon stops");
     assert_true(nothing_arrives(f, fd));
     assert_int_equal(fake_backend_calls(f->backend)->count, 0);

@@ -49,7 +49,7 @@ static int setup(void **state)
     snprintf(f->path, sizeof(f->path), "%s/socket", f->dir);
     options.path = f->path;
     f->loop = ev_loop_new(EVFLAG_AUTO);
-    assert_int_equal(pb_backend_new(f->loop, NULL, NULL, NULL, &f->backend), 0);
+    assert_int_equal(pb_backend_new(f->loop, NULL, NULL, NULL, NULL, &f->backend), 0);
     f->verbs = (struct pb_verbs){ .backend = f->backend,
                                   .limits = policy.limits,
                                   .config_path = "/nonexistent/none.json",
