@@ -16,6 +16,7 @@
 #include "backend/guest.h"
 #include "backend/machine.h"
 #include "backend/nodes.h"
+#include "backend/profile.h"
 #include "backend/reserve.h"
 #include "backend/strip.h"
 #include "base/log.h"
@@ -44,6 +45,27 @@ static enum pb_run claim_if_asked(struct pb_task *task)
     return PB_RUN_WAIT;
 }
 
+/* An operator's `deny` is final, and his `warn` asks for --force; a quirk's is advice. */
+static enum pb_run may_assign(struct pb_task *task)
+{
+    struct pb_assign_rule rule = pb_profile_assign(task->dev);
+
+    if (rule.assign == PB_ASSIGN_ALLOW)
+        return PB_RUN_NEXT;
+    if (rule.by_operator && rule.assign == PB_ASSIGN_DENY)
+        return FAIL(task, REFUSED, "change `assign` of the device in the configuration",
+                    "the configuration denies assigning it");
+    if (rule.by_operator && !task->options.force)
+        return FAIL(task, REFUSED, "attach --force when that is acceptable",
+                    "the configuration warns of assigning it");
+    if (rule.assign == PB_ASSIGN_DENY && !task->options.force)
+        return FAIL(task, REFUSED, "attach --force when that is acceptable", "quirk %s: %s",
+                    rule.quirk, rule.reason);
+    if (!rule.by_operator)
+        pb_warn("%s: quirk %s: %s", text_of(task), rule.quirk, rule.reason);
+    return PB_RUN_NEXT;
+}
+
 static enum pb_run find_device(struct pb_task *task)
 {
     struct pb_sbdf sbdf;
@@ -64,13 +86,7 @@ static enum pb_run find_device(struct pb_task *task)
     if (dev->state != PB_DEVICE_CLAIMED)
         return FAIL(task, STATE, "pcibackctl claim DEVICE, or attach --claim", "the device is %s",
                     pb_device_state_name(dev->state));
-    if (dev->policy.assign == PB_ASSIGN_DENY)
-        return FAIL(task, REFUSED, "change `assign` of the device in the configuration",
-                    "the configuration denies assigning it");
-    if (dev->policy.assign == PB_ASSIGN_WARN && !task->options.force)
-        return FAIL(task, REFUSED, "attach --force when that is acceptable",
-                    "the configuration warns of assigning it");
-    return PB_RUN_NEXT;
+    return may_assign(task);
 }
 
 static void names_read(struct pb_store_req *req, void *ctx)
@@ -206,7 +222,8 @@ static enum pb_run link_device(struct pb_task *task)
         return FAIL(task, LIMIT, "detach another device", "the guest's virtual bus is full");
     dev->has_vaddr = true;
     dev->failing = false;
-    dev->permissive = dev->policy.permissive || task->options.permissive;
+    dev->permissive_asked = task->options.permissive;
+    dev->permissive = dev->policy.permissive || dev->permissive_asked;
     pb_guest_link(g, dev);
     return PB_RUN_NEXT;
 }
@@ -314,11 +331,13 @@ static enum pb_run deassign(struct pb_task *task)
 static void enabled(struct pb_script *s, void *ctx)
 {
     struct pb_task *task = ctx;
+    struct pb_device *dev = s->dev;
 
-    if (s->rc == 0)
-        pb_view_init(&s->dev->view, s->dev->map);
-    s->dev->view.permissive = s->dev->permissive;
-    s->dev->view.allow_interrupt_control = s->dev->policy.allow_interrupt_control;
+    if (s->rc == 0) {
+        pb_view_init(&dev->view, dev->profile->map);
+        dev->view.permissive = dev->permissive;
+        dev->view.allow_interrupt_control = dev->policy.allow_interrupt_control;
+    }
     script_done(s, task);
 }
 
@@ -332,7 +351,7 @@ enum pb_run pb_attach_enable(struct pb_task *task)
     struct pb_script *s = &task->script;
     uint32_t decode =
         pb_le16(dev->facts.config + PCI_COMMAND) & (PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
-    bool line = dev->facts.irq != 0 && !dev->facts.virtual_function;
+    bool line = pb_profile_line(dev);
 
     pb_script_begin(s, dev);
     if (dev->layout.pm)
@@ -342,6 +361,16 @@ enum pb_run pb_attach_enable(struct pb_task *task)
                      decode);
     pb_script_run(s, enabled, task);
     return PB_RUN_WAIT;
+}
+
+enum pb_run pb_attach_plug(struct pb_task *task)
+{
+    char why[200] = "";
+
+    if (pb_profile_plug(task->dev, why, sizeof(why)) != 0)
+        return FAIL(task, REFUSED, "correct the plugin, or disable its quirk and reload", "%s",
+                    why);
+    return PB_RUN_NEXT;
 }
 
 /* --- the guest --- */
@@ -554,6 +583,7 @@ static const struct pb_task_step steps[] = {
     { "after reset", after_reset, NULL },
     { "assign", assign, deassign },
     { "enable", pb_attach_enable, pb_strip_quiet },
+    { "plugins", pb_attach_plug, NULL },
     { "nodes", write_nodes, unwrite_nodes },
     { "grant", grant, ungrant },
     { "publish", publish, NULL },

@@ -7,5 +7,7 @@
 
 /* Decode on, interrupts off, and the guest's view fresh. */
 enum pb_run pb_attach_enable(struct pb_task *task);
+/* Its plugins begin with a fresh state. */
+enum pb_run pb_attach_plug(struct pb_task *task);
 
 #endif

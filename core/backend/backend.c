@@ -52,10 +52,14 @@ int pb_backend_new(struct ev_loop *loop, struct pb_xen *xen, struct pb_host *hos
 {
     struct pb_backend *b = calloc(1, sizeof(*b));
 
-    (void)quirks;
-
     if (!b)
         return -ENOMEM;
+    b->quirks = quirks ? quirks : pb_quirk_set_empty();
+    if (!b->quirks) {
+        free(b);
+        return -ENOMEM;
+    }
+    b->generation = 1;
     b->loop = loop;
     b->xen = xen;
     b->host = host;
@@ -177,5 +181,6 @@ void pb_backend_free(struct pb_backend *b)
     pb_serve_stop(b);
     pb_policy_free(b->policy);
     free(b->policy);
+    pb_quirk_set_unref(b->quirks);
     free(b);
 }

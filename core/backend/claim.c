@@ -6,11 +6,12 @@
  */
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "backend/denied.h"
 #include "backend/failure.h"
 #include "backend/machine.h"
+#include "backend/profile.h"
 #include "backend/release.h"
 #include "backend/strip.h"
 #include "base/log.h"
@@ -75,6 +76,7 @@ static void taken(struct pb_job *job, void *ctx)
     dev->known = true;
     dev->failing = false;
     dev->stuck = false;
+    pb_denied_clear(dev);
     dev->interrupts.count = 0;
     dev->interrupts.mode = PB_INTERRUPT_NONE;
     dev->host_command = pb_le16(dev->facts.config + PCI_COMMAND);
@@ -156,6 +158,8 @@ static enum pb_run check_identity(struct pb_task *task)
 static enum pb_run examine(struct pb_task *task)
 {
     struct pb_device *dev = task->dev;
+    struct pb_profile *profile;
+    char why[200] = "";
     unsigned bar = 0;
     int rc;
 
@@ -168,13 +172,16 @@ static enum pb_run examine(struct pb_task *task)
     if (compare_resources(&dev->facts, &bar) != 0)
         return FAIL(task, REFUSED, "reboot, or remove and rescan the device",
                     "BAR %u is not where the kernel believes it to be", bar);
-    free(dev->map);
-    dev->map = pb_map_baseline(&dev->facts, &dev->layout, &rc);
-    if (!dev->map && rc == -EOPNOTSUPP)
+    rc = pb_profile_of(dev, task->b->quirks, &dev->policy, &task->b->policy->limits, &profile, why,
+                       sizeof(why));
+    if (rc == -EOPNOTSUPP)
         return FAIL(task, REFUSED, "assign the devices behind it instead",
                     "bridges cannot be assigned");
-    if (!dev->map)
+    if (rc == -ENOMEM)
         return FAIL(task, INTERNAL, "", "out of memory");
+    if (rc)
+        return FAIL(task, REFUSED, "correct or disable that quirk, and reload", "%s", why);
+    pb_profile_put(dev, profile);
     return PB_RUN_NEXT;
 }
 

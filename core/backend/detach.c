@@ -365,7 +365,7 @@ static const struct pb_task_step renew_steps[] = {
     { "begin", begin_renew, renew_failed }, { "quiet", pb_strip_quiet, NULL },
     { "reset", pb_strip_reset, NULL },      { "restore", pb_strip_restore, NULL },
     { "check", check_renewed, NULL },       { "enable", pb_attach_enable, NULL },
-    { "renewed", renewed, NULL },
+    { "plugins", pb_attach_plug, NULL },    { "renewed", renewed, NULL },
 };
 static const struct pb_task_kind renew_kind = { "renew", renew_steps, PB_ARRAY_SIZE(renew_steps) };
 

@@ -6,6 +6,7 @@
 
 #include "backend/guest.h"
 #include "backend/machine.h"
+#include "backend/profile.h"
 #include "base/log.h"
 
 static const char *const state_names[] = {
@@ -74,7 +75,7 @@ void pb_device_free(struct pb_device *dev)
     TAILQ_REMOVE(&dev->b->devices, dev, link);
     if (dev->hw)
         dev->b->host->ops->hw_close(dev->b->host, dev->hw);
-    free(dev->map);
+    pb_profile_put(dev, NULL);
     free(dev);
 }
 

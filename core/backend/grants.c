@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "backend/machine.h"
+#include "backend/profile.h"
 
 #define FRAME_SHIFT 12
 
@@ -77,8 +78,7 @@ static int grant_line(struct pb_device *dev, const char **ret_what)
     uint32_t gsi = dev->facts.irq;
     int rc;
 
-    /* 255 is what firmware writes for "no connection" (PCI Local Bus 3.0, 6.2.4). */
-    if (gsi == 0 || gsi == 255 || dev->facts.virtual_function)
+    if (!pb_profile_line(dev))
         return 0;
     if (!line_held_by_sibling(dev)) {
         rc = xen->ops->map_gsi(xen, dev->guest->domid, gsi);
@@ -105,7 +105,7 @@ int pb_grants_make(struct pb_device *dev, const char **ret_what)
         const struct pb_resource *res = &dev->facts.resource[i];
         int rc;
 
-        if (!range_of(res, &r))
+        if (!range_of(res, &r) || (i == PB_PCI_ROM && dev->profile->traits.hide_rom))
             continue;
         rc = allow(dev, res, &r, true);
         if (rc) {

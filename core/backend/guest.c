@@ -8,6 +8,7 @@
 
 #include "backend/detach.h"
 #include "backend/nodes.h"
+#include "backend/profile.h"
 #include "backend/serve.h"
 #include "backend/strip.h"
 #include "base/assert.h"
@@ -134,7 +135,8 @@ void pb_guest_unlink(struct pb_device *dev)
     if (dev->has_vaddr)
         pb_vslots_remove(&g->slots, dev->vaddr);
     dev->has_vaddr = false;
-    dev->permissive = false;
+    dev->permissive = dev->permissive_asked = false;
+    pb_profile_unplug(dev);
     TAILQ_REMOVE(&g->devices, dev, sibling);
     dev->guest = NULL;
 }

@@ -130,6 +130,15 @@ static void append_intx_back(struct pb_script *s)
         pb_script_modify(s, PCI_COMMAND, 2, PCI_COMMAND_INTX_DISABLE, 0);
 }
 
+/* Message interrupts are used: the line must be silent, but for devices that stop both by it. */
+static void append_line_off(struct pb_script *s)
+{
+    if (s->dev->profile->traits.keep_intx)
+        pb_script_modify(s, PCI_COMMAND, 2, PCI_COMMAND_INTX_DISABLE, 0);
+    else
+        pb_script_modify(s, PCI_COMMAND, 2, 0, PCI_COMMAND_INTX_DISABLE);
+}
+
 static struct pb_guest *guest_of(struct pb_script *s)
 {
     return PB_CONTAINER_OF(s, struct pb_guest, run.script);
@@ -206,13 +215,24 @@ static bool room_for(struct pb_guest *g, unsigned count)
     return used + count <= g->b->policy->limits.pirqs_per_guest;
 }
 
+/* What the device has, and its guest may see: a quirk may deny or hide either. */
+static bool has_msi(const struct pb_device *dev)
+{
+    return dev->layout.msi && dev->profile->caps.seen.msi && !dev->profile->traits.deny_msi;
+}
+
+static bool has_msix(const struct pb_device *dev)
+{
+    return dev->layout.msix && dev->profile->caps.seen.msix && !dev->profile->traits.deny_msix;
+}
+
 /* XSA-157: MSI while MSI-X is on, or what the device does not have, is refused. */
 static void enable_msi(struct pb_guest *g, void (*done)(struct pb_guest *g))
 {
     struct pb_device *dev = g->run.dev;
     struct pb_script *s = &g->run.script;
 
-    if (!dev->layout.msi || dev->interrupts.mode == PB_INTERRUPT_MSIX || !room_for(g, 1)) {
+    if (!has_msi(dev) || dev->interrupts.mode == PB_INTERRUPT_MSIX || !room_for(g, 1)) {
         refuse(g, done);
         return;
     }
@@ -221,23 +241,27 @@ static void enable_msi(struct pb_guest *g, void (*done)(struct pb_guest *g))
     if (dev->interrupts.mode == PB_INTERRUPT_MSI)
         pb_script_call(s, call_unmap, NULL);
     pb_script_call(s, call_map_msi, g);
-    pb_script_modify(s, PCI_COMMAND, 2, 0, PCI_COMMAND_INTX_DISABLE);
+    append_line_off(s);
     pb_script_modify(s, msi_flags(dev), 2, 0, PCI_MSI_FLAGS_ENABLE);
     g->run.script_done = done;
     pb_script_run(s, enable_done, NULL);
 }
 
-/* XSA-164: counts and entries are checked against the table that the device had at claim. */
+/*
+ * XSA-164: counts and entries are checked against the table that the device had at claim, as far as
+ * its guest sees it.
+ */
 static bool entries_valid(const struct pb_device *dev, const struct pb_op *op)
 {
     uint8_t seen[2048 / 8] = { 0 };
+    unsigned vectors = dev->profile->caps.seen.msix_vectors;
 
-    if (op->value == 0 || op->value > PB_MSIX_ENTRIES_MAX || op->value > dev->layout.msix_vectors)
+    if (op->value == 0 || op->value > PB_MSIX_ENTRIES_MAX || op->value > vectors)
         return false;
     for (unsigned i = 0; i < op->value; i++) {
         unsigned entry = op->entries[i].entry;
 
-        if (entry >= dev->layout.msix_vectors || (seen[entry / 8] & (1u << entry % 8)))
+        if (entry >= vectors || (seen[entry / 8] & (1u << entry % 8)))
             return false;
         seen[entry / 8] |= (uint8_t)(1u << entry % 8);
     }
@@ -253,7 +277,7 @@ static void enable_msix(struct pb_guest *g, void (*done)(struct pb_guest *g))
     struct pb_device *dev = g->run.dev;
     struct pb_script *s = &g->run.script;
 
-    if (!dev->layout.msix || dev->interrupts.mode == PB_INTERRUPT_MSI ||
+    if (!has_msix(dev) || dev->interrupts.mode == PB_INTERRUPT_MSI ||
         !entries_valid(dev, &g->run.op) || !room_for(g, g->run.op.value)) {
         refuse(g, done);
         return;
@@ -262,11 +286,11 @@ static void enable_msix(struct pb_guest *g, void (*done)(struct pb_guest *g))
     pb_script_modify(s, msix_flags(dev), 2, 0, PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL);
     if (dev->interrupts.mode == PB_INTERRUPT_MSIX) {
         pb_script_call(s, call_unmap, NULL);
-        pb_script_modify(s, PCI_COMMAND, 2, 0, PCI_COMMAND_INTX_DISABLE);
+        append_line_off(s);
         pb_script_modify(s, msix_flags(dev), 2, 0, PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL);
     }
     pb_script_call(s, call_map_msix, g);
-    pb_script_modify(s, PCI_COMMAND, 2, 0, PCI_COMMAND_INTX_DISABLE);
+    append_line_off(s);
     pb_script_modify(s, msix_flags(dev), 2, PCI_MSIX_FLAGS_MASKALL, PCI_MSIX_FLAGS_ENABLE);
     g->run.script_done = done;
     pb_script_run(s, enable_done, NULL);

@@ -55,12 +55,15 @@ struct pb_device {
     bool known;
     struct pb_facts facts;
     struct pb_layout layout;
-    struct pb_map *map;
+    struct pb_profile *profile;
     struct pb_hw *hw;
     char driver_before[PB_DRIVER_NAME], driver_now[PB_DRIVER_NAME];
     uint16_t host_command; /* COMMAND as the host had it: given back at release */
     bool quarantined, msix_prepared;
-    uint64_t resets, reset_ms;
+    uint64_t resets, reset_ms, guest_resets;
+    struct pb_denied denied[PB_DENIED_MAX];
+    unsigned denied_count;
+    uint64_t denied_lost; /* of further registers */
 
     /* with a guest */
     TAILQ_ENTRY(pb_device) sibling;
@@ -78,8 +81,9 @@ struct pb_device {
     bool stuck;          /* a reset of it did not end: its registers are not to be touched */
     bool failing;        /* something went wrong while it was taken back */
     struct pb_script stop_script;
-    bool permissive;
-    struct pb_view view;
+    bool permissive, permissive_asked;
+    struct pb_view view; /* its map is NULL until a guest has the device */
+    struct pb_hooks *hooks;
     struct pb_interrupts interrupts;
     struct pb_grants grants;
     struct pb_watch reservation; /* /libxl/pci/BDF/domid (H4) */
@@ -95,6 +99,7 @@ struct pb_guest;
 struct pb_running_op {
     bool busy;     /* waits for hardware */
     bool starting; /* inside of the call that starts it */
+    bool hooked;   /* plugins have a bit of it */
     struct pb_op op;
     uint64_t connection; /* the frontend's connect that it came by */
     struct pb_device *dev;
@@ -160,6 +165,8 @@ struct pb_backend {
     struct pb_xen *xen;
     struct pb_host *host;
     struct pb_policy *policy;
+    struct pb_quirk_set *quirks;
+    uint64_t generation;
     struct pb_device_list devices; /* by address */
     struct pb_guest_list guests;   /* by domid */
     unsigned guest_count;
@@ -183,6 +190,9 @@ struct pb_device *pb_device_find(const struct pb_backend *b, struct pb_sbdf sbdf
 /* By address or name. NULL: not in the list; *ret_sbdf is set when TEXT is an address. */
 struct pb_device *pb_device_resolve(const struct pb_backend *b, const char *text,
                                     bool *ret_is_address, struct pb_sbdf *ret_sbdf);
+/* The same for a face: NULL with FAILURE when it is not in the list. */
+const struct pb_device *pb_device_known(const struct pb_backend *b, const char *text,
+                                        struct pb_failure *failure);
 /* Adds it (state absent) if it is not in the list; NULL when out of memory. */
 struct pb_device *pb_device_add(struct pb_backend *b, struct pb_sbdf sbdf);
 void pb_device_free(struct pb_device *dev);

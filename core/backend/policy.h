@@ -31,6 +31,7 @@ struct pb_device_policy {
     bool permissive, allow_interrupt_control;
     enum pb_reset_policy reset;
     char reset_method[64]; /* "" = the kernel's order */
+    bool has_assign;       /* the operator said something of it, which beats the quirks */
     enum pb_assign assign;
 };
 

@@ -7,12 +7,13 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "backend/denied.h"
 #include "backend/failure.h"
 #include "backend/guest.h"
 #include "backend/machine.h"
+#include "backend/profile.h"
 #include "backend/strip.h"
 #include "base/log.h"
 #include "pci/regs.h"
@@ -146,8 +147,8 @@ enum pb_run pb_release_give_back(struct pb_task *task)
     if (dev->hw)
         dev->b->host->ops->hw_close(dev->b->host, dev->hw);
     dev->hw = NULL;
-    free(dev->map);
-    dev->map = NULL;
+    pb_profile_put(dev, NULL);
+    pb_denied_clear(dev);
     pb_task_job(task, PB_JOB_RELEASE, given_back);
     return PB_RUN_WAIT;
 }

@@ -5,9 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/denied.h"
 #include "backend/guest.h"
 #include "backend/interrupt.h"
 #include "backend/machine.h"
+#include "base/bytes.h"
 #include "base/log.h"
 
 static void serve(struct pb_guest *g);
@@ -166,7 +168,8 @@ static void note_denied(struct pb_guest *g, struct pb_device *dev)
     unsigned suppressed;
 
     g->counters.denied_writes++;
-    dev->denied_writes++;
+    pb_denied_note(dev, (uint16_t)g->run.op.offset, (uint8_t)g->run.op.size,
+                   g->run.op.value & pb_ones((unsigned)g->run.op.size), acc->denied);
     if (!pb_ratelimit_allow(&dev->warn_denied, pb_now_ms(), 3, 60000, &suppressed))
         return;
     pb_notice("%s: domain %u: write of 0x%x to 0x%x (%d bytes): bits 0x%x refused (%u more lines "
@@ -179,6 +182,9 @@ static void access_finished(struct pb_guest *g)
 {
     struct pb_running_op *run = &g->run;
 
+    if (run->hooked && run->op.cmd == PB_CMD_CONF_READ && run->access.err == PB_GUEST_OK)
+        pb_hooks_read(run->dev->hooks, (unsigned)run->op.offset, (unsigned)run->op.size,
+                      run->access.raw, &run->access.value);
     run->err = run->access.err;
     run->value = run->op.cmd == PB_CMD_CONF_READ ? run->access.value : run->op.value;
     if (run->access.denied)
@@ -237,6 +243,31 @@ static void wait_over(struct ev_loop *loop, ev_timer *timer, int events)
     go_on(timer->data, 0, 0);
 }
 
+/* Plugins have bits of these bytes. What is no access at all is left to the engine to refuse. */
+static bool hooked(const struct pb_device *dev, const struct pb_op *op)
+{
+    return dev->hooks && (op->size == 1 || op->size == 2 || op->size == 4) && op->offset >= 0 &&
+           op->offset % op->size == 0 && op->offset <= dev->view.map->size - op->size &&
+           pb_hooks_cover(dev->hooks, (unsigned)op->offset, (unsigned)op->size);
+}
+
+static enum pb_step begin_access(struct pb_running_op *run)
+{
+    struct pb_device *dev = run->dev;
+    const struct pb_op *op = &run->op;
+    bool write = op->cmd == PB_CMD_CONF_WRITE;
+    uint32_t all, value, handled, denied;
+
+    run->hooked = hooked(dev, op);
+    if (!run->hooked || !write)
+        return pb_access_begin(&run->access, &dev->view, write, op->offset, op->size, op->value);
+    all = pb_ones((unsigned)op->size);
+    value = op->value & all;
+    pb_hooks_write(dev->hooks, (unsigned)op->offset, (unsigned)op->size, &value, &handled, &denied);
+    return pb_access_begin_write(&run->access, &dev->view, op->offset, op->size, value,
+                                 all & ~handled & ~denied, denied & all);
+}
+
 static void interrupt_done(struct pb_guest *g)
 {
     if (g->run.starting)
@@ -270,8 +301,7 @@ static bool start_op(struct pb_guest *g)
             g->counters.conf_writes++;
         else
             g->counters.conf_reads++;
-        done = drive(g, pb_access_begin(&run->access, &run->dev->view, write, run->op.offset,
-                                        run->op.size, run->op.value));
+        done = drive(g, begin_access(run));
         if (done)
             run->busy = false;
         if (done && run->err == PB_GUEST_INVALID_OFFSET)

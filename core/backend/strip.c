@@ -9,6 +9,7 @@
 #include "backend/guest.h"
 #include "backend/interrupt.h"
 #include "backend/machine.h"
+#include "backend/profile.h"
 #include "base/log.h"
 #include "pci/regs.h"
 
@@ -145,15 +146,28 @@ static void reset_done(struct pb_job *job, void *ctx)
     pb_task_next(task);
 }
 
+/* As a device without any: what is forbidden is not tried. */
+static enum pb_run no_method_left(struct pb_device *dev)
+{
+    if (dev->policy.reset != PB_RESET_REQUIRED)
+        return PB_RUN_NEXT;
+    pb_device_set_cause(dev, "reset failed: a quirk forbids every method that it has");
+    dev->failing = true;
+    return PB_RUN_NEXT;
+}
+
 enum pb_run pb_strip_reset(struct pb_task *task)
 {
     struct pb_device *dev = task->dev;
+    char methods[PB_RESET_METHODS_TEXT];
 
     if (dev->policy.reset == PB_RESET_NONE)
         return PB_RUN_NEXT;
     pb_device_set_state(dev, PB_DEVICE_RESETTING);
     task->reset_started_ms = pb_now_ms();
-    pb_task_job(task, PB_JOB_RESET, reset_done);
+    if (pb_profile_reset_methods(dev, methods) != 0)
+        return no_method_left(dev);
+    pb_task_reset(task, methods, reset_done);
     return PB_RUN_WAIT;
 }
 

@@ -217,8 +217,8 @@ void pb_task_abandon(struct pb_task *task)
     done(ctx, &failure);
 }
 
-void pb_task_job(struct pb_task *task, enum pb_job_kind kind,
-                 void (*done)(struct pb_job *job, void *ctx))
+static void job_init(struct pb_task *task, enum pb_job_kind kind,
+                     void (*done)(struct pb_job *job, void *ctx))
 {
     struct pb_job *job = &task->job;
     const struct pb_device_policy *policy = &task->dev->policy;
@@ -227,12 +227,29 @@ void pb_task_job(struct pb_task *task, enum pb_job_kind kind,
     job->kind = kind;
     job->sbdf = task->dev->sbdf;
     memcpy(job->driver, policy->driver, sizeof(job->driver));
-    if (kind == PB_JOB_RESET)
-        memcpy(job->method, policy->reset_method, sizeof(job->method));
     job->force = task->force;
     job->deadline_ms = task->b->policy->limits.reset_timeout_ms;
     job->done = done;
     job->ctx = task;
+}
+
+void pb_task_job(struct pb_task *task, enum pb_job_kind kind,
+                 void (*done)(struct pb_job *job, void *ctx))
+{
+    job_init(task, kind, done);
+    task->b->host->ops->job_submit(task->b->host, &task->job);
+}
+
+void pb_task_reset(struct pb_task *task, const char *methods,
+                   void (*done)(struct pb_job *job, void *ctx))
+{
+    struct pb_job *job = &task->job;
+    const struct pb_profile *profile = task->dev->profile;
+
+    job_init(task, PB_JOB_RESET, done);
+    (void)snprintf(job->method, sizeof(job->method), "%s", methods);
+    if (profile)
+        job->settle_ms = profile->traits.reset_delay_ms;
     task->b->host->ops->job_submit(task->b->host, job);
 }
 

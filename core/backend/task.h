@@ -93,6 +93,9 @@ void pb_task_abandon(struct pb_task *task);
 /* Starts the task's job with the policy's deadline; its end goes on with DONE. */
 void pb_task_job(struct pb_task *task, enum pb_job_kind kind,
                  void (*done)(struct pb_job *job, void *ctx));
+/* The same for a reset by METHODS ("": the kernel's order), as the device's profile wants it. */
+void pb_task_reset(struct pb_task *task, const char *methods,
+                   void (*done)(struct pb_job *job, void *ctx));
 /* Makes the device the task's own: fails when another verb has it. */
 bool pb_task_take_device(struct pb_task *task, struct pb_device *dev);
 

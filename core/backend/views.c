@@ -5,6 +5,7 @@
 
 #include "backend/failure.h"
 #include "backend/machine.h"
+#include "backend/profile.h"
 
 static const char *interrupt_name(const struct pb_device *dev)
 {
@@ -21,6 +22,8 @@ static const char *interrupt_name(const struct pb_device *dev)
 
 static struct pb_device_view view_of(const struct pb_device *dev)
 {
+    struct pb_assign_rule rule = pb_profile_assign(dev);
+
     return (struct pb_device_view){
         .name = dev->policy.name,
         .sbdf = dev->sbdf,
@@ -50,6 +53,11 @@ static struct pb_device_view view_of(const struct pb_device *dev)
         .denied_writes = dev->denied_writes,
         .resets = dev->resets,
         .reset_ms = dev->reset_ms,
+        .guest_resets = dev->guest_resets,
+        .profile = dev->profile,
+        .hooks = dev->hooks,
+        .assign = rule.assign,
+        .assign_reason = rule.reason,
     };
 }
 
@@ -67,19 +75,27 @@ void pb_backend_each_device(const struct pb_backend *b,
     }
 }
 
-bool pb_backend_device(const struct pb_backend *b, const char *text, struct pb_device_view *ret,
-                       struct pb_failure *failure)
+const struct pb_device *pb_device_known(const struct pb_backend *b, const char *text,
+                                        struct pb_failure *failure)
 {
     struct pb_sbdf sbdf;
     bool is_address;
     const struct pb_device *dev = pb_device_resolve(b, text, &is_address, &sbdf);
 
-    if (!dev) {
+    if (!dev)
         pb_fail(failure, PB_FAIL_NOT_FOUND, text, "see `pcibackctl list`",
                 is_address ? "the device is neither configured nor claimed"
                            : "no device has this name");
+    return dev;
+}
+
+bool pb_backend_device(const struct pb_backend *b, const char *text, struct pb_device_view *ret,
+                       struct pb_failure *failure)
+{
+    const struct pb_device *dev = pb_device_known(b, text, failure);
+
+    if (!dev)
         return false;
-    }
     *ret = view_of(dev);
     return true;
 }

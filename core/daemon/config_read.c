@@ -251,6 +251,7 @@ static void read_device_policy(const struct pb_json *at, struct pb_device_policy
     member = pb_json_member(at, "reset_method");
     read_reset_method(&member, entry->reset_method, sizeof(entry->reset_method));
     member = pb_json_member(at, "assign");
+    entry->has_assign = member.value != NULL;
     entry->assign = (enum pb_assign)read_word(&member, assign_policies,
                                               PB_ARRAY_SIZE(assign_policies), entry->assign);
 }

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+#include "backend/profile.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+
+static const char *const reset_names[PB_RESET_METHOD_COUNT] = {
+#define X(id, name) [PB_RESET_BY_##id] = (name),
+    PB_RESET_METHODS(X)
+#undef X
+};
+
+const char *pb_profile_reset_name(enum pb_reset_method method)
+{
+    return reset_names[method];
+}
+
+/* Is NAME one of the words of TEXT? */
+static bool has_word(const char *text, const char *name)
+{
+    size_t length = strlen(name);
+
+    for (const char *p = text; *p; p += strcspn(p, " ")) {
+        p += strspn(p, " ");
+        if (strcspn(p, " ") == length && strncmp(p, name, length) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void operator_of(const struct pb_device_policy *policy, const struct pb_limits *limits,
+                        struct pb_operator *ret)
+{
+    const char *p = policy->reset_method;
+
+    memset(ret, 0, sizeof(*ret));
+    ret->has_assign = policy->has_assign;
+    ret->assign = policy->assign;
+    ret->msix_vectors_max = PB_MSIX_ENTRIES_MAX;
+    if (limits->pirqs_per_guest < ret->msix_vectors_max)
+        ret->msix_vectors_max = (uint16_t)limits->pirqs_per_guest;
+    while (*(p += strspn(p, " "))) {
+        size_t length = strcspn(p, " ");
+
+        for (uint8_t m = 0; m < PB_RESET_METHOD_COUNT; m++) {
+            if (strlen(reset_names[m]) == length && strncmp(p, reset_names[m], length) == 0 &&
+                ret->reset_method_count < PB_RESET_METHOD_COUNT)
+                ret->reset_method[ret->reset_method_count++] = m;
+        }
+        p += length;
+    }
+}
+
+int pb_profile_of(const struct pb_device *dev, struct pb_quirk_set *quirks,
+                  const struct pb_device_policy *policy, const struct pb_limits *limits,
+                  struct pb_profile **ret, char *why, size_t why_size)
+{
+    struct pb_operator op;
+
+    operator_of(policy, limits, &op);
+    return pb_profile_build(quirks, &dev->facts, &dev->layout, &op, ret, why, why_size);
+}
+
+static void change_view(struct pb_device *dev)
+{
+    char why[200] = "";
+
+    if (!dev->view.map)
+        return;
+    pb_view_move(&dev->view, dev->profile->map);
+    dev->view.permissive = dev->permissive;
+    dev->view.allow_interrupt_control = dev->policy.allow_interrupt_control;
+    if (dev->hooks)
+        pb_hooks_move(dev->hooks, dev->profile);
+    else if (dev->profile->binding_count && pb_profile_plug(dev, why, sizeof(why)) != 0)
+        pb_warn("%s: domain %u goes on without its new plugins: %s", pb_device_text(dev),
+                dev->guest->domid, why);
+}
+
+void pb_profile_put(struct pb_device *dev, struct pb_profile *profile)
+{
+    struct pb_profile *old = dev->profile;
+
+    dev->profile = profile;
+    if (profile)
+        change_view(dev);
+    else
+        pb_profile_unplug(dev);
+    pb_profile_unref(old);
+}
+
+int pb_profile_plug(struct pb_device *dev, char *why, size_t why_size)
+{
+    pb_hooks_free(dev->hooks);
+    dev->hooks = NULL;
+    return pb_hooks_new(dev->profile, &dev->hooks, why, why_size);
+}
+
+void pb_profile_unplug(struct pb_device *dev)
+{
+    pb_hooks_free(dev->hooks);
+    dev->hooks = NULL;
+    dev->view.map = NULL;
+}
+
+struct pb_assign_rule pb_profile_assign(const struct pb_device *dev)
+{
+    struct pb_assign_rule rule = { .assign = dev->policy.assign, .reason = "", .quirk = "" };
+    const struct pb_traits *traits = dev->profile ? &dev->profile->traits : NULL;
+
+    if (dev->policy.has_assign) {
+        rule.by_operator = true;
+        if (rule.assign != PB_ASSIGN_ALLOW)
+            rule.reason = "the configuration says so";
+    } else if (traits && traits->set[PB_TRAIT_ASSIGN]) {
+        rule.assign = traits->assign;
+        rule.reason = traits->reason[PB_TRAIT_ASSIGN] ? traits->reason[PB_TRAIT_ASSIGN] : "";
+        rule.quirk = traits->origin[PB_TRAIT_ASSIGN] ? traits->origin[PB_TRAIT_ASSIGN] : "";
+    }
+    return rule;
+}
+
+static bool forbidden(const struct pb_device *dev, enum pb_reset_method method)
+{
+    return dev->profile && (dev->profile->traits.no_reset & 1U << method);
+}
+
+/* Adds METHOD to the list TEXT; one that the device lacks only where MUST says so. */
+static void add_method(const struct pb_device *dev, enum pb_reset_method method, bool must,
+                       char *text)
+{
+    size_t used = strlen(text);
+
+    if (forbidden(dev, method) ||
+        (!must && !has_word(dev->facts.reset_methods, reset_names[method])))
+        return;
+    (void)snprintf(text + used, PB_RESET_METHODS_TEXT - used, "%s%s", used ? " " : "",
+                   reset_names[method]);
+}
+
+/*
+ * The kernel refuses a list with a method that the device does not have. An operator's list is
+ * handed over as it is, so that the refusal is seen; a quirk's is for many devices.
+ */
+int pb_profile_reset_methods(const struct pb_device *dev, char ret[PB_RESET_METHODS_TEXT])
+{
+    const struct pb_traits *traits = dev->profile ? &dev->profile->traits : NULL;
+    struct pb_operator op;
+
+    ret[0] = '\0';
+    operator_of(&dev->policy, &dev->b->policy->limits, &op);
+    if (op.reset_method_count) {
+        for (unsigned i = 0; i < op.reset_method_count; i++)
+            add_method(dev, (enum pb_reset_method)op.reset_method[i], true, ret);
+    } else if (traits && traits->reset_method_count) {
+        for (unsigned i = 0; i < traits->reset_method_count; i++)
+            add_method(dev, (enum pb_reset_method)traits->reset_method[i], false, ret);
+    } else if (traits && traits->no_reset) {
+        for (const char *p = dev->facts.reset_methods; *(p += strspn(p, " "));
+             p += strcspn(p, " ")) {
+            for (unsigned m = 0; m < PB_RESET_METHOD_COUNT; m++) {
+                if (strcspn(p, " ") == strlen(reset_names[m]) &&
+                    strncmp(p, reset_names[m], strlen(reset_names[m])) == 0)
+                    add_method(dev, (enum pb_reset_method)m, false, ret);
+            }
+        }
+    } else {
+        return 0;
+    }
+    return ret[0] ? 0 : -ENOTTY;
+}
+
+bool pb_profile_may_reset_by(const struct pb_device *dev, enum pb_reset_method method)
+{
+    return (method == PB_RESET_BY_FLR || method == PB_RESET_BY_AF_FLR) && !forbidden(dev, method) &&
+           has_word(dev->facts.reset_methods, reset_names[method]);
+}
+
+/* Another device that dom0 has, or another guest: they would feel what this one does to the line.
+ */
+static bool line_shared(const struct pb_device *dev)
+{
+    const struct pb_device *other;
+
+    TAILQ_FOREACH (other, &dev->b->devices, link) {
+        if (other != dev && other->known && other->facts.irq == dev->facts.irq)
+            return true;
+    }
+    return false;
+}
+
+bool pb_profile_line(const struct pb_device *dev)
+{
+    uint32_t gsi = dev->facts.irq;
+
+    /* 255 is what firmware writes for "no connection" (PCI Local Bus 3.0, 6.2.4). */
+    if (gsi == 0 || gsi == 255 || dev->facts.virtual_function)
+        return false;
+    switch (dev->profile->traits.intx) {
+    case PB_INTX_DENY:
+        return false;
+    case PB_INTX_WARN:
+        return !line_shared(dev);
+    case PB_INTX_ALLOW:
+    default:
+        return true;
+    }
+}
