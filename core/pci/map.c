@@ -50,8 +50,9 @@ static struct pb_bar bar_of(const struct pb_facts *facts, unsigned index)
 void pb_map_init(struct pb_map *map, const struct pb_facts *facts, const struct pb_layout *layout)
 {
     memset(map, 0, sizeof(*map));
-    map->size =
+    map->space =
         facts->config_size == PB_CONFIG_SIZE_PCIE ? PB_CONFIG_SIZE_PCIE : PB_CONFIG_SIZE_PCI;
+    map->size = map->space;
     map->layout = *layout;
     memcpy(map->image, facts->config, sizeof(map->image));
     for (unsigned i = 0; i < PB_PCI_RESOURCES; i++)

@@ -32,7 +32,9 @@ struct pb_bar {
 };
 
 struct pb_map {
-    uint16_t size; /* bytes of configuration space: 256 or 4096 */
+    uint16_t size;  /* bytes that may be touched: a multiple of 4, at most `space` */
+    uint16_t space; /* bytes of configuration space, 256 or 4096: what lies beyond `size` reads all
+                       ones and swallows writes */
     uint16_t reg_count;
     struct pb_reg reg[PB_REGS_MAX];
     struct pb_bar bar[PB_PCI_RESOURCES];
