@@ -10,6 +10,7 @@
 #include "backend/machine.h"
 #include "backend/reserve.h"
 #include "backend/serve.h"
+#include "backend/slots.h"
 #include "base/log.h"
 
 /*
@@ -77,80 +78,11 @@ int pb_backend_new(struct ev_loop *loop, struct pb_xen *xen, struct pb_host *hos
     return 0;
 }
 
-/* --- at start --- */
-
-static void slot_claimed(void *ctx, const struct pb_failure *failure)
-{
-    (void)ctx;
-    if (failure && failure->code != PB_FAIL_NOT_FOUND)
-        pb_warn("%s: cannot be claimed: %s%s%s", failure->device, failure->reason,
-                failure->next[0] ? "; next: " : "", failure->next);
-}
-
-static void claim_slot(struct pb_backend *b, const struct pb_slot *slot)
-{
-    for (unsigned devfn = 0; devfn < 256; devfn++) {
-        struct pb_sbdf sbdf = { .segment = slot->segment,
-                                .bus = slot->bus,
-                                .devfn = (uint8_t)devfn };
-        char text[PB_SBDF_TEXT];
-
-        if (pb_slot_matches(slot, sbdf))
-            pb_backend_claim(b, pb_sbdf_format(sbdf, text), false, slot_claimed, NULL);
-    }
-}
-
-struct probe {
-    struct pb_backend *b;
-    struct pb_job job;
-};
-
-static void probed(struct pb_job *job, void *ctx)
-{
-    struct probe *probe = ctx;
-    struct pb_device *dev = pb_device_find(probe->b, job->sbdf);
-
-    if (dev && !dev->task && (dev->state == PB_DEVICE_ABSENT || dev->state == PB_DEVICE_PRESENT)) {
-        if (job->rc == 0) {
-            dev->facts = job->facts;
-            dev->known = true;
-            memcpy(dev->driver_now, job->driver_now, sizeof(dev->driver_now));
-            pb_device_set_state(dev, PB_DEVICE_PRESENT);
-        } else {
-            pb_device_set_cause(dev, "%s", job->reason);
-        }
-    }
-    free(probe);
-}
-
-/* Listed devices are looked at, so that `list` says what is there. */
-static void probe_listed(struct pb_backend *b)
-{
-    for (size_t i = 0; i < b->policy->device_count; i++) {
-        struct pb_device *dev = pb_device_add(b, b->policy->devices[i].sbdf);
-        struct probe *probe = dev ? calloc(1, sizeof(*probe)) : NULL;
-
-        if (!probe) {
-            pb_err("out of memory");
-            return;
-        }
-        probe->b = b;
-        probe->job.kind = PB_JOB_PROBE;
-        probe->job.sbdf = dev->sbdf;
-        probe->job.deadline_ms = b->policy->limits.reset_timeout_ms;
-        probe->job.done = probed;
-        probe->job.ctx = probe;
-        b->host->ops->job_submit(b->host, &probe->job);
-    }
-}
-
 void pb_backend_start(struct pb_backend *b)
 {
     b->started = true;
     b->xen->ops->watch_add(b->xen, &b->release_watch);
-    probe_listed(b);
-    for (size_t i = 0; i < b->policy->slot_count; i++)
-        claim_slot(b, &b->policy->slots[i]);
+    pb_slots_begin(b, NULL);
 }
 
 void pb_backend_free(struct pb_backend *b)

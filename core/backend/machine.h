@@ -56,6 +56,7 @@ struct pb_device {
     struct pb_facts facts;
     struct pb_layout layout;
     struct pb_profile *profile;
+    struct pb_profile *next_profile; /* replaces it when the access under way is answered */
     struct pb_hw *hw;
     char driver_before[PB_DRIVER_NAME], driver_now[PB_DRIVER_NAME];
     uint16_t host_command; /* COMMAND as the host had it: given back at release */
@@ -190,6 +191,8 @@ struct pb_device *pb_device_find(const struct pb_backend *b, struct pb_sbdf sbdf
 /* By address or name. NULL: not in the list; *ret_sbdf is set when TEXT is an address. */
 struct pb_device *pb_device_resolve(const struct pb_backend *b, const char *text,
                                     bool *ret_is_address, struct pb_sbdf *ret_sbdf);
+/* What the faces show of it (views.c). */
+struct pb_device_view pb_device_view_of(const struct pb_device *dev);
 /* The same for a face: NULL with FAILURE when it is not in the list. */
 const struct pb_device *pb_device_known(const struct pb_backend *b, const char *text,
                                         struct pb_failure *failure);

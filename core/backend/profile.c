@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backend/serve.h"
 #include "base/log.h"
 
 static const char *const reset_names[PB_RESET_METHOD_COUNT] = {
@@ -90,6 +91,27 @@ void pb_profile_put(struct pb_device *dev, struct pb_profile *profile)
     else
         pb_profile_unplug(dev);
     pb_profile_unref(old);
+    pb_profile_unref(dev->next_profile);
+    dev->next_profile = NULL;
+}
+
+void pb_profile_change(struct pb_device *dev, struct pb_profile *profile)
+{
+    if (!pb_serve_accesses(dev)) {
+        pb_profile_put(dev, profile);
+        return;
+    }
+    pb_profile_unref(dev->next_profile);
+    dev->next_profile = profile;
+}
+
+void pb_profile_settle(struct pb_device *dev)
+{
+    struct pb_profile *next = dev->next_profile;
+
+    dev->next_profile = NULL;
+    if (next)
+        pb_profile_put(dev, next);
 }
 
 int pb_profile_plug(struct pb_device *dev, char *why, size_t why_size)

@@ -9,6 +9,7 @@
 #include "backend/guest.h"
 #include "backend/interrupt.h"
 #include "backend/machine.h"
+#include "backend/profile.h"
 #include "base/bytes.h"
 #include "base/log.h"
 
@@ -119,9 +120,19 @@ static struct pb_device *addressed(struct pb_guest *g, const struct pb_op *op)
     return NULL;
 }
 
+/* The operation is over: rules that a reload has changed meanwhile apply from the next one on. */
+static void settle(struct pb_guest *g)
+{
+    struct pb_device *dev = g->run.dev;
+
+    if (dev && dev->next_profile && !g->b->stopping)
+        pb_profile_settle(dev);
+}
+
 static void undone(struct pb_guest *g)
 {
     g->run.busy = false;
+    settle(g);
     if (g->bound) {
         g->expect_empty = true;
         want_turn(g);
@@ -136,8 +147,10 @@ static void answer(struct pb_guest *g)
     run->busy = false;
     /* The frontend that asked is gone, or the daemon goes and leaves the request to the next one.
      */
-    if (!g->page || run->connection != g->counters.connects || g->b->stopping)
+    if (!g->page || run->connection != g->counters.connects || g->b->stopping) {
+        settle(g);
         return;
+    }
     if (!pb_page_answer(g->page, run->err, run->value, run->entries,
                         entries ? run->entry_count : 0)) {
         g->counters.late_ops++;
@@ -145,6 +158,7 @@ static void answer(struct pb_guest *g)
         pb_interrupt_undo(g, undone);
         return;
     }
+    settle(g);
     g->counters.ops++;
     if (run->err == PB_GUEST_OP_FAILED)
         g->counters.failed_ops++;
@@ -443,6 +457,13 @@ void pb_serve_init(struct pb_guest *g)
     g->back_off.data = g;
     ev_init(&g->run.wait, wait_over);
     ev_init(&g->run.script.timer, NULL);
+}
+
+bool pb_serve_accesses(const struct pb_device *dev)
+{
+    const struct pb_guest *g = dev->guest;
+
+    return g && g->run.busy && g->run.dev == dev;
 }
 
 int pb_serve_bound(struct pb_guest *g)

@@ -3,10 +3,12 @@
 #ifndef PB_BACKEND_SERVE_H
 #define PB_BACKEND_SERVE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct pb_backend;
+struct pb_device;
 struct pb_guest;
 
 void pb_serve_start(struct pb_backend *b);
@@ -18,6 +20,8 @@ void pb_serve_init(struct pb_guest *g);
 void pb_serve_fini(struct pb_guest *g);
 /* g->port was bound: events lead to G, and the page is looked at once. -ENOMEM. */
 int pb_serve_bound(struct pb_guest *g);
+/* Is an access or another operation of its guest to DEV under way with the hardware? */
+bool pb_serve_accesses(const struct pb_device *dev);
 /* Before the port is unbound: no event leads to G any more. */
 void pb_serve_unbound(struct pb_guest *g);
 /* The guest is about to be freed: its counters live on in the backend's. */

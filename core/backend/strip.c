@@ -10,6 +10,7 @@
 #include "backend/interrupt.h"
 #include "backend/machine.h"
 #include "backend/profile.h"
+#include "backend/serve.h"
 #include "base/log.h"
 #include "pci/regs.h"
 
@@ -18,9 +19,7 @@
 
 enum pb_run pb_strip_await_access(struct pb_task *task)
 {
-    struct pb_guest *g = task->dev->guest;
-
-    if (!g || !g->run.busy || g->run.dev != task->dev)
+    if (!pb_serve_accesses(task->dev))
         return PB_RUN_NEXT;
     /* An access of the guest's is with the hardware: nothing may overtake it. */
     pb_task_arm(task, 5, pb_task_repeat);

@@ -20,7 +20,7 @@ static const char *interrupt_name(const struct pb_device *dev)
     return dev->grants.gsi_mapped ? "intx" : "none";
 }
 
-static struct pb_device_view view_of(const struct pb_device *dev)
+struct pb_device_view pb_device_view_of(const struct pb_device *dev)
 {
     struct pb_assign_rule rule = pb_profile_assign(dev);
 
@@ -67,7 +67,7 @@ void pb_backend_each_device(const struct pb_backend *b,
     const struct pb_device *dev;
 
     TAILQ_FOREACH (dev, &b->devices, link) {
-        struct pb_device_view view = view_of(dev);
+        struct pb_device_view view = pb_device_view_of(dev);
 
         /* An address that a slot's star covers but the machine lacks is nothing to show. */
         if (dev->state != PB_DEVICE_ABSENT || pb_policy_device(b->policy, dev->sbdf))
@@ -96,7 +96,7 @@ bool pb_backend_device(const struct pb_backend *b, const char *text, struct pb_d
 
     if (!dev)
         return false;
-    *ret = view_of(dev);
+    *ret = pb_device_view_of(dev);
     return true;
 }
 
