@@ -286,22 +286,3 @@ json_t *pb_suggest(const struct pb_profile *profile, const struct pb_denied *den
     *ret_left_out = json_array();
     return NULL;
 }
-
-int pb_dump_parse(const char *text, size_t length, const char *address, struct pb_facts *ret,
-                  char *why, size_t why_size)
-{
-    (void)text;
-    (void)length;
-    (void)address;
-    (void)ret;
-    (void)snprintf(why, why_size, "not built");
-    return -ENOSYS;
-}
-
-json_t *pb_sxp_import(const char *text, size_t length, char *why, size_t why_size)
-{
-    (void)text;
-    (void)length;
-    (void)snprintf(why, why_size, "not built");
-    return NULL;
-}
