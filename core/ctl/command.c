@@ -2,29 +2,132 @@
 #include "ctl/command.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/bytes.h"
+#include "ctl/local.h"
+#include "ctl/option.h"
 #include "ctl/print.h"
 
-#define SECONDS_MAX 86400
-#define WAIT_MAX    600
+#define DIRS "--dir DIR --plugin-dir DIR"
 
 static const struct pb_ctl_verb verbs[] = {
-    { "list", "", "", "all devices: what they are, their state, who has them", pb_ctl_print_list },
-    { "show", "DEV", "", "one device in full", pb_ctl_print_show },
-    { "claim", "DEV", "--force", "take a device from its driver", pb_ctl_print_change },
-    { "release", "DEV", "--force", "give a device back to its driver", pb_ctl_print_change },
-    { "attach", "GUEST DEV", "--claim --permissive --force --wait S", "give a device to a guest",
-      pb_ctl_print_change },
-    { "detach", "GUEST DEV", "--force", "take a device from a guest", pb_ctl_print_change },
-    { "guests", "", "", "all guests and their connections", pb_ctl_print_guests },
-    { "stats", "", "--prometheus", "counters and limits", pb_ctl_print_stats },
-    { "check-config", "", "", "let the daemon read its configuration file anew",
-      pb_ctl_print_check },
-    { "version", "", "", "versions of this program and of the daemon", pb_ctl_print_version },
-    { "help", "", "", "this text", NULL },
+    { .name = "list",
+      .words = "",
+      .options = "",
+      .help = "all devices: what they are, their state, who has them",
+      .print = pb_ctl_print_list },
+    { .name = "show",
+      .words = "DEV",
+      .options = "",
+      .help = "one device in full",
+      .print = pb_ctl_print_show },
+    { .name = "claim",
+      .words = "DEV",
+      .options = "--force",
+      .help = "take a device from its driver",
+      .print = pb_ctl_print_change },
+    { .name = "release",
+      .words = "DEV",
+      .options = "--force",
+      .help = "give a device back to its driver",
+      .print = pb_ctl_print_change },
+    { .name = "attach",
+      .words = "GUEST DEV",
+      .options = "--claim --permissive --force --wait S",
+      .help = "give a device to a guest",
+      .print = pb_ctl_print_change },
+    { .name = "detach",
+      .words = "GUEST DEV",
+      .options = "--force",
+      .help = "take a device from a guest",
+      .print = pb_ctl_print_change },
+    { .name = "guests",
+      .words = "",
+      .options = "",
+      .help = "all guests and their connections",
+      .print = pb_ctl_print_guests },
+    { .name = "denied",
+      .words = "DEV",
+      .options = "",
+      .help = "writes of its guests that were refused, by register",
+      .print = pb_ctl_print_denied },
+    { .name = "suggest-quirk",
+      .words = "DEV",
+      .options = "",
+      .help = "a quirk manifest that would allow exactly these writes",
+      .print = pb_ctl_print_suggestion,
+      .verdict = pb_ctl_judge_suggestion },
+    { .name = "trace",
+      .words = "DEV",
+      .options = "--follow",
+      .help = "the last accesses to a device that has the plugin `trace`",
+      .print = pb_ctl_print_trace },
+    { .name = "map",
+      .words = "DEV",
+      .options = "--color WHEN --dump FILE --device ADDR " DIRS,
+      .help = "its configuration space as a picture; with --dump of `lspci -xxxx`, no daemon",
+      .print = pb_ctl_print_map,
+      .where = PB_CTL_LOCAL_WITH_DUMP,
+      .local = pb_ctl_local_map },
+    { .name = "quirks list",
+      .words = "",
+      .options = DIRS,
+      .help = "the quirks in force; with --dir those of a directory, without a daemon",
+      .print = pb_ctl_print_quirks,
+      .where = PB_CTL_LOCAL_WITH_DIR,
+      .local = pb_ctl_local_list },
+    { .name = "quirks explain",
+      .words = "DEV",
+      .options = "--byte OFFSET --dump FILE --device ADDR " DIRS,
+      .help = "why each register is as its guest sees it; with --dump, no daemon",
+      .print = pb_ctl_print_explain,
+      .where = PB_CTL_LOCAL_WITH_DUMP,
+      .local = pb_ctl_local_explain },
+    { .name = "quirks validate",
+      .words = "[DIR...]",
+      .options = "--strict " DIRS,
+      .help = "all that is wrong with the manifests of directories; no daemon",
+      .print = pb_ctl_print_problems,
+      .verdict = pb_ctl_judge_problems,
+      .where = PB_CTL_LOCAL,
+      .local = pb_ctl_local_validate },
+    { .name = "quirks query",
+      .words = "",
+      .options = "--ids VVVV:DDDD[:SVVV:SDDD] --class C --revision R --vf " DIRS,
+      .help = "the quirks that match these ids; no daemon",
+      .print = pb_ctl_print_quirks,
+      .where = PB_CTL_LOCAL,
+      .local = pb_ctl_local_query },
+    { .name = "quirks import-sxp",
+      .words = "FILE",
+      .options = "",
+      .help = "xend's quirk file (- for standard input) as a manifest; no daemon",
+      .print = pb_ctl_print_json,
+      .where = PB_CTL_LOCAL,
+      .local = pb_ctl_local_import },
+    { .name = "stats",
+      .words = "",
+      .options = "--prometheus",
+      .help = "counters and limits",
+      .print = pb_ctl_print_stats },
+    { .name = "reload",
+      .words = "",
+      .options = "--dry-run",
+      .help = "let the daemon read its configuration and quirks anew; says what changes",
+      .print = pb_ctl_print_reload },
+    { .name = "check-config",
+      .words = "",
+      .options = "",
+      .help = "let the daemon read its configuration file anew, and change nothing",
+      .print = pb_ctl_print_check,
+      .verdict = pb_ctl_judge_check },
+    { .name = "version",
+      .words = "",
+      .options = "",
+      .help = "versions of this program and of the daemon",
+      .print = pb_ctl_print_version },
+    { .name = "help", .words = "", .options = "", .help = "this text" },
 };
 
 void pb_ctl_usage(void)
@@ -33,154 +136,156 @@ void pb_ctl_usage(void)
                  "DEV is an address (0000:03:00.0) or a name, GUEST a domain id or a name.\n\n");
     for (unsigned i = 0; i < PB_ARRAY_SIZE(verbs); i++) {
         const struct pb_ctl_verb *v = &verbs[i];
-        char left[96];
 
-        (void)snprintf(left, sizeof(left), "%s%s%s%s%s%s", v->name, v->words[0] ? " " : "",
-                       v->words, v->options[0] ? " [" : "", v->options, v->options[0] ? "]" : "");
-        (void)printf("  %s\n        %s\n", left, v->help);
+        (void)printf("  %s%s%s%s%s%s\n        %s\n", v->name, v->words[0] ? " " : "", v->words,
+                     v->options[0] ? " [" : "", v->options, v->options[0] ? "]" : "", v->help);
     }
+    (void)printf("\nManifests are read from " PB_CTL_QUIRKS_SHIPPED "\nand " PB_CTL_QUIRKS_LOCAL
+                 ", or from --dir.\n");
     (void)printf("\nExit status: 0 done; 1 refused, failed, timed out or no daemon; 2 usage.\n");
 }
 
-static bool usage_error(const char *what, const char *why)
+int pb_ctl_complain(const struct pb_ctl_command *command, const char *device, const char *why,
+                    const char *next)
 {
-    (void)fprintf(stderr, "pcibackctl: %s: %s; see pcibackctl help\n", what, why);
-    return false;
+    (void)fprintf(stderr, "pcibackctl: %s%s%s: %s%s%s\n", command->verb->name, device[0] ? " " : "",
+                  device, why, next[0] ? "; " : "", next);
+    return 1;
 }
 
-static bool read_seconds(const char *option, const char *text, unsigned max, unsigned *ret)
-{
-    size_t digits = text ? strspn(text, "0123456789") : 0;
-    unsigned long value;
-
-    if (!digits || digits > 6 || text[digits])
-        return usage_error(option, "needs a number of seconds");
-    value = strtoul(text, NULL, 10);
-    if (value > max)
-        return usage_error(option, "too many seconds");
-    *ret = (unsigned)value;
-    return true;
-}
-
-/* Does WORD stand in LIST, a text of words? */
-static bool lists(const char *list, const char *word)
-{
-    size_t length = strlen(word);
-
-    for (const char *p = list; (p = strstr(p, word)) != NULL; p += length) {
-        if ((p == list || p[-1] == ' ') && (p[length] == ' ' || !p[length]))
-            return true;
-    }
-    return false;
-}
-
-static void set_flag(struct pb_ctl_command *c, const char *name)
-{
-    (void)json_object_set_new(c->params, name, json_true());
-}
-
-/* An option of any verb; *I is moved behind its value. */
-static bool common_option(struct pb_ctl_command *c, char **argv, int *i, bool *ret_known)
-{
-    const char *option = argv[*i];
-
-    *ret_known = true;
-    if (strcmp(option, "--json") == 0) {
-        c->json = true;
-    } else if (strcmp(option, "--socket") == 0) {
-        if (!argv[*i + 1])
-            return usage_error(option, "needs a path");
-        c->socket = argv[++*i];
-    } else if (strcmp(option, "--timeout") == 0) {
-        if (!read_seconds(option, argv[*i + 1], SECONDS_MAX, &c->timeout_s))
-            return false;
-        if (c->timeout_s == 0)
-            return usage_error(option, "must be at least 1");
-        ++*i;
-    } else {
-        *ret_known = false;
-    }
-    return true;
-}
-
-static bool verb_option(struct pb_ctl_command *c, char **argv, int *i, unsigned *ret_wait)
-{
-    const char *option = argv[*i];
-
-    if (!c->verb)
-        return usage_error(option, "unknown option");
-    if (!lists(c->verb->options, option))
-        return usage_error(option, "is not an option of this verb");
-    if (strcmp(option, "--prometheus") == 0) {
-        c->prometheus = true;
-    } else if (strcmp(option, "--wait") == 0) {
-        if (!read_seconds(option, argv[*i + 1], WAIT_MAX, ret_wait))
-            return false;
-        ++*i;
-        (void)json_object_set_new(c->params, "wait", json_integer(*ret_wait));
-    } else {
-        set_flag(c, option + 2);
-    }
-    return true;
-}
-
+/* A verb, or the family of one: "quirks". */
 static bool find_verb(struct pb_ctl_command *c, const char *name)
 {
+    size_t length = strlen(name);
+
     for (unsigned i = 0; i < PB_ARRAY_SIZE(verbs); i++) {
-        if (strcmp(verbs[i].name, name) == 0) {
+        const char *known = verbs[i].name;
+
+        if (c->family) {
+            size_t family = strlen(c->family);
+
+            if (strncmp(known, c->family, family) != 0 || known[family] != ' ')
+                continue;
+            known += family + 1;
+        }
+        if (strcmp(known, name) == 0) {
             c->verb = &verbs[i];
             return true;
         }
+        if (!c->family && length && strncmp(known, name, length) == 0 && known[length] == ' ') {
+            c->family = name;
+            return true;
+        }
     }
-    return usage_error(name, "unknown verb");
+    return pb_ctl_usage_error(name, "unknown verb");
 }
 
-/* The NUMBER-th word behind the verb. */
-static bool take_word(struct pb_ctl_command *c, unsigned number, const char *word)
+static bool take_device_or_guest(struct pb_ctl_command *c, unsigned number, const char *word)
 {
     bool guest_first = strcmp(c->verb->words, "GUEST DEV") == 0;
-    unsigned wanted = !c->verb->words[0] ? 0 : guest_first ? 2 : 1;
     const char *key = guest_first && number == 0 ? "guest" : "dev";
     json_t *value;
 
-    if (number >= wanted)
-        return usage_error(word, "is too much");
+    if (number >= (guest_first ? 2U : 1U))
+        return pb_ctl_usage_error(word, "is too much");
     value = word[0] ? json_string(word) : NULL;
     if (!value)
-        return usage_error(c->verb->name, "a device or guest is not a text");
+        return pb_ctl_usage_error(c->verb->name, "a device or guest is not a text");
     (void)json_object_set_new(c->params, key, value);
     if (strcmp(key, "dev") == 0)
         c->device = word;
     return true;
 }
 
+/* The NUMBER-th word behind the verb. */
+static bool take_word(struct pb_ctl_command *c, unsigned number, const char *word)
+{
+    const char *words = c->verb->words;
+
+    if (!words[0])
+        return pb_ctl_usage_error(word, "is too much");
+    if (strcmp(words, "[DIR...]") == 0) {
+        if (c->dirs.count == PB_CTL_LIST_MAX || !word[0])
+            return pb_ctl_usage_error(word, word[0] ? "is too much" : "is not a directory");
+        c->dirs.text[c->dirs.count++] = word;
+        return true;
+    }
+    if (strcmp(words, "FILE") == 0) {
+        if (c->file || !word[0])
+            return pb_ctl_usage_error(word, word[0] ? "is too much" : "is not a file");
+        c->file = c->device = word;
+        return true;
+    }
+    return take_device_or_guest(c, number, word);
+}
+
+bool pb_ctl_is_local(const struct pb_ctl_command *command)
+{
+    switch (command->verb->where) {
+    case PB_CTL_LOCAL:
+        return true;
+    case PB_CTL_LOCAL_WITH_DUMP:
+        return command->dump != NULL;
+    case PB_CTL_LOCAL_WITH_DIR:
+        return command->dirs.count > 0;
+    case PB_CTL_DAEMON:
+    default:
+        return false;
+    }
+}
+
+/* Is every word there that the verb needs? */
+static bool complete_words(const struct pb_ctl_command *c)
+{
+    const char *words = c->verb->words;
+
+    if (c->dump) {
+        if (json_object_get(c->params, "dev"))
+            return pb_ctl_usage_error("--dump", "the device of a dump is named by --device");
+        return true;
+    }
+    if (strcmp(words, "FILE") == 0)
+        return c->file || pb_ctl_usage_error(c->verb->name, "needs FILE");
+    if (strcmp(words, "GUEST DEV") == 0)
+        return (json_object_get(c->params, "guest") && c->device[0]) ||
+               pb_ctl_usage_error(c->verb->name, "needs GUEST and DEV");
+    if (strcmp(words, "DEV") == 0)
+        return c->device[0] || pb_ctl_usage_error(c->verb->name, "needs DEV");
+    return true;
+}
+
 static bool complete(const struct pb_ctl_command *c)
 {
     if (!c->verb)
-        return usage_error("no verb", "what is to be done");
-    if (strncmp(c->verb->words, "GUEST", 5) == 0 && !json_object_get(c->params, "guest"))
-        return usage_error(c->verb->name, "needs GUEST and DEV");
-    if (c->verb->words[0] && !c->device[0])
-        return usage_error(c->verb->name,
-                           c->verb->words[0] == 'G' ? "needs GUEST and DEV" : "needs DEV");
+        return pb_ctl_usage_error(c->family ? c->family : "no verb", "what is to be done");
+    if (!complete_words(c))
+        return false;
+    if (!pb_ctl_is_local(c) && (c->dirs.count || c->plugin_dirs.count || c->dump_device))
+        return pb_ctl_usage_error(c->dump_device         ? "--device"
+                                  : c->plugin_dirs.count ? "--plugin-dir"
+                                                         : "--dir",
+                                  c->verb->where == PB_CTL_LOCAL_WITH_DUMP ? "goes with --dump"
+                                                                           : "goes with --dir");
+    if (c->verb->local == pb_ctl_local_query && !c->has_ids)
+        return pb_ctl_usage_error(c->verb->name, "needs --ids");
     if (c->json && c->prometheus)
-        return usage_error("--prometheus", "does not go with --json");
+        return pb_ctl_usage_error("--prometheus", "does not go with --json");
     return true;
 }
 
 bool pb_ctl_command_parse(int argc, char **argv, struct pb_ctl_command *ret)
 {
-    unsigned words = 0, wait_s = 0;
-    bool known;
+    unsigned words = 0;
 
-    *ret = (struct pb_ctl_command){ .socket = PB_CTL_SOCKET, .device = "" };
+    *ret = (struct pb_ctl_command){ .socket = PB_CTL_SOCKET, .device = "", .byte = -1 };
     ret->params = json_object();
     for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            ret->family = NULL;
             return find_verb(ret, "help");
-        if (argv[i][0] == '-') {
-            if (!common_option(ret, argv, &i, &known) ||
-                (!known && !verb_option(ret, argv, &i, &wait_s)))
+        }
+        if (argv[i][0] == '-' && argv[i][1]) {
+            if (!pb_ctl_option_take(ret, argv, &i))
                 return false;
         } else if (!ret->verb) {
             if (!find_verb(ret, argv[i]))
@@ -191,8 +296,10 @@ bool pb_ctl_command_parse(int argc, char **argv, struct pb_ctl_command *ret)
     }
     if (!complete(ret))
         return false;
+    if (ret->dump)
+        ret->device = ret->dump;
     if (ret->timeout_s == 0)
-        ret->timeout_s = PB_CTL_TIMEOUT_S + wait_s;
+        ret->timeout_s = PB_CTL_TIMEOUT_S + ret->wait_s;
     return true;
 }
 

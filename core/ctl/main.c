@@ -2,21 +2,15 @@
 /* pcibackctl: one verb a run. */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/bytes.h"
 #include "ctl/client.h"
 #include "ctl/command.h"
 #include "ctl/print.h"
 
-#define TEXT 512
-
-/* Exactly one line: what, which device, why, what next. */
-static int complain(const struct pb_ctl_command *command, const char *device, const char *why,
-                    const char *next)
-{
-    (void)fprintf(stderr, "pcibackctl: %s%s%s: %s%s%s\n", command->verb->name, device[0] ? " " : "",
-                  device, why, next[0] ? "; " : "", next);
-    return 1;
-}
+#define TEXT             512
+#define FOLLOW_PERIOD_US 250000
 
 static int report_error(const struct pb_ctl_command *command, const json_t *error)
 {
@@ -28,46 +22,87 @@ static int report_error(const struct pb_ctl_command *command, const json_t *erro
     (void)pb_ctl_text(data, "next", next, sizeof(next));
     if (!reason[0])
         (void)pb_ctl_text(error, "message", reason, sizeof(reason));
-    return complain(command, device[0] ? device : command->device, reason, next);
+    return pb_ctl_complain(command, device[0] ? device : command->device, reason, next);
 }
 
-static int report(const struct pb_ctl_command *command, const json_t *reply)
+static int report(const struct pb_ctl_command *command, const json_t *result)
 {
-    const json_t *result = json_object_get(reply, "result");
-    const json_t *error = json_object_get(reply, "error");
-    int status;
+    /* a stream is a line an entry */
+    if (command->json && !command->follow)
+        pb_ctl_print_json(command, result);
+    else
+        command->verb->print(command, result);
+    return command->verb->verdict ? command->verb->verdict(command, result) : 0;
+}
 
-    if (error)
-        return report_error(command, error);
-    if (!command->json)
-        return command->verb->print(command, result);
-    /* the status is that of the table: check-config fails for a bad file */
-    status = json_is_false(json_object_get(result, "valid")) ? 1 : 0;
-    if (json_dumpf(result, stdout, JSON_INDENT(2)) != 0)
-        return 1;
-    (void)printf("\n");
-    if (status)
-        return command->verb->print(command, result);
-    return 0;
+/* "quirks list" is the method quirks.list. */
+static const char *method_of(const struct pb_ctl_verb *verb, char *buf, size_t size)
+{
+    (void)snprintf(buf, size, "%s", verb->name);
+    for (char *p = buf; *p; p++) {
+        if (*p == ' ')
+            *p = '.';
+    }
+    return buf;
+}
+
+/* A new reference, or NULL after the line that says why. */
+static json_t *obtain(const struct pb_ctl_command *command)
+{
+    char why[TEXT] = "", next[TEXT] = "", clean[2][TEXT], method[32];
+    json_t *reply = NULL, *result = NULL;
+
+    if (pb_ctl_is_local(command)) {
+        result = command->verb->local(command, why, next, TEXT);
+    } else {
+        reply = pb_ctl_ask(command->socket, command->timeout_s,
+                           method_of(command->verb, method, sizeof(method)), command->params, why,
+                           next, TEXT);
+        result = json_incref(json_object_get(reply, "result"));
+    }
+    if (!result && reply)
+        (void)report_error(command, json_object_get(reply, "error"));
+    else if (!result)
+        (void)pb_ctl_complain(command, command->device, pb_ctl_clean(why, clean[0], TEXT),
+                              pb_ctl_clean(next, clean[1], TEXT));
+    json_decref(reply);
+    return result;
+}
+
+/* Asks again and again for what is new, until the daemon has none or somebody interrupts. */
+static int follow(const struct pb_ctl_command *command, json_t *result)
+{
+    while (result) {
+        json_t *next = json_object_get(result, "next");
+
+        (void)json_object_set(command->params, "since", next ? next : json_null());
+        json_decref(result);
+        if (fflush(stdout) != 0)
+            return pb_ctl_complain(command, command->device, "cannot write the result", "");
+        (void)usleep(FOLLOW_PERIOD_US);
+        result = obtain(command);
+        if (result)
+            (void)report(command, result);
+    }
+    return 1;
 }
 
 static int run(const struct pb_ctl_command *command)
 {
-    char why[TEXT], next[TEXT], clean[2][TEXT];
-    json_t *reply;
+    json_t *result;
     int status;
 
     if (!command->verb->print) {
         pb_ctl_usage();
         return 0;
     }
-    reply = pb_ctl_ask(command->socket, command->timeout_s, command->verb->name, command->params,
-                       why, next, TEXT);
-    if (!reply)
-        return complain(command, command->device, pb_ctl_clean(why, clean[0], TEXT),
-                        pb_ctl_clean(next, clean[1], TEXT));
-    status = report(command, reply);
-    json_decref(reply);
+    result = obtain(command);
+    if (!result)
+        return 1;
+    status = report(command, result);
+    if (command->follow)
+        return follow(command, result);
+    json_decref(result);
     return status;
 }
 

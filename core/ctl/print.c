@@ -9,45 +9,9 @@
 
 #define TEXT 256
 
-const char *pb_ctl_clean(const char *text, char *buf, size_t size)
-{
-    size_t n = 0;
-
-    for (; text && *text && n + 1 < size; text++) {
-        unsigned char c = (unsigned char)*text, next = (unsigned char)text[1];
-
-        /* C1 controls are two bytes in UTF-8; terminals obey them too */
-        if (c == 0xc2 && next >= 0x80 && next <= 0x9f) {
-            text++;
-            c = '?';
-        }
-        buf[n++] = c < 0x20 || c == 0x7f ? '?' : (char)c;
-    }
-    buf[n] = '\0';
-    return buf;
-}
-
-const char *pb_ctl_text(const json_t *object, const char *key, char *buf, size_t size)
-{
-    const json_t *value = json_object_get(object, key);
-
-    if (json_is_integer(value))
-        (void)snprintf(buf, size, "%lld", (long long)json_integer_value(value));
-    else if (json_is_boolean(value))
-        (void)snprintf(buf, size, "%s", json_is_true(value) ? "yes" : "no");
-    else
-        (void)pb_ctl_clean(json_string_value(value), buf, size);
-    return buf;
-}
-
 static long long number(const json_t *object, const char *key)
 {
     return (long long)json_integer_value(json_object_get(object, key));
-}
-
-static const char *or_dash(const char *text)
-{
-    return text[0] ? text : "-";
 }
 
 /* "0x8086" without its prefix, as lspci writes it. */
@@ -106,7 +70,7 @@ static void describe_interrupt(const json_t *device, char *ret, size_t size)
         (void)snprintf(ret, size, "%s", kind);
 }
 
-int pb_ctl_print_list(const struct pb_ctl_command *command, const json_t *result)
+void pb_ctl_print_list(const struct pb_ctl_command *command, const json_t *result)
 {
     static const char *const headers[] = { "ADDRESS", "NAME",      "STATE",  "OWNER",
                                            "DRIVER",  "INTERRUPT", "DEVICE", NULL };
@@ -120,23 +84,17 @@ int pb_ctl_print_list(const struct pb_ctl_command *command, const json_t *result
         char text[4 * TEXT];
 
         pb_table_add(&table, "%s", pb_ctl_text(device, "address", text, sizeof(text)));
-        pb_table_add(&table, "%s", or_dash(pb_ctl_text(device, "name", text, sizeof(text))));
+        pb_table_add(&table, "%s", pb_ctl_cell(device, "name", text, sizeof(text)));
         pb_table_add(&table, "%s", pb_ctl_text(device, "state", text, sizeof(text)));
         describe_owner(device, text, sizeof(text));
         pb_table_add(&table, "%s", text);
-        pb_table_add(&table, "%s", or_dash(pb_ctl_text(device, "driver", text, sizeof(text))));
+        pb_table_add(&table, "%s", pb_ctl_cell(device, "driver", text, sizeof(text)));
         describe_interrupt(device, text, sizeof(text));
         pb_table_add(&table, "%s", text);
         describe(device, text, sizeof(text));
         pb_table_add(&table, "%s", text);
     }
     pb_table_print(&table);
-    return 0;
-}
-
-static void line(const char *label, const char *value)
-{
-    (void)printf("%-16s %s\n", label, value);
 }
 
 static void print_words(const char *label, const json_t *array)
@@ -148,10 +106,10 @@ static void print_words(const char *label, const json_t *array)
         n += (size_t)snprintf(
             all + n, sizeof(all) - n, "%s%s", i ? " " : "",
             pb_ctl_clean(json_string_value(json_array_get(array, i)), word, sizeof(word)));
-    line(label, or_dash(all));
+    pb_ctl_line(label, pb_ctl_or_dash(all));
 }
 
-int pb_ctl_print_show(const struct pb_ctl_command *command, const json_t *result)
+void pb_ctl_print_show(const struct pb_ctl_command *command, const json_t *result)
 {
     static const struct {
         const char *label, *key;
@@ -173,36 +131,35 @@ int pb_ctl_print_show(const struct pb_ctl_command *command, const json_t *result
     char text[4 * TEXT], more[TEXT];
 
     (void)command;
-    line("address", pb_ctl_text(device, "address", text, sizeof(text)));
-    line("name", or_dash(pb_ctl_text(device, "name", text, sizeof(text))));
+    pb_ctl_line("address", pb_ctl_text(device, "address", text, sizeof(text)));
+    pb_ctl_line("name", pb_ctl_cell(device, "name", text, sizeof(text)));
     describe(device, text, sizeof(text));
-    line("device", text);
+    pb_ctl_line("device", text);
     (void)snprintf(text, sizeof(text), "%s:%s",
                    id(device, "subsystem_vendor", more, sizeof(more) / 2),
                    id(device, "subsystem_device", more + sizeof(more) / 2, sizeof(more) / 2));
-    line("subsystem", text[1] ? text : "-");
-    line("state", pb_ctl_text(device, "state", text, sizeof(text)));
-    line("cause", or_dash(pb_ctl_text(device, "cause", text, sizeof(text))));
+    pb_ctl_line("subsystem", text[1] ? text : "-");
+    pb_ctl_line("state", pb_ctl_text(device, "state", text, sizeof(text)));
+    pb_ctl_line("cause", pb_ctl_cell(device, "cause", text, sizeof(text)));
     describe_owner(device, text, sizeof(text));
-    line("owner", text);
+    pb_ctl_line("owner", text);
     if (json_is_object(owner))
-        line("address there", pb_ctl_text(owner, "address", text, sizeof(text)));
+        pb_ctl_line("address there", pb_ctl_text(owner, "address", text, sizeof(text)));
     describe_interrupt(device, text, sizeof(text));
-    line("interrupt", text);
+    pb_ctl_line("interrupt", text);
     for (unsigned i = 0; i < PB_ARRAY_SIZE(plain); i++)
-        line(plain[i].label, or_dash(pb_ctl_text(device, plain[i].key, text, sizeof(text))));
+        pb_ctl_line(plain[i].label, pb_ctl_cell(device, plain[i].key, text, sizeof(text)));
     print_words("reset methods", json_object_get(device, "reset_methods"));
-    return 0;
 }
 
-int pb_ctl_print_change(const struct pb_ctl_command *command, const json_t *result)
+void pb_ctl_print_change(const struct pb_ctl_command *command, const json_t *result)
 {
     const json_t *device = json_object_get(result, "device");
     char address[TEXT], state[TEXT], owner[2 * TEXT];
 
     if (!json_is_object(device)) {
         (void)printf("%s: done\n", command->device);
-        return 0;
+        return;
     }
     (void)pb_ctl_text(device, "address", address, sizeof(address));
     (void)pb_ctl_text(device, "state", state, sizeof(state));
@@ -211,10 +168,9 @@ int pb_ctl_print_change(const struct pb_ctl_command *command, const json_t *resu
         (void)printf("%s: %s\n", address, state);
     else
         (void)printf("%s: %s to %s\n", address, state, owner);
-    return 0;
 }
 
-int pb_ctl_print_guests(const struct pb_ctl_command *command, const json_t *result)
+void pb_ctl_print_guests(const struct pb_ctl_command *command, const json_t *result)
 {
     static const char *const headers[] = { "DOMID", "NAME",   "BACKEND", "FRONTEND", "DEVICES",
                                            "READS", "WRITES", "DENIED",  NULL };
@@ -232,12 +188,11 @@ int pb_ctl_print_guests(const struct pb_ctl_command *command, const json_t *resu
         char text[TEXT];
 
         for (unsigned k = 0; k < PB_ARRAY_SIZE(keys); k++)
-            pb_table_add(&table, "%s", or_dash(pb_ctl_text(guest, keys[k], text, sizeof(text))));
+            pb_table_add(&table, "%s", pb_ctl_cell(guest, keys[k], text, sizeof(text)));
         for (unsigned k = 0; k < PB_ARRAY_SIZE(counted); k++)
             pb_table_add(&table, "%lld", number(counters, counted[k]));
     }
     pb_table_print(&table);
-    return 0;
 }
 
 static void print_counters(const json_t *result)
@@ -259,14 +214,16 @@ static void print_counters(const json_t *result)
     pb_table_print(&table);
 }
 
-int pb_ctl_print_stats(const struct pb_ctl_command *command, const json_t *result)
+void pb_ctl_print_stats(const struct pb_ctl_command *command, const json_t *result)
 {
     static const char *const headers[] = { "LIMIT", "VALUE", "USED", "MEANING", NULL };
     json_t *limits = json_object_get(result, "limits");
     struct pb_table table;
 
-    if (command->prometheus)
-        return pb_ctl_print_prometheus(result);
+    if (command->prometheus) {
+        pb_ctl_print_prometheus(result);
+        return;
+    }
     (void)printf("up for %lld s\n\n", number(result, "uptime_ms") / 1000);
     print_counters(result);
     (void)printf("\n");
@@ -278,34 +235,38 @@ int pb_ctl_print_stats(const struct pb_ctl_command *command, const json_t *resul
 
         pb_table_add(&table, "%s", pb_ctl_clean(key, name, sizeof(name)));
         pb_table_add(&table, "%lld", number(limit, "value"));
-        pb_table_add(&table, "%s", or_dash(pb_ctl_text(limit, "used", text, sizeof(text))));
+        pb_table_add(&table, "%s", pb_ctl_cell(limit, "used", text, sizeof(text)));
         pb_table_add(&table, "%s", pb_ctl_text(limit, "help", text, sizeof(text)));
     }
     pb_table_print(&table);
-    return 0;
 }
 
-int pb_ctl_print_check(const struct pb_ctl_command *command, const json_t *result)
+void pb_ctl_print_check(const struct pb_ctl_command *command, const json_t *result)
 {
-    char file[TEXT], error[2 * TEXT];
+    char file[TEXT];
 
     (void)command;
+    if (!json_is_true(json_object_get(result, "valid")))
+        return; /* the verdict says it */
     (void)pb_ctl_text(result, "file", file, sizeof(file));
-    if (json_is_true(json_object_get(result, "valid"))) {
-        (void)printf("%s: valid, %lld files read\n", file, number(result, "files_read"));
-        return 0;
-    }
-    (void)fprintf(stderr, "pcibackctl: check-config: %s; the running daemon is not changed\n",
-                  pb_ctl_text(result, "error", error, sizeof(error)));
-    return 1;
+    (void)printf("%s: valid, %lld files read\n", file, number(result, "files_read"));
 }
 
-int pb_ctl_print_version(const struct pb_ctl_command *command, const json_t *result)
+int pb_ctl_judge_check(const struct pb_ctl_command *command, const json_t *result)
+{
+    char error[2 * TEXT];
+
+    if (json_is_true(json_object_get(result, "valid")))
+        return 0;
+    return pb_ctl_complain(command, "", pb_ctl_text(result, "error", error, sizeof(error)),
+                           "the running daemon is not changed");
+}
+
+void pb_ctl_print_version(const struct pb_ctl_command *command, const json_t *result)
 {
     char version[TEXT];
 
     (void)command;
     (void)printf("pcibackctl %s\npcibackd %s\n", PB_VERSION,
                  pb_ctl_text(result, "version", version, sizeof(version)));
-    return 0;
 }

@@ -108,7 +108,7 @@ static void print_limits(json_t *limits, const char *key, const char *name, cons
     }
 }
 
-int pb_ctl_print_prometheus(const json_t *result)
+void pb_ctl_print_prometheus(const json_t *result)
 {
     const json_t *devices = json_object_get(result, "devices");
     json_t *limits = json_object_get(result, "limits");
@@ -129,5 +129,4 @@ int pb_ctl_print_prometheus(const json_t *result)
                         "how long the last reset took", 0.001);
     print_limits(limits, "value", "pcibackd_limit", "limits of the configuration");
     print_limits(limits, "used", "pcibackd_limit_used", "how far a limit is used");
-    return 0;
 }

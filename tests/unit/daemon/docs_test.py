@@ -56,7 +56,9 @@ class Manual(unittest.TestCase):
         verbs = re.findall(r"(?m)^  ([a-z-]+)", summary)
         self.assertIn("attach", verbs)
         for verb in verbs:
-            self.assertRegex(text, r"(?m)^\.(B|BI|BR) %s\b" % verb)
+            self.assertRegex(text, r'(?m)^\.(B|BI|BR) "?%s\b' % verb)
+        for verb in re.findall(r"(?m)^  quirks ([a-z-]+)", summary):
+            self.assertRegex(text, r'(?m)^\.(BI|BR) "quirks %s\b' % verb)
         for option in set(re.findall(r"--[a-z-]+", summary)):
             self.assertIn(option, text)
         with Daemon() as d:
@@ -87,15 +89,32 @@ class Completion(unittest.TestCase):
     def test_verbs(self):
         verbs = re.findall(r"(?m)^  ([a-z-]+)", fakelib.ctl("help").stdout)
         self.assertEqual(set(self.complete("")), {*verbs, "--socket", "--json", "--timeout"})
-        self.assertEqual(self.complete("rel"), ["release"])
-        self.assertEqual(self.complete("--json", "rel"), ["release"])
-        self.assertEqual(self.complete("--timeout", "3", "rel"), ["release"])
+        self.assertEqual(self.complete("rele"), ["release"])
+        self.assertEqual(self.complete("--json", "rele"), ["release"])
+        self.assertEqual(self.complete("--timeout", "3", "rele"), ["release"])
+
+    def test_verbs_of_quirks(self):
+        verbs = re.findall(r"(?m)^  quirks ([a-z-]+)", fakelib.ctl("help").stdout)
+        self.assertEqual(set(self.complete("quirks", "")), set(verbs))
+        self.assertEqual(self.complete("quirks", "im"), ["import-sxp"])
+
+    def test_every_option_of_the_tool(self):
+        summary = fakelib.ctl("help").stdout
+        options = re.findall(r"(?m)^  (quirks [a-z-]+|[a-z-]+).*\[(--.*)\]$", summary)
+        self.assertGreater(len(options), 8)
+        for verb, text in options:
+            for option in re.findall(r"--[a-z-]+", text):
+                with self.subTest(verb, option=option):
+                    words = ["--dump", "x"] if "--dump" in text and option != "--dump" else []
+                    self.assertEqual(self.complete(*verb.split(), *words, option), [option])
 
     def test_options_of_verbs(self):
         self.assertIn("--force", self.complete("claim", "nic0", "--f"))
         self.assertEqual(self.complete("attach", "g", "d", "--w"), ["--wait"])
         self.assertEqual(self.complete("attach", "g", "d", "--wait", ""), [])
         self.assertEqual(self.complete("list", "--j"), ["--json"])
+        self.assertEqual(set(self.complete("map", "d", "--color", "")), {"always", "never", "auto"})
+        self.assertEqual(self.complete("quirks", "query", "--ids", ""), [])
 
 
 if __name__ == "__main__":
