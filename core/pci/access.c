@@ -15,6 +15,7 @@ enum phase {
     PHASE_OLD,   /* the register's value before a write */
     PHASE_LOOK,  /* a value that an effect asked for */
     PHASE_QUEUE, /* the cycles that a write consists of */
+    PHASE_RESET, /* the reset that it asked for */
 };
 
 void pb_view_init(struct pb_view *view, const struct pb_map *map)
@@ -25,15 +26,59 @@ void pb_view_init(struct pb_view *view, const struct pb_map *map)
         view->shadow[i] = map->value[i] & map->virt[i];
 }
 
-/* not yet */
+/* The BAR register that the byte belongs to, or NULL. */
+static const struct pb_reg *bar_at(const struct pb_map *map, unsigned at)
+{
+    const struct pb_reg *reg = map->reg_of[at] ? &map->reg[map->reg_of[at] - 1] : NULL;
+
+    return reg && (reg->effect == PB_EFFECT_BAR || reg->effect == PB_EFFECT_BAR_HIGH) ? reg : NULL;
+}
+
+static bool bar_is_sized(const struct pb_view *view, const struct pb_reg *reg)
+{
+    const struct pb_bar *bar = &view->map->bar[reg->index];
+
+    return pb_le32(view->shadow + reg->offset) == bar->length[reg->effect == PB_EFFECT_BAR_HIGH];
+}
+
+/* Gives the new view the BARs of the old: what they answer follows the new map. */
+static void move_bars(const struct pb_view *old, struct pb_view *view)
+{
+    for (unsigned i = 0; i < view->map->reg_count; i++) {
+        const struct pb_reg *reg = &view->map->reg[i], *was = bar_at(old->map, reg->offset);
+        unsigned half = reg->effect == PB_EFFECT_BAR_HIGH;
+
+        if (reg != bar_at(view->map, reg->offset))
+            continue;
+        if (was && was->effect == reg->effect && was->index == reg->index && bar_is_sized(old, was))
+            pb_le_put(view->shadow + reg->offset, 4, view->map->bar[reg->index].length[half]);
+    }
+}
+
 void pb_view_move(struct pb_view *view, const struct pb_map *map)
 {
+    const struct pb_view old = *view;
+
     pb_view_init(view, map);
+    view->permissive = old.permissive;
+    view->allow_interrupt_control = old.allow_interrupt_control;
+    for (unsigned i = 0; i < PB_CONFIG_SIZE_PCIE; i++) {
+        uint8_t kept = old.map->virt[i] & map->virt[i];
+
+        if (!bar_at(map, i) && !bar_at(old.map, i))
+            view->shadow[i] = (uint8_t)((view->shadow[i] & ~kept) | (old.shadow[i] & kept));
+    }
+    move_bars(&old, view);
 }
 
 void pb_view_reset(struct pb_view *view)
 {
-    (void)view;
+    const struct pb_map *map = view->map;
+
+    for (unsigned i = 0; i < PB_CONFIG_SIZE_PCIE; i++) {
+        if (!bar_at(map, i))
+            view->shadow[i] = map->value[i] & map->virt[i];
+    }
 }
 
 static enum pb_step finish(struct pb_access *acc, enum pb_guest_error err)
@@ -60,7 +105,7 @@ static enum pb_step read_begin(struct pb_access *acc)
     const struct pb_map *map = acc->view->map;
 
     for (unsigned i = acc->offset; i < acc->offset + acc->size; i++) {
-        if ((map->virt[i] | map->fixed[i]) != 0xff)
+        if ((map->virt[i] | map->fixed[i]) != 0xff || map->raw[i])
             return ask_read(acc, PHASE_READ, acc->offset, acc->size);
     }
     return PB_STEP_DONE;
@@ -72,6 +117,7 @@ static enum pb_step read_end(struct pb_access *acc, uint32_t raw)
     const uint8_t *shadow = acc->view->shadow;
 
     acc->value = 0;
+    acc->raw = raw & pb_ones(acc->size);
     for (unsigned i = 0; i < acc->size; i++) {
         unsigned at = acc->offset + i;
         unsigned kept = map->virt[at] | map->fixed[at];
@@ -81,6 +127,24 @@ static enum pb_step read_end(struct pb_access *acc, uint32_t raw)
         acc->value |= (byte & 0xff) << (8 * i);
     }
     return finish(acc, PB_GUEST_OK);
+}
+
+/* Puts bits of the register to where they are in the guest's access. */
+static uint32_t to_access(const struct pb_access *acc, uint32_t bits)
+{
+    if (acc->reg.offset >= acc->offset)
+        return bits << (8 * (acc->reg.offset - acc->offset));
+    return bits >> (8 * (acc->offset - acc->reg.offset));
+}
+
+/* And back. */
+static uint32_t to_reg(const struct pb_access *acc, uint32_t bits)
+{
+    if (acc->reg.offset >= acc->offset)
+        bits >>= 8 * (acc->reg.offset - acc->offset);
+    else
+        bits <<= 8 * (acc->offset - acc->reg.offset);
+    return bits & pb_ones(acc->reg.size);
 }
 
 /*
@@ -107,32 +171,18 @@ struct pb_piece pb_engine_piece(const struct pb_access *acc)
         .fixed = pb_le_get(map->fixed + reg->offset, reg->size),
         .value = pb_le_get(map->value + reg->offset, reg->size),
         .shadow = pb_le_get(acc->view->shadow + reg->offset, reg->size),
+        .lock = pb_le_get(map->lock + reg->offset, reg->size),
+        .covered = to_reg(acc, acc->mine),
+        .data = to_reg(acc, acc->data & acc->mine),
     };
-    uint32_t lock = pb_le_get(map->lock + reg->offset, reg->size);
 
-    for (unsigned i = 0; i < reg->size; i++) {
-        unsigned at = reg->offset + i;
-
-        if (at < acc->offset || at >= (unsigned)acc->offset + acc->size)
-            continue;
-        piece.covered |= (uint32_t)0xff << (8 * i);
-        piece.data |= (acc->data >> (8 * (at - acc->offset)) & 0xff) << (8 * i);
-    }
     piece.hw = piece.all & ~(piece.write | piece.w1c | piece.virt | piece.fixed);
     if (acc->view->permissive && reg->effect == PB_EFFECT_NONE) {
-        piece.write |= piece.hw & ~lock;
-        piece.hw &= lock;
+        piece.write |= piece.hw & ~piece.lock;
+        piece.hw &= piece.lock;
     }
     piece.write |= opened_intx(acc, &piece);
     return piece;
-}
-
-/* Puts bits of the register to where they are in the guest's access. */
-static uint32_t to_access(const struct pb_access *acc, uint32_t bits)
-{
-    if (acc->reg.offset >= acc->offset)
-        return bits << (8 * (acc->reg.offset - acc->offset));
-    return bits >> (8 * (acc->offset - acc->reg.offset));
 }
 
 static void push(struct pb_access *acc, enum pb_step step, struct pb_cycle cycle)
@@ -155,30 +205,40 @@ void pb_engine_push_wait(struct pb_access *acc, unsigned wait_ms)
     push(acc, PB_STEP_WAIT, (struct pb_cycle){ .wait_ms = (uint16_t)wait_ms });
 }
 
+void pb_engine_deny(struct pb_access *acc, uint32_t bits)
+{
+    acc->denied |= to_access(acc, bits);
+}
+
+void pb_engine_ask_reset(struct pb_access *acc, enum pb_reset_method method, uint32_t bits)
+{
+    acc->reset = (uint8_t)method;
+    acc->reset_bits |= to_access(acc, bits);
+}
+
 /* Everything that the register needed is done: shadows change only now, and refusals are noted. */
 static void commit(struct pb_access *acc)
 {
     const struct pb_effect_ops *ops = pb_effect_ops_of((enum pb_effect)acc->reg.effect);
     struct pb_piece piece = pb_engine_piece(acc);
-    uint32_t hw = piece.hw & ~(ops ? ops->handles : 0), shadow, denied;
+    uint32_t ours = piece.covered & ~(ops ? ops->owns : 0), virt = piece.virt & ours;
+    uint32_t hw = piece.hw & ~(ops ? ops->handles : 0);
+    uint32_t denied = (piece.fixed & (piece.data ^ piece.value)) | (hw & (piece.data ^ acc->old));
 
-    if (acc->reg.effect != PB_EFFECT_BAR && acc->reg.effect != PB_EFFECT_BAR_HIGH) {
-        shadow = (piece.shadow & ~(piece.virt & piece.covered)) | (piece.data & piece.virt);
-        pb_le_put(acc->view->shadow + acc->reg.offset, acc->reg.size, shadow);
-    }
-    if (acc->reg.swallow)
-        return;
-    denied = (piece.fixed & (piece.data ^ piece.value)) | (hw & (piece.data ^ acc->old));
-    acc->denied |= to_access(acc, denied & piece.covered);
+    if (virt)
+        pb_le_put(acc->view->shadow + acc->reg.offset, acc->reg.size,
+                  (piece.shadow & ~virt) | (piece.data & virt));
+    if (!acc->reg.swallow)
+        pb_engine_deny(acc, denied & ours);
 }
 
-/* A register without effect: is there a bit that the guest may write, and does it? */
+/* Is there a bit that the guest may write, and does it? */
 static bool plain_writes(const struct pb_piece *piece)
 {
     return (piece->write & piece->covered) || (piece->w1c & piece->data);
 }
 
-static bool plain_needs_old(const struct pb_access *acc, const struct pb_piece *piece)
+bool pb_engine_plain_needs_old(const struct pb_access *acc, const struct pb_piece *piece)
 {
     uint32_t known = (piece->write & piece->covered) | piece->w1c;
 
@@ -189,17 +249,24 @@ static bool plain_needs_old(const struct pb_access *acc, const struct pb_piece *
     return !acc->reg.swallow && (piece->hw & piece->covered);
 }
 
-static void plain_decide(struct pb_access *acc, const struct pb_piece *piece)
+enum pb_verdict pb_engine_plain_decide(struct pb_access *acc, const struct pb_piece *piece)
 {
-    uint32_t mine = piece->write & piece->covered, value;
+    uint32_t mine = piece->write & piece->covered, kept = piece->all & ~(mine | piece->w1c);
 
     if (!plain_writes(piece))
-        return;
-    value = (acc->old & ~mine & ~piece->w1c) | (piece->data & (mine | piece->w1c));
-    pb_engine_push_write(acc, acc->reg.offset, acc->reg.size, value);
+        return PB_VERDICT_GO;
+    /* Nobody answers. Were it only for a moment, the merge would set bits that nobody may set. */
+    if (acc->reg.size > 1 && acc->old == piece->all && (kept & piece->lock))
+        return PB_VERDICT_BROKEN;
+    pb_engine_push_write(acc, acc->reg.offset, acc->reg.size,
+                         (acc->old & kept) | (piece->data & (mine | piece->w1c)));
+    return PB_VERDICT_GO;
 }
 
-/* The register at acc->at; where no rule names the byte, the largest aligned piece of such bytes.
+/*
+ * The register at acc->at; where no rule names the byte, the largest aligned piece of such bytes.
+ * Bytes that are not wholly ours to write do not grow into larger pieces: what they are neighbours
+ * of is not known.
  */
 static struct pb_reg next_reg(const struct pb_access *acc)
 {
@@ -213,7 +280,7 @@ static struct pb_reg next_reg(const struct pb_access *acc)
         if (at % size != 0 || at + size > end)
             break;
         for (unsigned i = at; i < at + size; i++) {
-            if (map->reg_of[i])
+            if (map->reg_of[i] || (acc->mine >> (8 * (i - acc->offset)) & 0xff) != 0xff)
                 return piece;
         }
         piece.size = (uint8_t)size;
@@ -254,10 +321,7 @@ static enum pb_step decide(struct pb_access *acc)
     const struct pb_effect_ops *ops = pb_effect_ops_of((enum pb_effect)acc->reg.effect);
     struct pb_piece piece = pb_engine_piece(acc);
 
-    if (ops)
-        return obey(acc, ops->decide(acc, &piece));
-    plain_decide(acc, &piece);
-    return run_queue(acc);
+    return obey(acc, ops ? ops->decide(acc, &piece) : pb_engine_plain_decide(acc, &piece));
 }
 
 static enum pb_step start_reg(struct pb_access *acc)
@@ -271,7 +335,9 @@ static enum pb_step start_reg(struct pb_access *acc)
     acc->queue_head = acc->queue_count = 0;
     ops = pb_effect_ops_of((enum pb_effect)acc->reg.effect);
     piece = pb_engine_piece(acc);
-    if (ops ? ops->needs_old(&piece) : plain_needs_old(acc, &piece))
+    if (piece.covered == 0)
+        return PB_STEP_DONE;
+    if (ops ? ops->needs_old(acc, &piece) : pb_engine_plain_needs_old(acc, &piece))
         return ask_read(acc, PHASE_OLD, acc->reg.offset, acc->reg.size);
     return decide(acc);
 }
@@ -283,66 +349,91 @@ static enum pb_step next_regs(struct pb_access *acc)
     while (step == PB_STEP_DONE && acc->err == PB_GUEST_OK &&
            acc->at < (unsigned)acc->offset + acc->size)
         step = start_reg(acc);
-    return step;
+    if (step != PB_STEP_DONE || acc->err != PB_GUEST_OK || acc->reset_bits == 0)
+        return step;
+    acc->phase = PHASE_RESET;
+    acc->cycle = (struct pb_cycle){ .reset = acc->reset };
+    return PB_STEP_RESET;
 }
 
-enum pb_step pb_access_begin(struct pb_access *acc, struct pb_view *view, bool write,
-                             int32_t offset, int32_t size, uint32_t value)
+static enum pb_step begin(struct pb_access *acc, struct pb_view *view, int32_t offset, int32_t size)
 {
+    const struct pb_map *map = view->map;
+
     acc->err = PB_GUEST_OK;
-    acc->value = 0;
-    acc->denied = 0;
+    acc->value = acc->raw = 0;
     acc->restored = false;
     acc->view = view;
-    acc->write = write;
-    if ((size != 1 && size != 2 && size != 4) || offset < 0 || offset > view->map->size - size ||
+    acc->reset_bits = 0;
+    if ((size != 1 && size != 2 && size != 4) || offset < 0 || offset > map->space - size ||
         offset % size != 0) {
         acc->size = 4;
         return finish(acc, PB_GUEST_INVALID_OFFSET);
     }
     acc->offset = acc->at = (uint16_t)offset;
     acc->size = (uint8_t)size;
-    acc->data = value & pb_ones(acc->size);
-    if (write)
+    acc->mine &= pb_ones(acc->size);
+    acc->data &= acc->mine;
+    acc->denied &= pb_ones(acc->size);
+    if (offset >= map->size) {
+        acc->value = acc->write ? 0 : pb_ones(acc->size);
+        return PB_STEP_DONE;
+    }
+    if (acc->write)
         return next_regs(acc);
     if (read_begin(acc) == PB_STEP_READ)
         return PB_STEP_READ;
     return read_end(acc, 0);
 }
 
-enum pb_step pb_access_resume(struct pb_access *acc, int rc, uint32_t value)
+enum pb_step pb_access_begin(struct pb_access *acc, struct pb_view *view, bool write,
+                             int32_t offset, int32_t size, uint32_t value)
 {
-    const struct pb_effect_ops *ops;
-    struct pb_piece piece;
-    enum pb_step step;
-
-    if (rc < 0)
-        return finish(acc, rc == -ENODEV ? PB_GUEST_NOT_FOUND : PB_GUEST_OP_FAILED);
-    switch ((enum phase)acc->phase) {
-    case PHASE_READ:
-        return read_end(acc, value);
-    case PHASE_OLD:
-        acc->old = value & pb_ones(acc->reg.size);
-        step = decide(acc);
-        break;
-    case PHASE_LOOK:
-        ops = pb_effect_ops_of((enum pb_effect)acc->reg.effect);
-        PB_ASSERT(ops && ops->looked);
-        piece = pb_engine_piece(acc);
-        step = obey(acc, ops->looked(acc, &piece, value));
-        break;
-    case PHASE_QUEUE:
-    default:
-        step = run_queue(acc);
-        break;
-    }
-    return step == PB_STEP_DONE && acc->err == PB_GUEST_OK ? next_regs(acc) : step;
+    acc->write = write;
+    acc->data = value;
+    acc->mine = UINT32_MAX;
+    acc->denied = 0;
+    return begin(acc, view, offset, size);
 }
 
 enum pb_step pb_access_begin_write(struct pb_access *acc, struct pb_view *view, int32_t offset,
                                    int32_t size, uint32_t value, uint32_t mine, uint32_t denied)
 {
-    (void)mine;
-    (void)denied;
-    return pb_access_begin(acc, view, true, offset, size, value);
+    acc->write = true;
+    acc->data = value;
+    acc->mine = mine;
+    acc->denied = denied;
+    return begin(acc, view, offset, size);
+}
+
+static enum pb_step go_on(struct pb_access *acc, uint32_t value)
+{
+    const struct pb_effect_ops *ops = pb_effect_ops_of((enum pb_effect)acc->reg.effect);
+    struct pb_piece piece;
+
+    if (acc->phase == PHASE_QUEUE)
+        return run_queue(acc);
+    if (acc->phase == PHASE_OLD) {
+        acc->old = value & pb_ones(acc->reg.size);
+        return decide(acc);
+    }
+    PB_ASSERT(acc->phase == PHASE_LOOK && ops && ops->looked);
+    piece = pb_engine_piece(acc);
+    return obey(acc, ops->looked(acc, &piece, value));
+}
+
+enum pb_step pb_access_resume(struct pb_access *acc, int rc, uint32_t value)
+{
+    enum pb_step step;
+
+    if (acc->phase == PHASE_RESET && (rc == 0 || rc == -EBUSY)) {
+        acc->denied |= rc < 0 ? acc->reset_bits : 0;
+        return PB_STEP_DONE;
+    }
+    if (rc < 0)
+        return finish(acc, rc == -ENODEV ? PB_GUEST_NOT_FOUND : PB_GUEST_OP_FAILED);
+    if (acc->phase == PHASE_READ)
+        return read_end(acc, value);
+    step = go_on(acc, value);
+    return step == PB_STEP_DONE && acc->err == PB_GUEST_OK ? next_regs(acc) : step;
 }

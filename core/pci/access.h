@@ -18,6 +18,10 @@
  *
  * An error (of the device, or a refusal by an effect) ends the access: registers behind the one
  * that failed stay as they are, those before it keep what they got, and nothing counts as denied.
+ * A register that has to be merged with what it holds, and reads all ones where a guest may never
+ * write, belongs to a device that does not answer: it is not written, which is such an error.
+ *
+ * Between map->size and map->space nothing is touched: reads give all ones, writes are lost.
  */
 #ifndef PB_PCI_ACCESS_H
 #define PB_PCI_ACCESS_H
@@ -48,7 +52,8 @@ struct pb_view {
 void pb_view_init(struct pb_view *view, const struct pb_map *map);
 /*
  * The rules of a live guest's device change: bits that were virtual and still are keep the guest's
- * value, others begin as MAP says. Never while an access of the view is under way.
+ * value, others begin as MAP says. A BAR that is being sized stays so. Never while an access of the
+ * view is under way.
  */
 void pb_view_move(struct pb_view *view, const struct pb_map *map);
 /* After a managed reset: shadows are as a fresh guest finds them, except sizing of BARs. */
@@ -60,7 +65,8 @@ enum pb_step {
     PB_STEP_WRITE, /* write cycle.value */
     PB_STEP_WAIT,  /* let cycle.wait_ms pass (never sleeping on the loop), resume with rc 0 */
     PB_STEP_RESET, /* begin a managed reset by cycle.reset, resume at once with rc 0: the access is
-                      answered before the reset ends; or with -EBUSY: it may not have one now */
+                      answered before the reset ends; or with -EBUSY: it may not have one now.
+                      Always the last step of an access */
 };
 
 struct pb_cycle {
@@ -88,6 +94,8 @@ struct pb_access {
     uint8_t size, phase;
     bool write;
     uint32_t data, mine;
+    uint32_t reset_bits; /* that asked for a reset; 0: none is to follow */
+    uint8_t reset;
     struct pb_reg reg; /* a copy: bytes that no rule names are a register made up on the way */
     uint32_t old;
     unsigned queue_head, queue_count;
@@ -102,7 +110,8 @@ enum pb_step pb_access_begin(struct pb_access *acc, struct pb_view *view, bool w
                              int32_t offset, int32_t size, uint32_t value);
 /*
  * A write of which only the bits in MINE are carried out: the others were taken care of (by a
- * plugin), are left as they are, and do not count as denied. DENIED starts as the result's.
+ * plugin), are left as they are, and do not count as denied. DENIED starts as the result's. A
+ * register without a bit in MINE is not touched at all.
  */
 enum pb_step pb_access_begin_write(struct pb_access *acc, struct pb_view *view, int32_t offset,
                                    int32_t size, uint32_t value, uint32_t mine, uint32_t denied);

@@ -4,14 +4,16 @@
 #include "pci/engine.h"
 #include "pci/regs.h"
 
-static bool always(const struct pb_piece *piece)
+static bool always(const struct pb_access *acc, const struct pb_piece *piece)
 {
+    (void)acc;
     (void)piece;
     return true;
 }
 
-static bool never(const struct pb_piece *piece)
+static bool never(const struct pb_access *acc, const struct pb_piece *piece)
 {
+    (void)acc;
     (void)piece;
     return false;
 }
@@ -41,24 +43,23 @@ static enum pb_verdict bar_decide(struct pb_access *acc, const struct pb_piece *
 
 static enum pb_verdict bist_decide(struct pb_access *acc, const struct pb_piece *piece)
 {
-    uint32_t changed = piece->data ^ acc->old;
+    uint32_t value = merge(acc->old, piece), changed = value ^ acc->old;
 
-    if (changed != 0 &&
-        ((changed & ~(uint32_t)PCI_BIST_START) == 0 || piece->data == PCI_BIST_START))
-        pb_engine_push_write(acc, acc->reg.offset, 1, piece->data);
+    if (changed != 0 && ((changed & ~(uint32_t)PCI_BIST_START) == 0 || value == PCI_BIST_START))
+        pb_engine_push_write(acc, acc->reg.offset, 1, value);
     return PB_VERDICT_GO;
 }
 
 /* ---- power management --------------------------------------------------------------------------
  */
 
-#define D3HOT_DELAY_MS 10 /* PCI Power Management 1.2, 5.6.1 */
+#define D3HOT_DELAY_MS 10 /* PCI Power Management 1.2, 5.6.1, unless a quirk says more */
 #define D2_DELAY_MS    1  /* 200 us, rounded up to what a timer of ours can do */
 
-static unsigned delay_between(unsigned from, unsigned to)
+static unsigned delay_between(const struct pb_map *map, unsigned from, unsigned to)
 {
     if (from == PCI_PM_D3HOT || to == PCI_PM_D3HOT)
-        return D3HOT_DELAY_MS;
+        return map->d3_delay_ms ? map->d3_delay_ms : D3HOT_DELAY_MS;
     return from == PCI_PM_D2 || to == PCI_PM_D2 ? D2_DELAY_MS : 0;
 }
 
@@ -114,6 +115,7 @@ static void push_restore(struct pb_access *acc, uint32_t command)
 static enum pb_verdict pm_decide(struct pb_access *acc, const struct pb_piece *piece)
 {
     unsigned from = acc->old & PCI_PM_CTRL_STATE, to = state_wanted(acc, piece);
+    unsigned delay = from == to ? 0 : delay_between(acc->view->map, from, to);
     uint32_t value = pm_value(acc, piece, to);
 
     if (acc->old == pb_ones(2)) /* nobody answers: a state of "3" would be made up */
@@ -129,8 +131,8 @@ static enum pb_verdict pm_decide(struct pb_access *acc, const struct pb_piece *p
     /* w1c bits of the old value are 0 in VALUE unless the guest clears them */
     if (value != (acc->old & ~piece->w1c))
         pb_engine_push_write(acc, acc->reg.offset, 2, value);
-    if (from != to && delay_between(from, to))
-        pb_engine_push_wait(acc, delay_between(from, to));
+    if (delay)
+        pb_engine_push_wait(acc, delay);
     return PB_VERDICT_GO;
 }
 
@@ -138,7 +140,7 @@ static enum pb_verdict pm_looked(struct pb_access *acc, const struct pb_piece *p
                                  uint32_t command)
 {
     pb_engine_push_write(acc, acc->reg.offset, 2, pm_value(acc, piece, PCI_PM_D0));
-    pb_engine_push_wait(acc, D3HOT_DELAY_MS);
+    pb_engine_push_wait(acc, delay_between(acc->view->map, PCI_PM_D3HOT, PCI_PM_D0));
     push_restore(acc, command);
     acc->restored = true;
     return PB_VERDICT_GO;
@@ -147,17 +149,24 @@ static enum pb_verdict pm_looked(struct pb_access *acc, const struct pb_piece *p
 /* ---- vital product data ------------------------------------------------------------------------
  */
 
-static bool vpd_needs_old(const struct pb_piece *piece)
+static bool vpd_needs_old(const struct pb_access *acc, const struct pb_piece *piece)
 {
+    (void)acc;
     return piece->covered != piece->all;
 }
 
 static enum pb_verdict vpd_decide(struct pb_access *acc, const struct pb_piece *piece)
 {
-    if (piece->data & PCI_VPD_ADDR_F)
+    const struct pb_map *map = acc->view->map;
+    uint32_t address = merge(acc->old, piece) & PCI_VPD_ADDR_MASK;
+    /* four bytes are read; an address that is not a multiple of four may reach into the next ones
+     */
+    uint32_t last = address % 4 ? address + 3 : address;
+
+    if ((piece->data & PCI_VPD_ADDR_F) || (map->vpd_end && last >= map->vpd_end))
         return PB_VERDICT_REFUSE;
     /* F reads 1 once an earlier read is done: written back in a merge it would start a write */
-    pb_engine_push_write(acc, acc->reg.offset, 2, merge(acc->old, piece) & PCI_VPD_ADDR_MASK);
+    pb_engine_push_write(acc, acc->reg.offset, 2, address);
     return PB_VERDICT_GO;
 }
 
@@ -174,12 +183,23 @@ static uint32_t enable_bit(bool msix)
     return msix ? PCI_MSIX_FLAGS_ENABLE : PCI_MSI_FLAGS_ENABLE;
 }
 
+/*
+ * What hardware would get: constants and shadows (a table that is shown smaller than it is) are no
+ * part of it, so that a guest may write back what it read.
+ */
+static uint32_t interrupt_value(const struct pb_access *acc, const struct pb_piece *piece)
+{
+    uint32_t mine = piece->covered & ~(piece->fixed | piece->virt);
+
+    return (acc->old & ~mine) | (piece->data & mine);
+}
+
 static enum pb_verdict interrupt_decide(struct pb_access *acc, const struct pb_piece *piece)
 {
     const struct pb_layout *layout = &acc->view->map->layout;
     uint32_t allowed =
         is_msix(acc) ? PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL : PCI_MSI_FLAGS_ENABLE;
-    uint32_t value = merge(acc->old, piece);
+    uint32_t value = interrupt_value(acc, piece);
     unsigned other = is_msix(acc) ? layout->msi : layout->msix;
 
     if (value == acc->old)
@@ -201,21 +221,70 @@ static enum pb_verdict interrupt_looked(struct pb_access *acc, const struct pb_p
 {
     if (other & enable_bit(!is_msix(acc)))
         return PB_VERDICT_REFUSE;
-    pb_engine_push_write(acc, acc->reg.offset, 2, merge(acc->old, piece));
+    pb_engine_push_write(acc, acc->reg.offset, 2, interrupt_value(acc, piece));
     return PB_VERDICT_GO;
+}
+
+/* ---- function level reset ----------------------------------------------------------------------
+ */
+
+static uint32_t flr_bit(const struct pb_access *acc)
+{
+    return acc->reg.effect == PB_EFFECT_EXP_CONTROL ? PCI_EXP_DEVCTL_FLR : PCI_AF_CTRL_FLR;
+}
+
+/* The register without its FLR bit, which goes to hardware as 0, whatever is read there. */
+static struct pb_piece without_flr(const struct pb_access *acc, const struct pb_piece *piece)
+{
+    struct pb_piece rest = *piece;
+    uint32_t flr = flr_bit(acc);
+
+    rest.covered &= ~flr;
+    rest.data &= ~flr;
+    rest.write &= ~flr;
+    rest.virt &= ~flr;
+    rest.fixed &= ~flr;
+    rest.hw &= ~flr;
+    rest.lock &= ~flr;
+    rest.w1c |= flr;
+    return rest;
+}
+
+static bool flr_needs_old(const struct pb_access *acc, const struct pb_piece *piece)
+{
+    struct pb_piece rest = without_flr(acc, piece);
+
+    return pb_engine_plain_needs_old(acc, &rest);
+}
+
+static enum pb_verdict flr_decide(struct pb_access *acc, const struct pb_piece *piece)
+{
+    struct pb_piece rest = without_flr(acc, piece);
+    enum pb_reset_method method =
+        acc->reg.effect == PB_EFFECT_EXP_CONTROL ? PB_RESET_BY_FLR : PB_RESET_BY_AF_FLR;
+
+    if (!(piece->data & flr_bit(acc)))
+        return pb_engine_plain_decide(acc, &rest);
+    if (acc->view->map->flr & 1U << method)
+        pb_engine_ask_reset(acc, method, flr_bit(acc));
+    else
+        pb_engine_deny(acc, flr_bit(acc));
+    return pb_engine_plain_decide(acc, &rest);
 }
 
 /* ------------------------------------------------------------------------------------------------
  */
 
 static const struct pb_effect_ops effects[PB_EFFECT_COUNT] = {
-    [PB_EFFECT_BAR] = { never, bar_decide, NULL, UINT32_MAX },
-    [PB_EFFECT_BAR_HIGH] = { never, bar_decide, NULL, UINT32_MAX },
-    [PB_EFFECT_BIST] = { always, bist_decide, NULL, UINT32_MAX },
-    [PB_EFFECT_PM_CONTROL] = { always, pm_decide, pm_looked, PCI_PM_CTRL_STATE },
-    [PB_EFFECT_VPD_ADDRESS] = { vpd_needs_old, vpd_decide, NULL, PCI_VPD_ADDR_F },
-    [PB_EFFECT_MSI_CONTROL] = { always, interrupt_decide, interrupt_looked, UINT32_MAX },
-    [PB_EFFECT_MSIX_CONTROL] = { always, interrupt_decide, interrupt_looked, UINT32_MAX },
+    [PB_EFFECT_BAR] = { never, bar_decide, NULL, 0, UINT32_MAX },
+    [PB_EFFECT_BAR_HIGH] = { never, bar_decide, NULL, 0, UINT32_MAX },
+    [PB_EFFECT_BIST] = { always, bist_decide, NULL, UINT32_MAX, 0 },
+    [PB_EFFECT_PM_CONTROL] = { always, pm_decide, pm_looked, PCI_PM_CTRL_STATE, 0 },
+    [PB_EFFECT_VPD_ADDRESS] = { vpd_needs_old, vpd_decide, NULL, PCI_VPD_ADDR_F, 0 },
+    [PB_EFFECT_MSI_CONTROL] = { always, interrupt_decide, interrupt_looked, UINT32_MAX, 0 },
+    [PB_EFFECT_MSIX_CONTROL] = { always, interrupt_decide, interrupt_looked, UINT32_MAX, 0 },
+    [PB_EFFECT_EXP_CONTROL] = { flr_needs_old, flr_decide, NULL, 0, PCI_EXP_DEVCTL_FLR },
+    [PB_EFFECT_AF_CONTROL] = { flr_needs_old, flr_decide, NULL, 0, PCI_AF_CTRL_FLR },
 };
 
 const struct pb_effect_ops *pb_effect_ops_of(enum pb_effect effect)

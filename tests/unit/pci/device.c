@@ -147,6 +147,7 @@ void pb_test_device_reset(struct pb_test_device *dev)
     dev->hw.count = 0;
     dev->hw.fail_after = -1;
     dev->hw.fail_rc = -EIO;
+    dev->hw.reset_rc = 0;
     pb_view_init(&dev->view, dev->map);
 }
 
@@ -216,24 +217,25 @@ void pb_test_hw_write(struct pb_test_hw *hw, unsigned offset, unsigned size, uin
         lose_registers(hw);
 }
 
-struct pb_access pb_test_run(struct pb_test_device *dev, bool write, int32_t offset, int32_t size,
-                             uint32_t value)
+/* Performs the cycles of an access that has begun. */
+static void drive(struct pb_test_device *dev, struct pb_access *acc, enum pb_step step)
 {
     struct pb_test_hw *hw = &dev->hw;
-    struct pb_access acc;
-    enum pb_step step;
 
-    memset(&acc, 0xa5, sizeof(acc)); /* the engine must not rely on what the caller left there */
     hw->count = 0;
-    step = pb_access_begin(&acc, &dev->view, write, offset, size, value);
     while (step != PB_STEP_DONE) {
-        const struct pb_cycle *c = &acc.cycle;
+        const struct pb_cycle *c = &acc->cycle;
         uint32_t answer = 0;
 
         assert_true(hw->count < PB_ARRAY_SIZE(hw->log));
         hw->log[hw->count++] = (struct pb_test_cycle){ step, *c };
         if (hw->fail_after >= 0 && hw->fail_after-- == 0) {
-            step = pb_access_resume(&acc, hw->fail_rc, 0xdeadbeef);
+            step = pb_access_resume(acc, hw->fail_rc, 0xdeadbeef);
+            continue;
+        }
+        if (step == PB_STEP_RESET) {
+            step = pb_access_resume(acc, hw->reset_rc, 0);
+            assert_int_equal(step, PB_STEP_DONE);
             continue;
         }
         if (step != PB_STEP_WAIT) {
@@ -245,8 +247,27 @@ struct pb_access pb_test_run(struct pb_test_device *dev, bool write, int32_t off
             answer = pb_test_hw_read(hw, c->offset, c->size);
         else if (step == PB_STEP_WRITE)
             pb_test_hw_write(hw, c->offset, c->size, c->value);
-        step = pb_access_resume(&acc, 0, answer);
+        step = pb_access_resume(acc, 0, answer);
     }
+}
+
+struct pb_access pb_test_run(struct pb_test_device *dev, bool write, int32_t offset, int32_t size,
+                             uint32_t value)
+{
+    struct pb_access acc;
+
+    memset(&acc, 0xa5, sizeof(acc)); /* the engine must not rely on what the caller left there */
+    drive(dev, &acc, pb_access_begin(&acc, &dev->view, write, offset, size, value));
+    return acc;
+}
+
+struct pb_access pb_test_run_mine(struct pb_test_device *dev, int32_t offset, int32_t size,
+                                  uint32_t value, uint32_t mine, uint32_t denied)
+{
+    struct pb_access acc;
+
+    memset(&acc, 0xa5, sizeof(acc));
+    drive(dev, &acc, pb_access_begin_write(&acc, &dev->view, offset, size, value, mine, denied));
     return acc;
 }
 

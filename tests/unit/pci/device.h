@@ -39,6 +39,7 @@ struct pb_test_hw {
     unsigned discarded; /* writes that Xen's filter of MSI-X would drop */
     int fail_after;     /* cycles until one fails with -EIO; -1: never */
     int fail_rc;
+    int reset_rc;   /* how a managed reset is answered */
     unsigned count; /* of cycles in the last access */
     struct pb_test_cycle log[32];
 };
@@ -65,6 +66,9 @@ void pb_test_hw_write(struct pb_test_hw *hw, unsigned offset, unsigned size, uin
 /* One access to its end; cycles are in dev->hw.log. */
 struct pb_access pb_test_run(struct pb_test_device *dev, bool write, int32_t offset, int32_t size,
                              uint32_t value);
+/* A write of which a plugin has taken the bits outside of MINE. */
+struct pb_access pb_test_run_mine(struct pb_test_device *dev, int32_t offset, int32_t size,
+                                  uint32_t value, uint32_t mine, uint32_t denied);
 /* The value of a read that must succeed. */
 uint32_t pb_test_read(struct pb_test_device *dev, int32_t offset, int32_t size);
 /* A write; returns its error. */
