@@ -24,18 +24,27 @@ struct pb_reset_plugin {
     char params[512];
 };
 
+#define PB_RESET_PLUGINS_MAX 4
+
 struct pb_reset_hooks;
 
 /*
- * Opens and loads the plugins. FACTS and IO outlive the hooks. ANY_OWNER only in tests. On an error
- * WHY says which plugin and why, and the reset must not be done.
+ * Opens and loads the plugins. FACTS, whose config is the image at claim, and IO outlive the hooks.
+ * ANY_OWNER only in tests. On an error WHY says which plugin and why, and the reset must not be
+ * done.
  */
 int pb_reset_hooks_open(const struct pb_reset_plugin *plugins, unsigned count, bool any_owner,
                         const struct pb_facts *facts, const struct pb_reset_io *io,
                         struct pb_reset_hooks **ret, char *why, size_t why_size);
-/* In order. 0, PCIBACKD_RESET_DONE when one has reset the device, or a negative errno with WHY. */
+/*
+ * In order. 0, PCIBACKD_RESET_DONE when one has reset the device (those behind it are not asked any
+ * more), or a negative errno with WHY. Memory decode is off again after each plugin that needed it.
+ */
 int pb_reset_hooks_before(struct pb_reset_hooks *hooks, char *why, size_t why_size);
-/* In reverse order, all of them; RC is the reset's. 0 or the first negative errno with WHY. */
+/*
+ * In reverse order, all of them (after a plugin's error in before_reset: those before it); RC is
+ * the reset's. 0 or the first negative errno with WHY.
+ */
 int pb_reset_hooks_after(struct pb_reset_hooks *hooks, int rc, char *why, size_t why_size);
 void pb_reset_hooks_close(struct pb_reset_hooks *hooks);
 

@@ -5,9 +5,7 @@
 
 #include "quirk/dump.h"
 #include "quirk/explain.h"
-#include "quirk/hooks.h"
 #include "quirk/profile.h"
-#include "quirk/reset.h"
 #include "quirk/set.h"
 #include "quirk/suggest.h"
 #include "quirk/sxp.h"
@@ -134,123 +132,6 @@ void pb_profile_diff(const struct pb_profile *old_profile, const struct pb_profi
     (void)new_profile;
     (void)line;
     (void)ctx;
-}
-
-int pb_hooks_new(struct pb_profile *profile, struct pb_hooks **ret, char *why, size_t why_size)
-{
-    (void)profile;
-    (void)why;
-    (void)why_size;
-    *ret = NULL;
-    return 0;
-}
-
-void pb_hooks_free(struct pb_hooks *hooks)
-{
-    (void)hooks;
-}
-
-void pb_hooks_move(struct pb_hooks *hooks, struct pb_profile *profile)
-{
-    (void)hooks;
-    (void)profile;
-}
-
-bool pb_hooks_cover(const struct pb_hooks *hooks, unsigned offset, unsigned size)
-{
-    (void)hooks;
-    (void)offset;
-    (void)size;
-    return false;
-}
-
-void pb_hooks_write(struct pb_hooks *hooks, unsigned offset, unsigned size, uint32_t *value,
-                    uint32_t *ret_handled, uint32_t *ret_denied)
-{
-    (void)hooks;
-    (void)offset;
-    (void)size;
-    (void)value;
-    *ret_handled = *ret_denied = 0;
-}
-
-void pb_hooks_read(struct pb_hooks *hooks, unsigned offset, unsigned size, uint32_t raw,
-                   uint32_t *value)
-{
-    (void)hooks;
-    (void)offset;
-    (void)size;
-    (void)raw;
-    (void)value;
-}
-
-void pb_hooks_each(const struct pb_hooks *hooks,
-                   void (*visit)(void *ctx, const struct pb_hook_view *view), void *ctx)
-{
-    (void)hooks;
-    (void)visit;
-    (void)ctx;
-}
-
-void pb_hooks_stats(struct pb_hooks *hooks, pcibackd_stat_fn stat, void *ctx)
-{
-    (void)hooks;
-    (void)stat;
-    (void)ctx;
-}
-
-void pb_hooks_trace(const struct pb_hooks *hooks, uint64_t since,
-                    void (*visit)(void *ctx, const struct pb_trace_entry *entry), void *ctx,
-                    uint64_t *ret_lost)
-{
-    (void)hooks;
-    (void)since;
-    (void)visit;
-    (void)ctx;
-    *ret_lost = 0;
-}
-
-bool pb_hooks_traces(const struct pb_hooks *hooks)
-{
-    (void)hooks;
-    return false;
-}
-
-int pb_reset_hooks_open(const struct pb_reset_plugin *plugins, unsigned count, bool any_owner,
-                        const struct pb_facts *facts, const struct pb_reset_io *io,
-                        struct pb_reset_hooks **ret, char *why, size_t why_size)
-{
-    (void)plugins;
-    (void)count;
-    (void)any_owner;
-    (void)facts;
-    (void)io;
-    (void)why;
-    (void)why_size;
-    *ret = NULL;
-    return 0;
-}
-
-int pb_reset_hooks_before(struct pb_reset_hooks *hooks, char *why, size_t why_size)
-{
-    (void)hooks;
-    (void)why;
-    (void)why_size;
-    return 0;
-}
-
-int pb_reset_hooks_after(struct pb_reset_hooks *hooks, int rc, char *why, size_t why_size)
-{
-    (void)hooks;
-    (void)rc;
-    (void)why;
-    (void)why_size;
-    return 0;
-}
-
-void pb_reset_hooks_close(struct pb_reset_hooks *hooks)
-{
-    (void)hooks;
 }
 
 json_t *pb_explain(const struct pb_profile *profile)

@@ -2,3 +2,14 @@
 pb_unit(dump quirk)
 target_compile_definitions(test_quirk_dump PRIVATE DUMPS="${PROJECT_SOURCE_DIR}/tests/sim/devices")
 pb_unit(sxp quirk)
+
+# Plugins, on fixtures that do what the tests say.
+include(${CMAKE_CURRENT_LIST_DIR}/plugins/plugins.cmake)
+get_property(fixtures GLOBAL PROPERTY PB_FIXTURES)
+foreach(module plugin)
+  pb_unit(${module} quirk)
+  target_compile_definitions(test_quirk_${module} PRIVATE PB_FIXTURE_DIR="${PB_FIXTURE_DIR}")
+  target_include_directories(test_quirk_${module} PRIVATE ${CMAKE_CURRENT_LIST_DIR})
+  add_dependencies(test_quirk_${module} ${fixtures})
+endforeach()
+target_link_options(test_quirk_plugin PRIVATE -Wl,--wrap=fstat -Wl,--wrap=dlopen)
