@@ -175,6 +175,13 @@ static bool take_color(struct pb_ctl_command *c, const char *option, const char 
     return pb_ctl_usage_error(option, "is always, never or auto");
 }
 
+#define IDS_WANTED "needs VVVV:DDDD or VVVV:DDDD:SVVV:SDDD, hexadecimal"
+
+static bool bad_ids(const char *option)
+{
+    return pb_ctl_usage_error(option, IDS_WANTED);
+}
+
 /* VVVV:DDDD or VVVV:DDDD:SVVV:SDDD. */
 static bool take_ids(struct pb_ctl_command *c, const char *option, const char *value)
 {
@@ -183,14 +190,14 @@ static bool take_ids(struct pb_ctl_command *c, const char *option, const char *v
 
     for (;;) {
         if (count == PB_ARRAY_SIZE(id) || !read_hex(&value, 1, 4, &id[count]))
-            break;
+            return bad_ids(option);
         count++;
         if (*value != ':')
             break;
         value++;
     }
     if (*value || (count != 2 && count != 4))
-        return pb_ctl_usage_error(option, "needs VVVV:DDDD or VVVV:DDDD:SVVV:SDDD, hexadecimal");
+        return bad_ids(option);
     c->ids.vendor = (uint16_t)id[0];
     c->ids.device = (uint16_t)id[1];
     c->ids.subsystem_vendor = (uint16_t)id[2];
@@ -251,7 +258,7 @@ static const struct option options[] = {
     { "--device", "needs an address like 03:00.0", false, take_device },
     { "--byte", "needs an offset", false, take_byte },
     { "--color", "is always, never or auto", false, take_color },
-    { "--ids", "needs VVVV:DDDD or VVVV:DDDD:SVVV:SDDD, hexadecimal", false, take_ids },
+    { "--ids", IDS_WANTED, false, take_ids },
     { "--class", "needs 4 or 6 hexadecimal digits, like 0x020000", false, take_class },
     { "--revision", "needs 1 or 2 hexadecimal digits", false, take_revision },
     { "--vf", NULL, false, take_vf },

@@ -6,7 +6,6 @@ import os
 import re
 import socket
 import tempfile
-import threading
 import unittest
 
 import fakelib
@@ -28,31 +27,8 @@ class Ctl(unittest.TestCase):
 
     @contextlib.contextmanager
     def server(self, *replies):
-        """A daemon that sends REPLIES (bytes), one a connection; None: never answers."""
-        with tempfile.TemporaryDirectory() as directory:
-            path = os.path.join(directory, "sock")
-            listener = socket.socket(socket.AF_UNIX)
-            listener.bind(path)
-            listener.listen(5)
-            over = threading.Event()
-
-            def serve():
-                for reply in replies:
-                    with contextlib.closing(listener.accept()[0]) as s:
-                        s.makefile().readline()
-                        if reply is None:
-                            over.wait()
-                        else:
-                            s.sendall(reply)
-
-            thread = threading.Thread(target=serve)
-            thread.start()
-            try:
-                yield path
-            finally:
-                over.set()
-                thread.join()
-                listener.close()
+        with fakelib.server(*replies) as (path, _):
+            yield path
 
     def test_usage_errors(self):
         for arguments in ([], ["frob"], ["list", "x"], ["show"], ["show", "a", "b"],
@@ -61,7 +37,25 @@ class Ctl(unittest.TestCase):
                           ["attach", "g", "d", "--wait", "x"], ["attach", "g", "d", "--wait", "601"],
                           ["--timeout", "0", "list"], ["--timeout", "-1", "list"], ["--socket"],
                           ["--json"], ["show", ""], ["stats", "--prometheus", "--json"],
-                          ["--claim", "list"], ["attach", "g", "d", "--"]):
+                          ["--claim", "list"], ["attach", "g", "d", "--"],
+                          ["quirks"], ["quirks", "frob"], ["quirks", "--json"], ["list", "quirks"],
+                          ["quirks", "explain"], ["map"], ["denied"], ["trace", "--follow"],
+                          ["quirks", "explain", "d", "--dump", "x"], ["map", "d", "--dir", "x"],
+                          ["quirks", "explain", "d", "--device", "03:00.0"],
+                          ["quirks", "list", "--plugin-dir", "x"], ["quirks", "import-sxp"],
+                          ["quirks", "import-sxp", "a", "b"], ["quirks", "import-sxp", ""],
+                          ["quirks", "query"], ["quirks", "query", "--vf"],
+                          ["map", "d", "--color", "blue"], ["map", "d", "--byte", "0x3"],
+                          ["map", "--dump", "x", "--device", "03:00"], ["map", "--dump"],
+                          ["quirks", "explain", "d", "--byte", "0x1000"],
+                          ["quirks", "explain", "d", "--byte", "-1"], ["reload", "x"],
+                          ["quirks", "validate", ""], ["quirks", "validate", *["x"] * 17],
+                          *(["quirks", "query", "--ids", ids] for ids in
+                            ("", "8086", "8086:", ":10d3", "8086:10d3:", "8086:10d3:1",
+                             "8086:10d3:1:2:3", "8086:10d3g", "18086:1", "0x:1", "8086 :1")),
+                          *(["quirks", "query", "--ids", "1:2", *more] for more in
+                            (["--class", "02"], ["--class", "02000"], ["--class", "0x02000g"],
+                             ["--class"], ["--revision", "100"], ["--revision", ""]))):
             with self.subTest(arguments):
                 self.assert_one_line(ctl(*arguments), 2, "pcibackctl help")
 
@@ -98,11 +92,20 @@ class Ctl(unittest.TestCase):
     def test_strange_results_crash_nothing(self):
         for result in (5, [], {}, {"devices": 5}, {"devices": [5, None, {}]}, {"guests": [[]]},
                        {"device": {"owner": {"domid": "x"}, "reset_methods": [1, None]}},
-                       {"limits": {"a": 5}, "counters": {"b": {}}}, {"valid": 3}):
+                       {"limits": {"a": 5}, "counters": {"b": {}}}, {"valid": 3},
+                       {"classes": "hh", "origins": 5, "origin_of": [[5, 70000], [-1], 3]},
+                       {"classes": "?" * 5000}, {"classes": "wcvfmp.?", "origin_of": [[99, 3]]},
+                       {"registers": [5, {"at": "x", "size": 99, "parts": [{}, 3]}],
+                        "quirks": [None, 4], "traits": [[]], "capabilities": [{}], "plugins": [1]},
+                       {"denied": [{}, 4, {"size": -1, "value": "z"}], "lost": "x"},
+                       {"entries": [{}, 7], "changes": [{"lines": [1]}, 2], "warnings": [3]},
+                       {"problems": [7, {"text": 4}], "files": "x"}):
             for verb in (["list"], ["show", "d"], ["guests"], ["stats"], ["stats", "--prometheus"],
-                         ["claim", "d"], ["version"]):
-                reply = json.dumps({"jsonrpc": "2.0", "id": 1, "result": result}).encode() + b"\n"
-                with self.subTest(verb, result=result), self.server(reply) as path:
+                         ["claim", "d"], ["version"], ["map", "d"], ["map", "d", "--color", "always"],
+                         ["quirks", "list"], ["quirks", "explain", "d"], ["denied", "d"],
+                         ["quirks", "explain", "d", "--byte", "0x3"], ["trace", "d"], ["reload"]):
+                with self.subTest(verb, result=result), \
+                        self.server(fakelib.result(result)) as path:
                     self.assertEqual(ctl("--socket", path, *verb).returncode, 0)
 
     def test_refusal_is_one_clean_line(self):

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -107,3 +108,39 @@ def wait_until(condition):
     while not condition():
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.01)
+
+
+@contextlib.contextmanager
+def server(*replies):
+    """A daemon that sends REPLIES (bytes), one a connection; None: never answers. Yields its
+    socket's path and the requests so far."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = os.path.join(directory, "sock")
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(path)
+        listener.listen(5)
+        over = threading.Event()
+        requests = []
+
+        def serve():
+            for reply in replies:
+                with contextlib.closing(listener.accept()[0]) as s:
+                    requests.append(s.makefile().readline())
+                    if reply is None:
+                        over.wait()
+                    else:
+                        s.sendall(reply)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield path, requests
+        finally:
+            over.set()
+            thread.join()
+            listener.close()
+
+
+def result(value):
+    """A reply, for server()."""
+    return json.dumps({"jsonrpc": "2.0", "id": 1, "result": value}).encode() + b"\n"
