@@ -13,77 +13,28 @@
 #include <stdio.h>
 #include <string.h>
 
-struct pb_quirk_set {
-    unsigned refs;
-};
-
-struct pb_quirk_set *pb_quirk_set_load(const struct pb_quirk_sources *sources)
+/* Until core/pci/caps.c is there; a definition that is not weak wins. */
+__attribute__((weak)) const char *pb_cap_name(bool extended, uint16_t id)
 {
-    (void)sources;
-    return pb_quirk_set_empty();
+    return extended ? (id == 0x01 ? "aer" : NULL) : id == 0x01 ? "pm" : id == 0x03 ? "vpd" : NULL;
 }
 
-struct pb_quirk_set *pb_quirk_set_empty(void)
+__attribute__((weak)) int pb_cap_by_name(bool extended, const char *name)
 {
-    struct pb_quirk_set *set = calloc(1, sizeof(*set));
+    static const struct {
+        bool extended;
+        int id;
+        const char *name;
+    } names[] = { { false, 0x01, "pm" },   { false, 0x03, "vpd" },    { false, 0x05, "msi" },
+                  { false, 0x07, "pcix" }, { false, 0x09, "vendor" }, { false, 0x10, "exp" },
+                  { false, 0x11, "msix" }, { false, 0x13, "af" },     { true, 0x01, "aer" },
+                  { true, 0x0f, "ats" },   { true, 0x10, "sriov" } };
 
-    if (set)
-        set->refs = 1;
-    return set;
-}
-
-struct pb_quirk_set *pb_quirk_set_ref(struct pb_quirk_set *set)
-{
-    set->refs++;
-    return set;
-}
-
-void pb_quirk_set_unref(struct pb_quirk_set *set)
-{
-    if (set && --set->refs == 0)
-        free(set);
-}
-
-size_t pb_quirk_set_problems(const struct pb_quirk_set *set, const struct pb_quirk_problem **ret)
-{
-    (void)set;
-    *ret = NULL;
-    return 0;
-}
-
-size_t pb_quirk_set_errors(const struct pb_quirk_set *set)
-{
-    (void)set;
-    return 0;
-}
-
-void pb_quirk_set_each(const struct pb_quirk_set *set,
-                       void (*visit)(void *ctx, const struct pb_quirk_view *view), void *ctx)
-{
-    (void)set;
-    (void)visit;
-    (void)ctx;
-}
-
-size_t pb_quirk_set_count(const struct pb_quirk_set *set)
-{
-    (void)set;
-    return 0;
-}
-
-size_t pb_quirk_set_files(const struct pb_quirk_set *set)
-{
-    (void)set;
-    return 0;
-}
-
-void pb_quirk_set_query(const struct pb_quirk_set *set, const struct pb_quirk_ids *ids,
-                        void (*visit)(void *ctx, const struct pb_quirk_view *view), void *ctx)
-{
-    (void)set;
-    (void)ids;
-    (void)visit;
-    (void)ctx;
+    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (names[i].extended == extended && strcmp(names[i].name, name) == 0)
+            return names[i].id;
+    }
+    return -1;
 }
 
 int pb_profile_build(struct pb_quirk_set *set, const struct pb_facts *facts,

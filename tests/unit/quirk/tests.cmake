@@ -2,6 +2,7 @@
 pb_unit(dump quirk)
 target_compile_definitions(test_quirk_dump PRIVATE DUMPS="${PROJECT_SOURCE_DIR}/tests/sim/devices")
 pb_unit(sxp quirk)
+pb_unit(manifest quirk)
 
 # Plugins, on fixtures that do what the tests say.
 include(${CMAKE_CURRENT_LIST_DIR}/plugins/plugins.cmake)
