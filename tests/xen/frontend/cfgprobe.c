@@ -6,6 +6,8 @@
  *   cfgprobe read PATH OFFSET SIZE            prints the value
  *   cfgprobe write PATH OFFSET SIZE VALUE     writes, then prints what reads back
  *   cfgprobe bench PATH COUNT                 one line a kind of access: rate and percentiles
+ *   cfgprobe scan PATH FILE OFFSET            reads the first 256 bytes, dword by dword, over and
+ * over until FILE exists; only the dword at OFFSET may change
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -99,6 +101,49 @@ static int show(int fd, off_t offset, size_t size)
     return 0;
 }
 
+struct scan {
+    unsigned long scans, failed, changed, changes_at;
+    uint32_t value_at;
+};
+
+static void scan_once(int fd, const uint32_t *first, off_t at, struct scan *scan)
+{
+    for (off_t offset = 0; offset < 256; offset += 4) {
+        uint32_t value = 0;
+        if (pread(fd, &value, 4, offset) != 4 || (offset == 0 && value != first[0])) {
+            scan->failed++;
+        } else if (offset == at) {
+            scan->changes_at += value != scan->value_at;
+            scan->value_at = value;
+        } else {
+            scan->changed += value != first[offset / 4];
+        }
+    }
+    scan->scans++;
+}
+
+/* Fails when an access did, or when anything but the dword at AT was not always the same. */
+static int scan_until(int fd, const char *file, off_t at)
+{
+    uint32_t first[64];
+    struct scan scan = { 0 };
+    double worst = 0;
+    if (pread(fd, first, sizeof(first), 0) != (ssize_t)sizeof(first) || at < 0 || at > 252)
+        return 1;
+    scan.value_at = first[at / 4];
+    do {
+        double start = micros();
+        scan_once(fd, first, at, &scan);
+        if (micros() - start > worst)
+            worst = micros() - start;
+    } while (access(file, F_OK) != 0);
+    printf("cfgprobe scan scans=%lu accesses=%lu failed=%lu changed=%lu changes_at=%lu "
+           "last=0x%08" PRIx32 " slowest_scan_us=%.0f\n",
+           scan.scans, scan.scans * 64, scan.failed, scan.changed, scan.changes_at, scan.value_at,
+           worst);
+    return scan.failed || scan.changed ? 1 : 0;
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 4)
@@ -112,6 +157,8 @@ int main(int argc, char **argv)
     size_t size = argc > 4 ? strtoul(argv[4], NULL, 0) : 0;
     if (strcmp(argv[1], "bench") == 0)
         return bench(fd, strtoul(argv[3], NULL, 0));
+    if (strcmp(argv[1], "scan") == 0 && argc == 5)
+        return scan_until(fd, argv[3], strtol(argv[4], NULL, 0));
     if (strcmp(argv[1], "read") == 0 && argc == 5)
         return show(fd, offset, size);
     if (strcmp(argv[1], "write") == 0 && argc == 6) {
