@@ -203,14 +203,21 @@ static int refuse_bridges(struct job *job)
 }
 
 /*
- * Pulling an assigned device with MSI crashes the hypervisor once its guest ends (H1), and a guest
- * may be able to take the link down by itself.
+ * Removing an assigned device with MSI from the machine crashes the hypervisor once its guest ends
+ * (H1). A guest may be able to take a link down by itself; a virtual function goes with its
+ * physical function's driver, which only xen-pciback's mark keeps from that.
  */
 static int refuse_pluggable(struct job *job)
 {
     char port[PB_SBDF_TEXT];
 
-    if (job->request->force || !pb_sysfs_pluggable(&job->fs, port))
+    if (job->request->force)
+        return 0;
+    if (job->reply->facts.virtual_function && strcmp(job->request->driver, "pciback") != 0)
+        return fail(job, -EACCES,
+                    "its physical function's driver can remove it: without detaching it first that "
+                    "crashes the host (the stub driver pciback prevents it)");
+    if (!pb_sysfs_pluggable(&job->fs, port))
         return 0;
     return fail(job, -EACCES,
                 "it can be pulled out of port %s: without detaching it first that crashes the host",

@@ -376,6 +376,20 @@ static void H1_a_device_that_can_be_pulled_out_is_refused_unless_forced(void **s
     kernel_assert_log(CLAIMED, NULL);
 }
 
+static void H1_a_virtual_function_is_refused_unless_pciback_holds_it_or_forced(void **state)
+{
+    (void)state;
+    assert_int_equal(symlink("../0000:02:00.0", kernel_path(kernel_nic, "physfn")), 0);
+    assert_int_equal(claim("pci-stub"), -EACCES);
+    assert_says("physical function's driver");
+    kernel_assert_log(NULL);
+    assert_untouched();
+    assert_int_equal(claim("pciback"), 0);
+    assert_int_equal(run(PB_JOB_RELEASE, "", ""), 0);
+    force = true;
+    assert_int_equal(claim("pci-stub"), 0);
+}
+
 static void nothing_is_changed_that_cannot_be_remembered(void **state)
 {
     char path[160];
@@ -647,6 +661,7 @@ int main(void)
         RULE(a_known_stub_driver_is_loaded_by_its_modules_name),
         RULE(bridges_are_refused_untouched),
         RULE(H1_a_device_that_can_be_pulled_out_is_refused_unless_forced),
+        RULE(H1_a_virtual_function_is_refused_unless_pciback_holds_it_or_forced),
         RULE(nothing_is_changed_that_cannot_be_remembered),
         RULE(H19_a_claim_without_the_whole_config_is_refused),
         RULE(release_gives_driver_and_override_back),
