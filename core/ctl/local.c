@@ -188,9 +188,9 @@ static bool read_dump(const struct pb_ctl_command *c, struct pb_facts *ret, cons
     if (rc == 0)
         return true;
     fail(f,
-         rc == -EEXIST   ? "name one with --device"
-         : rc == -ENOENT ? "see which devices the dump has"
-                         : "give it what `lspci -xxxx` prints",
+         rc == -EEXIST                     ? "name one with --device"
+         : rc == -ENOENT && c->dump_device ? "see which devices the dump has"
+                                           : "give it what `lspci -xxxx` prints",
          "%s", reason);
     return false;
 }
@@ -219,7 +219,10 @@ static struct pb_profile *build(const struct pb_ctl_command *c, const struct pb_
     pb_quirk_set_unref(set);
     if (rc == 0)
         return profile;
-    fail(f, rc == -EINVAL ? "correct the quirk, or mask its file" : "", "%s", reason);
+    if (rc == -EOPNOTSUPP)
+        fail(f, "", "it is a bridge, which no guest can be given");
+    else
+        fail(f, rc == -EINVAL ? "correct the quirk, or mask its file" : "", "%s", reason);
     return NULL;
 }
 
@@ -267,7 +270,7 @@ json_t *pb_ctl_local_import(const struct pb_ctl_command *command, char *why, cha
     json_t *result = text ? pb_sxp_import(text, length, reason, sizeof(reason)) : NULL;
 
     if (text && !result)
-        fail(&f, "give it an xend-pci-quirks.sxp", "%s", reason);
+        fail(&f, "correct that line, or leave its entry out", "%s", reason);
     free(text);
     return result;
 }
