@@ -67,8 +67,15 @@ __attribute__((warn_unused_result)) int pb_caps_edit(const struct pb_facts *fact
                                                      const struct pb_cap_edit *edits, size_t count,
                                                      struct pb_caps *ret, size_t *ret_bad);
 
+/* Bytes of configuration space that the guest may touch: the device's, or fewer (config_size). */
+unsigned pb_caps_limit(const struct pb_facts *facts, const struct pb_traits *traits);
 /* Is this extended (standard) capability hidden unless an edit shows it? *ret_why: the reason. */
 bool pb_caps_hidden_by_default(bool extended, uint16_t id, const char **ret_why);
+/*
+ * Bytes that a capability has by its specification, at least 4; wherever the next one starts.
+ * OFFSET leaves room for 4 of them.
+ */
+unsigned pb_cap_length(const struct pb_facts *facts, bool extended, uint16_t id, unsigned offset);
 /* "msi", "sriov"; NULL: no name. And back: -1 for an unknown name. */
 const char *pb_cap_name(bool extended, uint16_t id);
 int pb_cap_by_name(bool extended, const char *name);

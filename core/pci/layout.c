@@ -22,7 +22,7 @@ static bool all_ones(const uint8_t *p, unsigned size)
     return true;
 }
 
-static void note_first(struct pb_layout *layout, uint8_t id, uint8_t offset)
+void pb_layout_note(struct pb_layout *layout, uint16_t id, uint8_t offset)
 {
     uint8_t *first;
 
@@ -73,7 +73,7 @@ static int walk_standard(const struct pb_facts *facts, struct pb_layout *layout)
         if (config[at] == CAP_ID_NONE)
             break;
         layout->cap[layout->cap_count++] = (struct pb_cap){ .offset = at, .id = config[at] };
-        note_first(layout, config[at], at);
+        pb_layout_note(layout, config[at], at);
     }
     return 0;
 }
@@ -155,6 +155,17 @@ static int read_msix(const struct pb_facts *facts, struct pb_layout *layout)
     return 0;
 }
 
+int pb_layout_bodies(const struct pb_facts *facts, struct pb_layout *layout)
+{
+    int rc = read_pm(facts, layout);
+
+    if (rc == 0)
+        rc = read_msi(facts, layout);
+    if (rc == 0)
+        rc = read_msix(facts, layout);
+    return rc;
+}
+
 int pb_layout_read(const struct pb_facts *facts, struct pb_layout *ret)
 {
     int rc;
@@ -168,10 +179,6 @@ int pb_layout_read(const struct pb_facts *facts, struct pb_layout *ret)
     if (rc == 0)
         rc = walk_extended(facts, ret);
     if (rc == 0)
-        rc = read_pm(facts, ret);
-    if (rc == 0)
-        rc = read_msi(facts, ret);
-    if (rc == 0)
-        rc = read_msix(facts, ret);
+        rc = pb_layout_bodies(facts, ret);
     return rc;
 }

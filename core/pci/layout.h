@@ -49,5 +49,13 @@ static inline unsigned pb_layout_msi_dwords(const struct pb_layout *layout)
  */
 __attribute__((warn_unused_result)) int pb_layout_read(const struct pb_facts *facts,
                                                        struct pb_layout *ret);
+/*
+ * For lists that are put together otherwise (caps.h): remembers a standard capability's place if it
+ * is the first of its id, and reads what LAYOUT says beside places. -EPROTO: a capability that we
+ * handle does not fit into the space.
+ */
+void pb_layout_note(struct pb_layout *layout, uint16_t id, uint8_t offset);
+__attribute__((warn_unused_result)) int pb_layout_bodies(const struct pb_facts *facts,
+                                                         struct pb_layout *layout);
 
 #endif

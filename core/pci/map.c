@@ -2,61 +2,45 @@
 #include "pci/map.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/bytes.h"
-#include "pci/regs.h"
+#include "pci/baseline.h"
 
 /* The only width at which each effect makes sense; 0: any. */
 static const uint8_t effect_size[PB_EFFECT_COUNT] = {
     [PB_EFFECT_NONE] = 0,        [PB_EFFECT_BAR] = 4,          [PB_EFFECT_BAR_HIGH] = 4,
     [PB_EFFECT_BIST] = 1,        [PB_EFFECT_PM_CONTROL] = 2,   [PB_EFFECT_VPD_ADDRESS] = 2,
-    [PB_EFFECT_MSI_CONTROL] = 2, [PB_EFFECT_MSIX_CONTROL] = 2,
+    [PB_EFFECT_MSI_CONTROL] = 2, [PB_EFFECT_MSIX_CONTROL] = 2, [PB_EFFECT_EXP_CONTROL] = 2,
+    [PB_EFFECT_AF_CONTROL] = 1,
 };
 
-/* What the BAR answers, from the kernel's resource: the registers of a VF are zero. */
-static struct pb_bar bar_of(const struct pb_facts *facts, unsigned index)
-{
-    const struct pb_resource *res = &facts->resource[index];
-    struct pb_bar bar = { 0 };
-    uint64_t length;
-    uint32_t low;
+#define D3HOT_DELAY_MS 10 /* PCI Power Management 1.2, 5.6.1 */
 
-    if (!(res->flags & (PB_RES_IO | PB_RES_MEM)) || res->end <= res->start ||
-        (res->flags & (PB_RES_UNSET | PB_RES_DISABLED)))
-        return bar;
-    /* A 64-bit BAR without a register for its upper half cannot be told to the guest. */
-    if ((res->flags & PB_RES_MEM_64) && index >= PB_PCI_BARS - 1)
-        return bar;
-    /* A ROM whose contents the kernel keeps in RAM: the address is not the BAR's. */
-    if (index == PB_PCI_ROM && (res->flags & PB_RES_ROM_SHADOW))
-        return bar;
-    low = index == PB_PCI_ROM ? facts->config[PCI_ROM_ADDRESS] & PCI_ROM_ENABLE
-                              : (uint32_t)(res->flags & PB_RES_BAR_BITS);
-    length = ~(res->end - res->start);
-    bar.address[0] = (uint32_t)res->start | low;
-    bar.length[0] = (uint32_t)length | low;
-    if (res->flags & PB_RES_MEM_64) {
-        bar.address[1] = (uint32_t)(res->start >> 32);
-        bar.length[1] = (uint32_t)(length >> 32);
-    }
-    if (index == PB_PCI_ROM)
-        bar.type_mask = PCI_ROM_TYPE_MASK;
-    else
-        bar.type_mask = res->flags & PB_RES_IO ? PCI_BAR_IO_TYPE_MASK : PCI_BAR_MEM_TYPE_MASK;
-    return bar;
-}
-
-void pb_map_init(struct pb_map *map, const struct pb_facts *facts, const struct pb_layout *layout)
+static void init(struct pb_map *map, const struct pb_facts *facts, const struct pb_layout *layout,
+                 const struct pb_traits *traits)
 {
     memset(map, 0, sizeof(*map));
     map->space =
         facts->config_size == PB_CONFIG_SIZE_PCIE ? PB_CONFIG_SIZE_PCIE : PB_CONFIG_SIZE_PCI;
-    map->size = map->space;
+    map->size = (uint16_t)pb_caps_limit(facts, traits);
     map->layout = *layout;
     memcpy(map->image, facts->config, sizeof(map->image));
     for (unsigned i = 0; i < PB_PCI_RESOURCES; i++)
-        map->bar[i] = bar_of(facts, i);
+        map->bar[i] = pb_baseline_bar(facts, traits, i);
+    map->d3_delay_ms = D3HOT_DELAY_MS;
+    if (traits->set[PB_TRAIT_D3_DELAY])
+        map->d3_delay_ms = traits->d3_delay_ms;
+    map->vpd_end = traits->vpd_size;
+    map->flr = pb_baseline_flr(facts, layout, traits);
+}
+
+void pb_map_init(struct pb_map *map, const struct pb_facts *facts, const struct pb_layout *layout)
+{
+    static const struct pb_traits no_traits;
+
+    init(map, facts, layout, &no_traits);
 }
 
 static bool rule_is_valid(const struct pb_map *map, const struct pb_rule *rule)
@@ -231,4 +215,31 @@ int pb_map_apply(struct pb_map *map, const struct pb_rule *rules, size_t count, 
             classify_byte(map, rule, i);
     }
     return 0;
+}
+
+struct pb_map *pb_map_compile(const struct pb_facts *facts, const struct pb_caps *caps,
+                              const struct pb_traits *traits, const struct pb_rules *rules,
+                              int *ret_rc, size_t *ret_bad)
+{
+    struct pb_map *map = malloc(sizeof(*map));
+
+    *ret_bad = 0;
+    *ret_rc = -ENOMEM;
+    if (!map || rules->no_memory) {
+        free(map);
+        return NULL;
+    }
+    init(map, facts, &caps->seen, traits);
+    *ret_rc = pb_map_apply(map, rules->rule, rules->count, ret_bad);
+    if (*ret_rc < 0) {
+        free(map);
+        return NULL;
+    }
+    return map;
+}
+
+void pb_map_set_raw(struct pb_map *map, const uint8_t *mask)
+{
+    for (unsigned i = 0; i < PB_CONFIG_SIZE_PCIE; i++)
+        map->raw[i] = mask[i] ? 0xff : map->raw[i];
 }

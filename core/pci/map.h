@@ -14,7 +14,7 @@
 #include "pci/layout.h"
 #include "pci/rule.h"
 
-#define PB_REGS_MAX 256
+#define PB_REGS_MAX 1024
 
 struct pb_reg {
     uint16_t offset;
@@ -67,7 +67,8 @@ pb_map_apply(struct pb_map *map, const struct pb_rule *rules, size_t count, size
 /*
  * The baseline rules of a type 0 function with these capabilities and traits: header, BARs,
  * standard and extended capabilities; what is hidden reads 0 and is locked. -EOPNOTSUPP for a
- * bridge (header type 1 or 2, or base class 6); -ENOMEM. RULES is added to.
+ * bridge (header type 1 or 2, or base class 6); -EPROTO when a capability lies upon one that we
+ * handle (power management, VPD, MSI, MSI-X); -ENOMEM. RULES is added to.
  */
 __attribute__((warn_unused_result)) int pb_baseline_rules(const struct pb_facts *facts,
                                                           const struct pb_caps *caps,
@@ -80,6 +81,11 @@ __attribute__((warn_unused_result)) int pb_baseline_rules(const struct pb_facts 
 struct pb_map *pb_map_compile(const struct pb_facts *facts, const struct pb_caps *caps,
                               const struct pb_traits *traits, const struct pb_rules *rules,
                               int *ret_rc, size_t *ret_bad);
+/*
+ * After compiling: reads of bytes with a bit in MASK (PB_CONFIG_SIZE_PCIE bytes) go to hardware
+ * whatever their class, because a plugin wants to see what it says. Adds to what was asked before.
+ */
+void pb_map_set_raw(struct pb_map *map, const uint8_t *mask);
 /*
  * Both in one, without quirks. NULL with -errno in *ret_rc: -ENOMEM, -EOPNOTSUPP for a bridge, or
  * -EPROTO when capabilities lie upon one another.

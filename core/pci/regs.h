@@ -60,6 +60,7 @@
 #define PCI_CAP_VPD                   0x03
 #define PCI_CAP_MSI                   0x05
 #define PCI_CAP_PCIX                  0x07
+#define PCI_CAP_VENDOR                0x09
 #define PCI_CAP_EXP                   0x10
 #define PCI_CAP_MSIX                  0x11
 #define PCI_CAP_AF                    0x13
@@ -108,7 +109,40 @@
 #define PCI_MSIX_BIR           0x7u
 #define PCI_MSIX_SIZE          12
 
-/* PCI Express: Device Control */
+/* PCI-X */
+#define PCI_PCIX_CMD          2
+#define PCI_PCIX_CMD_WRITABLE 0x007fu /* error recovery, relaxed ordering, reads, splits */
+#define PCI_PCIX_STATUS       4
+
+/* PCI Express */
+#define PCI_EXP_FLAGS            2
+#define PCI_EXP_FLAGS_VERSION    0x000fu
+#define PCI_EXP_FLAGS_TYPE_SHIFT 4
+#define PCI_EXP_FLAGS_TYPE_MASK  0xfu
+#define PCI_EXP_TYPE_ENDPOINT    0x0
+#define PCI_EXP_TYPE_LEGACY      0x1
+#define PCI_EXP_TYPE_INTEGRATED  0x9
+#define PCI_EXP_DEVCAP           4
+#define PCI_EXP_DEVCAP_FLR       0x10000000u
+#define PCI_EXP_DEVSTA           0x0a
+#define PCI_EXP_DEVSTA_ERRORS    0x000fu
+#define PCI_EXP_LNKCAP           0x0c
+#define PCI_EXP_LNKCTL           0x10
+#define PCI_EXP_LNKSTA           0x12
+#define PCI_EXP_SLTCAP           0x14
+#define PCI_EXP_SLTCTL           0x18
+#define PCI_EXP_SLTSTA           0x1a
+#define PCI_EXP_RTCTL            0x1c
+#define PCI_EXP_RTSTA            0x20
+#define PCI_EXP_SIZE_V1          0x24
+#define PCI_EXP_DEVCTL2          0x28
+#define PCI_EXP_DEVSTA2          0x2a
+#define PCI_EXP_LNKCTL2          0x30
+#define PCI_EXP_LNKSTA2          0x32
+#define PCI_EXP_SLTCTL2          0x38
+#define PCI_EXP_SLTSTA2          0x3a
+#define PCI_EXP_SIZE_V2          0x3c
+/* Device Control */
 #define PCI_EXP_DEVCTL         8
 #define PCI_EXP_DEVCTL_ERRORS  0x000fu /* reporting of the four kinds of error */
 #define PCI_EXP_DEVCTL_RELAX   0x0010u
@@ -121,8 +155,32 @@
 #define PCI_EXP_DEVCTL_FLR     0x8000u
 
 /* Advanced Features */
+#define PCI_AF_CAP      3
+#define PCI_AF_CAP_FLR  0x02u
+#define PCI_AF_STATUS   5
 #define PCI_AF_CTRL     4
 #define PCI_AF_CTRL_FLR 0x01u
 #define PCI_AF_SIZE     6
+
+/* extended capabilities */
+#define PCI_EXT_AER        0x0001
+#define PCI_EXT_VSEC       0x000b
+#define PCI_EXT_DVSEC      0x0023
+#define PCI_EXT_VERSION    0x000f0000u
+#define PCI_EXT_NEXT_SHIFT 20
+
+/* Advanced Error Reporting */
+#define PCI_AER_UNCOR_STATUS   0x04
+#define PCI_AER_UNCOR_MASK     0x08
+#define PCI_AER_UNCOR_SEVERITY 0x0c
+#define PCI_AER_COR_STATUS     0x10
+#define PCI_AER_COR_MASK       0x14
+#define PCI_AER_CONTROL        0x18
+#define PCI_AER_CONTROL_ENABLE 0x00000540u /* ECRC generation and check, multiple headers */
+#define PCI_AER_HEADER_LOG     0x1c
+#define PCI_AER_ROOT_COMMAND   0x2c
+#define PCI_AER_ROOT_STATUS    0x30
+#define PCI_AER_PREFIX_LOG     0x38
+#define PCI_AER_SIZE           0x48
 
 #endif
