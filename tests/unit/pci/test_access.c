@@ -159,9 +159,13 @@ static void a_wide_write_of_command_and_status_is_split(void **state)
     assert_int_equal(acc.denied, 0);
     assert_int_equal(pb_test_count(&dev->hw, PB_STEP_WRITE), 1);
     (void)pb_test_expect(&dev->hw, 0, PB_STEP_WRITE, PCI_COMMAND, 2, 0x0407);
+    /* errors in STATUS: the guest may think that it clears them */
     acc = pb_test_run(dev, true, PCI_COMMAND, 4, both | 0xf9000000);
     assert_int_equal(acc.err, 0);
-    assert_int_equal(acc.denied, 0xf9000000);
+    assert_int_equal(acc.denied, 0);
+    for (unsigned i = 0; i < dev->hw.count; i++)
+        assert_true(dev->hw.log[i].step == PB_STEP_READ ||
+                    dev->hw.log[i].cycle.offset == PCI_COMMAND);
 }
 
 static void denied_bits_are_relative_to_the_access(void **state)
@@ -320,14 +324,17 @@ static void H14_only_two_bits_of_device_control_are_the_guests(void **state)
 
     (void)state;
     assert_int_equal(pb_test_read(dev, (int32_t)at, 2), 0x2810);
-    assert_int_equal(pb_test_run(dev, true, (int32_t)at, 2, 0x2000).denied, 0);
+    /* errors, payload, tags, power and request size are shadows: nothing is denied, … */
+    assert_int_equal(pb_test_run(dev, true, (int32_t)at, 2, 0x0000).denied, 0);
     assert_int_equal(pb_le16(dev->hw.config + at), 0x2000);
-    assert_int_equal(pb_test_run(dev, true, (int32_t)at, 2, 0xffff).denied, 0xd7ef);
+    assert_int_equal(pb_test_read(dev, (int32_t)at, 2), 0x0000);
+    /* … phantom functions, and a reset that this device has not got, are */
+    assert_int_equal(pb_test_run(dev, true, (int32_t)at, 2, 0xffff).denied, 0x8200);
     assert_int_equal(pb_le16(dev->hw.config + at), 0x2810);
-    /* errors, payload, phantom functions and FLR stay closed under permissive … */
+    assert_int_equal(pb_test_read(dev, (int32_t)at, 2), 0x7dff);
     dev->view.permissive = true;
-    assert_int_equal(pb_test_run(dev, true, (int32_t)at, 2, 0xffff).denied, 0x82ef);
-    assert_int_equal(pb_le16(dev->hw.config + at), 0xffff & ~0x82ef);
+    assert_int_equal(pb_test_run(dev, true, (int32_t)at, 2, 0xffff).denied, 0x8200);
+    assert_int_equal(pb_le16(dev->hw.config + at), 0x2810);
 }
 
 static void H14_and_stay_closed_to_quirks(void **state)

@@ -233,7 +233,7 @@ static void too_many_registers_are_refused(void **state)
     (void)state;
     for (unsigned at = 0; at < 256; at++)
         assert_int_equal(apply((struct pb_rule){ .offset = (uint16_t)at, .size = 1 }), 0);
-    assert_int_equal(map.reg_count, PB_REGS_MAX);
+    assert_int_equal(map.reg_count, 256);
     check_registers();
 
     pb_test_e1000e(&facts);
@@ -241,9 +241,9 @@ static void too_many_registers_are_refused(void **state)
     pb_map_init(&map, &facts, &layout);
     for (unsigned n = 0; n < PB_REGS_MAX; n++)
         assert_int_equal(apply((struct pb_rule){ .offset = (uint16_t)(4 * n), .size = 4 }), 0);
-    assert_int_equal(apply((struct pb_rule){ .offset = 0xf00, .size = 4 }), -ENOSPC);
-    assert_int_equal(apply((struct pb_rule){ .offset = 0x10, .size = 1 }), -ENOSPC);
+    assert_int_equal(map.reg_count, PB_REGS_MAX); /* a register each dword of the largest space */
     assert_int_equal(apply((struct pb_rule){ .offset = 0x20, .size = 4, .write = 1 }), 0);
+    assert_int_equal(apply((struct pb_rule){ .offset = 0x10, .size = 1 }), -ENOSPC);
 }
 
 static void any_sequence_of_rules_keeps_the_registers_consistent(void **state)
