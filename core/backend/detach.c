@@ -11,6 +11,7 @@
 
 #include "backend/attach.h"
 #include "backend/failure.h"
+#include "backend/flr.h"
 #include "backend/guest.h"
 #include "backend/machine.h"
 #include "backend/nodes.h"
@@ -41,8 +42,8 @@ static enum pb_run find(struct pb_task *task)
 
     if (!dev)
         return FAIL(task, NOT_FOUND, "see `pcibackctl list`", "no such device is listed");
-    if (dev->guest && dev->task && dev->task->kind == &renew_kind) {
-        /* It is being made fresh for a frontend that begins anew; that ends by itself. */
+    if (dev->guest && dev->task && (dev->task->kind == &renew_kind || pb_flr_is(dev->task))) {
+        /* Fresh for a frontend that begins anew, or a reset of its guest's: it ends by itself. */
         pb_task_arm(task, 5, pb_task_repeat);
         return PB_RUN_WAIT;
     }
@@ -342,7 +343,18 @@ static enum pb_run renew_failed(struct pb_task *task)
 
 static enum pb_run begin_renew(struct pb_task *task)
 {
-    task->dev->failing = false;
+    struct pb_device *dev = task->dev;
+
+    if (dev->task != task &&
+        (!dev->guest || dev->guest->domid != task->domid || !dev->ready || dev->guest->ending))
+        return FAIL(task, STATE, "", "its guest has it no more");
+    if (dev->task && dev->task != task) {
+        /* A reset that the guest itself asked for. */
+        pb_task_arm(task, 5, pb_task_repeat);
+        return PB_RUN_WAIT;
+    }
+    dev->task = task;
+    dev->failing = false;
     return pb_strip_await_access(task);
 }
 
@@ -380,7 +392,8 @@ static void start_on(struct pb_device *dev, const struct pb_task_kind *kind, pb_
         done(ctx, &failure);
         return;
     }
-    dev->task = task;
+    if (!dev->task)
+        dev->task = task;
     task->dev = dev;
     task->domid = dev->guest->domid;
     (void)pb_sbdf_format(dev->sbdf, task->device_text);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "backend/detach.h"
+#include "backend/flr.h"
 #include "backend/guest.h"
 #include "backend/machine.h"
 #include "backend/nodes.h"
@@ -281,7 +282,7 @@ void pb_frontend_reopen(struct pb_guest *g)
         dev->serving = false;
         if (dev->node_state == PB_XENBUS_INITIALISED)
             dev->node_state = PB_XENBUS_INITIALISING;
-        if (dev->task || !dev->ready)
+        if ((dev->task && !pb_flr_is(dev->task)) || !dev->ready)
             continue;
         g->refreshing++;
         pb_guest_hold(g);

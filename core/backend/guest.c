@@ -325,6 +325,7 @@ void pb_guest_end(struct pb_guest *g, const char *why)
         pb_strip_stop_dma(dev);
         if (!dev->task)
             pb_detach_ended(dev);
+        pb_serve_unpark(g, dev);
     }
     pb_guest_wake(g);
     pb_guest_drop(g);

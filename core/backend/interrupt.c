@@ -197,6 +197,78 @@ static void enable_done(struct pb_script *s, void *ctx)
     run_script(g, g->run.script_done);
 }
 
+static int call_restore(struct pb_script *s, void *ctx)
+{
+    struct pb_xen *xen = s->dev->b->xen;
+
+    (void)ctx;
+    return xen->ops->msi_restore(xen, s->dev->sbdf);
+}
+
+void pb_interrupt_script_restore(struct pb_script *s)
+{
+    struct pb_device *dev = s->dev;
+    bool msix = dev->interrupts.mode == PB_INTERRUPT_MSIX;
+    uint16_t flags = msix ? msix_flags(dev) : msi_flags(dev);
+    uint32_t on = msix ? PCI_MSIX_FLAGS_ENABLE : PCI_MSI_FLAGS_ENABLE;
+    uint32_t off = msix ? PCI_MSIX_FLAGS_MASKALL : 0;
+
+    pb_script_call(s, call_restore, NULL);
+    pb_script_modify(s, flags, 2, off, on);
+    pb_script_expect(s, flags, 2, on | off, on);
+}
+
+static int call_prepare_anew(struct pb_script *s, void *ctx)
+{
+    struct pb_device *dev = s->dev;
+    struct pb_xen *xen = dev->b->xen;
+    int rc;
+
+    (void)ctx;
+    if (!dev->msix_prepared || dev->interrupts.count)
+        return 0;
+    rc = xen->ops->msix_release(xen, dev->sbdf);
+    if (rc == 0)
+        rc = xen->ops->msix_prepare(xen, dev->sbdf);
+    if (rc)
+        pb_warn("%s: Xen does not prepare its MSI-X anew: %s", pb_device_text(dev), strerror(-rc));
+    return 0;
+}
+
+void pb_interrupt_script_lost(struct pb_script *s)
+{
+    pb_interrupt_script_off(s);
+    pb_script_call(s, call_prepare_anew, NULL);
+    append_intx_back(s);
+}
+
+static void brought_back(struct pb_script *s, void *ctx)
+{
+    struct pb_guest *g = guest_of(s);
+    unsigned suppressed;
+
+    (void)ctx;
+    if (s->rc == 0) {
+        g->run.script_done(g);
+        return;
+    }
+    g->run.err = PB_GUEST_OP_FAILED;
+    if (pb_ratelimit_allow(&g->warn, pb_now_ms(), 5, 10000, &suppressed))
+        pb_warn("%s: its interrupts did not come back from D3hot: %s (%u more lines suppressed)",
+                pb_device_text(s->dev), strerror(-s->rc), suppressed);
+    pb_script_begin(s, g->run.dev);
+    pb_interrupt_script_lost(s);
+    run_script(g, g->run.script_done);
+}
+
+void pb_interrupt_bring_back(struct pb_guest *g, void (*done)(struct pb_guest *g))
+{
+    pb_script_begin(&g->run.script, g->run.dev);
+    pb_interrupt_script_restore(&g->run.script);
+    g->run.script_done = done;
+    pb_script_run(&g->run.script, brought_back, NULL);
+}
+
 static void refuse(struct pb_guest *g, void (*done)(struct pb_guest *g))
 {
     g->run.err = PB_GUEST_OP_FAILED;

@@ -25,6 +25,19 @@ void pb_interrupt_undo(struct pb_guest *g, void (*done)(struct pb_guest *g));
  */
 void pb_interrupt_script_off(struct pb_script *s);
 /*
+ * Appends the steps that bring mapped vectors back after the device lost its registers: BARs and
+ * COMMAND are in place again (H8). The script ends with -ESTALE when the device stays masked; then
+ * pb_interrupt_script_lost has to run.
+ */
+void pb_interrupt_script_restore(struct pb_script *s);
+/* Nothing is mapped any more, MSI-X is prepared anew (H8), and the line is the guest's again. */
+void pb_interrupt_script_lost(struct pb_script *s);
+/*
+ * An access of the guest's has brought the device back from D3hot without its registers: so do its
+ * interrupts now. g->run.err says how it went when DONE runs (maybe inside of this call).
+ */
+void pb_interrupt_bring_back(struct pb_guest *g, void (*done)(struct pb_guest *g));
+/*
  * Unmaps whatever is still mapped, whether or not the device answers (H2). False when Xen keeps
  * some: they stay on record, and the device must not go to anybody else.
  */

@@ -80,6 +80,7 @@ struct pb_device {
     bool serving;        /* accesses reach it */
     bool let_go;         /* the guest has removed it */
     bool stuck;          /* a reset of it did not end: its registers are not to be touched */
+    bool flr;            /* its guest has asked for a reset: until its end nothing reaches it */
     bool failing;        /* something went wrong while it was taken back */
     struct pb_script stop_script;
     bool permissive, permissive_asked;
@@ -89,7 +90,7 @@ struct pb_device {
     struct pb_grants grants;
     struct pb_watch reservation; /* /libxl/pci/BDF/domid (H4) */
     uint64_t reservation_rewrites;
-    struct pb_ratelimit warn_denied;
+    struct pb_ratelimit warn_denied, flr_limit;
     uint64_t denied_writes;
 };
 TAILQ_HEAD(pb_device_list, pb_device);
@@ -100,6 +101,8 @@ struct pb_guest;
 struct pb_running_op {
     bool busy;     /* waits for hardware */
     bool starting; /* inside of the call that starts it */
+    bool inside;   /* of the call that brings interrupts back */
+    bool parked;   /* waits for the end of a reset: nothing of it has begun */
     bool hooked;   /* plugins have a bit of it */
     struct pb_op op;
     uint64_t connection; /* the frontend's connect that it came by */

@@ -55,14 +55,67 @@ static void operator_of(const struct pb_device_policy *policy, const struct pb_l
     }
 }
 
+static bool takes_part(const struct pb_binding *binding)
+{
+    const struct pcibackd_plugin *ops = pb_plugin_ops(binding->plugin);
+
+    return ops->before_reset || ops->after_reset;
+}
+
+/* What a job has room for is decided here, so that no reset ever goes without a plugin. */
+static int check_reset_plugins(const struct pb_profile *profile, char *why, size_t why_size)
+{
+    const struct pb_reset_plugin *room = NULL;
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < profile->binding_count; i++) {
+        const struct pb_binding *binding = profile->binding[i];
+
+        if (!takes_part(binding))
+            continue;
+        count++;
+        if (count > PB_JOB_PLUGINS ||
+            strlen(pb_plugin_path(binding->plugin)) >= sizeof(room->path) ||
+            strlen(binding->params) >= sizeof(room->params)) {
+            (void)snprintf(why, why_size,
+                           "quirk %s: plugin %s cannot take part in resets: its path or parameters "
+                           "are too long, or more than %d plugins do",
+                           binding->quirk, pb_plugin_name(binding->plugin), PB_JOB_PLUGINS);
+            return -EINVAL;
+        }
+    }
+    return 0;
+}
+
+void pb_profile_reset_plugins(const struct pb_profile *profile, struct pb_job *job)
+{
+    for (unsigned i = 0; i < profile->binding_count && job->plugin_count < PB_JOB_PLUGINS; i++) {
+        const struct pb_binding *binding = profile->binding[i];
+        struct pb_reset_plugin *plugin = &job->plugin[job->plugin_count];
+
+        if (!takes_part(binding))
+            continue;
+        (void)snprintf(plugin->path, sizeof(plugin->path), "%s", pb_plugin_path(binding->plugin));
+        (void)snprintf(plugin->params, sizeof(plugin->params), "%s", binding->params);
+        job->plugin_count++;
+    }
+}
+
 int pb_profile_of(const struct pb_device *dev, struct pb_quirk_set *quirks,
                   const struct pb_device_policy *policy, const struct pb_limits *limits,
                   struct pb_profile **ret, char *why, size_t why_size)
 {
     struct pb_operator op;
+    int rc;
 
     operator_of(policy, limits, &op);
-    return pb_profile_build(quirks, &dev->facts, &dev->layout, &op, ret, why, why_size);
+    rc = pb_profile_build(quirks, &dev->facts, &dev->layout, &op, ret, why, why_size);
+    if (rc)
+        return rc;
+    rc = check_reset_plugins(*ret, why, why_size);
+    if (rc)
+        pb_profile_unref(*ret);
+    return rc;
 }
 
 static void change_view(struct pb_device *dev)
@@ -197,8 +250,13 @@ int pb_profile_reset_methods(const struct pb_device *dev, char ret[PB_RESET_METH
 
 bool pb_profile_may_reset_by(const struct pb_device *dev, enum pb_reset_method method)
 {
-    return (method == PB_RESET_BY_FLR || method == PB_RESET_BY_AF_FLR) && !forbidden(dev, method) &&
-           has_word(dev->facts.reset_methods, reset_names[method]);
+    char list[PB_RESET_METHODS_TEXT];
+
+    if ((method != PB_RESET_BY_FLR && method != PB_RESET_BY_AF_FLR) || forbidden(dev, method) ||
+        pb_profile_reset_methods(dev, list) != 0)
+        return false;
+    return has_word(dev->facts.reset_methods, reset_names[method]) &&
+           (!list[0] || has_word(list, reset_names[method]));
 }
 
 /* Another device that dom0 has, or another guest: they would feel what this one does to the line.

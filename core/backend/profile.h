@@ -47,6 +47,8 @@ struct pb_assign_rule pb_profile_assign(const struct pb_device *dev);
  * -ENOTTY: there is none that may be used.
  */
 int pb_profile_reset_methods(const struct pb_device *dev, char ret[PB_RESET_METHODS_TEXT]);
+/* Those plugins of PROFILE that take part in a reset, into JOB. */
+void pb_profile_reset_plugins(const struct pb_profile *profile, struct pb_job *job);
 /* May a guest's FLR use METHOD: does the device have it, and is it allowed? */
 bool pb_profile_may_reset_by(const struct pb_device *dev, enum pb_reset_method method);
 const char *pb_profile_reset_name(enum pb_reset_method method);

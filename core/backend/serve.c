@@ -6,12 +6,16 @@
 #include <string.h>
 
 #include "backend/denied.h"
+#include "backend/flr.h"
 #include "backend/guest.h"
 #include "backend/interrupt.h"
 #include "backend/machine.h"
 #include "backend/profile.h"
 #include "base/bytes.h"
 #include "base/log.h"
+
+/* How long an operation waits for the end of a reset: the frontend gives up after 2 s. */
+#define PARKED_MS 1500
 
 static void serve(struct pb_guest *g);
 
@@ -192,7 +196,16 @@ static void note_denied(struct pb_guest *g, struct pb_device *dev)
               g->run.op.size, acc->denied, suppressed);
 }
 
-static void access_finished(struct pb_guest *g)
+static void interrupts_back(struct pb_guest *g)
+{
+    if (g->run.inside)
+        g->run.inside = false;
+    else
+        answer_late(g);
+}
+
+/* False when it has to wait for the interrupts of a device that lost its registers in D3hot. */
+static bool access_finished(struct pb_guest *g)
 {
     struct pb_running_op *run = &g->run;
 
@@ -203,8 +216,14 @@ static void access_finished(struct pb_guest *g)
     run->value = run->op.cmd == PB_CMD_CONF_READ ? run->access.value : run->op.value;
     if (run->access.denied)
         note_denied(g, run->dev);
-    if (run->access.restored)
-        (void)g->b->xen->ops->msi_restore(g->b->xen, run->dev->sbdf);
+    if (!run->access.restored || run->dev->interrupts.count == 0)
+        return true;
+    run->inside = true;
+    pb_interrupt_bring_back(g, interrupts_back);
+    if (!run->inside)
+        return true;
+    run->inside = false;
+    return false;
 }
 
 static void cycle_done(struct pb_hw_cycle *cycle, void *ctx);
@@ -223,6 +242,12 @@ static bool drive(struct pb_guest *g, enum pb_step step)
             ev_timer_start(b->loop, &run->wait);
             return false;
         }
+        if (step == PB_STEP_RESET) {
+            int rc = pb_flr_begin(run->dev, (enum pb_reset_method)run->access.cycle.reset);
+
+            step = pb_access_resume(&run->access, rc, 0);
+            continue;
+        }
         g->counters.hw_cycles++;
         run->cycle = (struct pb_hw_cycle){ .hw = run->dev->hw,
                                            .write = step == PB_STEP_WRITE,
@@ -235,8 +260,7 @@ static bool drive(struct pb_guest *g, enum pb_step step)
             return false;
         step = pb_access_resume(&run->access, run->cycle.rc, run->cycle.value);
     }
-    access_finished(g);
-    return true;
+    return access_finished(g);
 }
 
 static void go_on(struct pb_guest *g, int rc, uint32_t value)
@@ -257,11 +281,16 @@ static void wait_over(struct ev_loop *loop, ev_timer *timer, int events)
     go_on(timer->data, 0, 0);
 }
 
+static bool is_access(const struct pb_device *dev, const struct pb_op *op)
+{
+    return (op->size == 1 || op->size == 2 || op->size == 4) && op->offset >= 0 &&
+           op->offset % op->size == 0 && op->offset <= dev->view.map->size - op->size;
+}
+
 /* Plugins have bits of these bytes. What is no access at all is left to the engine to refuse. */
 static bool hooked(const struct pb_device *dev, const struct pb_op *op)
 {
-    return dev->hooks && (op->size == 1 || op->size == 2 || op->size == 4) && op->offset >= 0 &&
-           op->offset % op->size == 0 && op->offset <= dev->view.map->size - op->size &&
+    return dev->hooks && is_access(dev, op) &&
            pb_hooks_cover(dev->hooks, (unsigned)op->offset, (unsigned)op->size);
 }
 
@@ -290,6 +319,65 @@ static void interrupt_done(struct pb_guest *g)
         answer_late(g);
 }
 
+/* --- a device that is not to be touched --- */
+
+static bool start_op(struct pb_guest *g);
+
+static void parked_too_long(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct pb_guest *g = timer->data;
+
+    (void)loop;
+    (void)events;
+    g->run.parked = false;
+    g->run.err = PB_GUEST_OP_FAILED;
+    answer_late(g);
+}
+
+/*
+ * Its guest's reset is under way, or has failed (H6): reads find nothing there, as on a bus without
+ * the device. What changes something waits, but not until the frontend gives up.
+ */
+static bool without_hardware(struct pb_guest *g)
+{
+    struct pb_running_op *run = &g->run;
+
+    if (run->op.cmd <= PB_CMD_CONF_WRITE && !is_access(run->dev, &run->op)) {
+        g->counters.bad_ops++;
+        run->err = PB_GUEST_INVALID_OFFSET;
+        return true;
+    }
+    if (run->op.cmd == PB_CMD_CONF_READ) {
+        g->counters.conf_reads++;
+        run->value = pb_ones((unsigned)run->op.size);
+        return true;
+    }
+    if (!run->dev->flr) {
+        run->err = PB_GUEST_OP_FAILED;
+        return true;
+    }
+    run->busy = run->parked = true;
+    ev_timer_init(&run->wait, parked_too_long, PARKED_MS / 1000.0, 0.);
+    run->wait.data = g;
+    ev_timer_start(g->b->loop, &run->wait);
+    return false;
+}
+
+void pb_serve_unpark(struct pb_guest *g, const struct pb_device *dev)
+{
+    struct pb_running_op *run = &g->run;
+
+    if (!run->parked || run->dev != dev)
+        return;
+    run->parked = false;
+    run->busy = false;
+    ev_timer_stop(g->b->loop, &run->wait);
+    if (!g->page || run->connection != g->counters.connects)
+        answer_late(g); /* nobody waits for it any more */
+    else if (start_op(g))
+        answer_late(g);
+}
+
 /* True when the answer is there, false when it comes later. */
 static bool start_op(struct pb_guest *g)
 {
@@ -309,6 +397,13 @@ static bool start_op(struct pb_guest *g)
         run->err = PB_GUEST_NOT_FOUND;
         return true;
     }
+    if (run->op.cmd > PB_CMD_DISABLE_MSIX) {
+        g->counters.bad_ops++;
+        run->err = PB_GUEST_NOT_IMPLEMENTED;
+        return true;
+    }
+    if (run->dev->flr || run->dev->state == PB_DEVICE_FAILED)
+        return without_hardware(g);
     run->busy = true;
     if (run->op.cmd == PB_CMD_CONF_READ || write) {
         if (write)
@@ -321,12 +416,6 @@ static bool start_op(struct pb_guest *g)
         if (done && run->err == PB_GUEST_INVALID_OFFSET)
             g->counters.bad_ops++;
         return done;
-    }
-    if (run->op.cmd > PB_CMD_DISABLE_MSIX) {
-        g->counters.bad_ops++;
-        run->err = PB_GUEST_NOT_IMPLEMENTED;
-        run->busy = false;
-        return true;
     }
     g->counters.msi_ops++;
     run->starting = true;
@@ -463,7 +552,7 @@ bool pb_serve_accesses(const struct pb_device *dev)
 {
     const struct pb_guest *g = dev->guest;
 
-    return g && g->run.busy && g->run.dev == dev;
+    return g && g->run.busy && !g->run.parked && g->run.dev == dev;
 }
 
 int pb_serve_bound(struct pb_guest *g)

@@ -22,6 +22,8 @@ void pb_serve_fini(struct pb_guest *g);
 int pb_serve_bound(struct pb_guest *g);
 /* Is an access or another operation of its guest to DEV under way with the hardware? */
 bool pb_serve_accesses(const struct pb_device *dev);
+/* A reset of DEV is over, or its guest ends: an operation that waited for that goes on. */
+void pb_serve_unpark(struct pb_guest *g, const struct pb_device *dev);
 /* Before the port is unbound: no event leads to G any more. */
 void pb_serve_unbound(struct pb_guest *g);
 /* The guest is about to be freed: its counters live on in the backend's. */

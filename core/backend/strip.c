@@ -162,6 +162,10 @@ enum pb_run pb_strip_reset(struct pb_task *task)
 
     if (dev->policy.reset == PB_RESET_NONE)
         return PB_RUN_NEXT;
+    if (dev->stuck) {
+        dev->failing = true; /* the kernel still holds it in the reset before */
+        return PB_RUN_NEXT;
+    }
     pb_device_set_state(dev, PB_DEVICE_RESETTING);
     task->reset_started_ms = pb_now_ms();
     if (pb_profile_reset_methods(dev, methods) != 0)

@@ -9,6 +9,7 @@
 #include "backend/failure.h"
 #include "backend/guest.h"
 #include "backend/machine.h"
+#include "backend/profile.h"
 #include "base/assert.h"
 #include "base/log.h"
 
@@ -221,12 +222,16 @@ static void job_init(struct pb_task *task, enum pb_job_kind kind,
                      void (*done)(struct pb_job *job, void *ctx))
 {
     struct pb_job *job = &task->job;
-    const struct pb_device_policy *policy = &task->dev->policy;
+    const struct pb_device *dev = task->dev;
 
     memset(job, 0, sizeof(*job));
     job->kind = kind;
     job->sbdf = task->dev->sbdf;
-    memcpy(job->driver, policy->driver, sizeof(job->driver));
+    memcpy(job->driver, dev->policy.driver, sizeof(job->driver));
+    /* While we hold it the stub is the one that it was claimed for, whatever was reloaded since. */
+    if (dev->profile)
+        (void)snprintf(job->driver, sizeof(job->driver), "%s",
+                       dev->driver_now[0] ? dev->driver_now : "none");
     job->force = task->force;
     job->deadline_ms = task->b->policy->limits.reset_timeout_ms;
     job->done = done;
@@ -248,8 +253,10 @@ void pb_task_reset(struct pb_task *task, const char *methods,
 
     job_init(task, PB_JOB_RESET, done);
     (void)snprintf(job->method, sizeof(job->method), "%s", methods);
-    if (profile)
+    if (profile) {
         job->settle_ms = profile->traits.reset_delay_ms;
+        pb_profile_reset_plugins(profile, job);
+    }
     task->b->host->ops->job_submit(task->b->host, job);
 }
 

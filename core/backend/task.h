@@ -61,6 +61,7 @@ struct pb_task {
     uint32_t domid;
     char name[PB_NAME_MAX + 1];
     uint64_t reset_started_ms;
+    uint8_t reset_method;        /* enum pb_reset_method, of a guest's reset */
     struct pb_guest *last_guest; /* whose nodes are being removed */
     struct pb_job job;
     struct pb_script script;
