@@ -78,7 +78,9 @@ static bool check_dirs(const struct pb_ctl_list *dirs, const struct failure *f)
     return true;
 }
 
-static struct pb_quirk_set *load(const struct pb_ctl_command *c, const struct failure *f)
+/* PLUGINS: also opens those of a directory that was named, which runs code of theirs. */
+static struct pb_quirk_set *load(const struct pb_ctl_command *c, bool plugins,
+                                 const struct failure *f)
 {
     static const char *const dirs[] = { PB_CTL_QUIRKS_SHIPPED, PB_CTL_QUIRKS_LOCAL };
     static const char *const plugin_dirs[] = { PB_CTL_PLUGINS };
@@ -87,7 +89,7 @@ static struct pb_quirk_set *load(const struct pb_ctl_command *c, const struct fa
                                         .plugin_dirs = plugin_dirs,
                                         .plugin_dir_count = PB_ARRAY_SIZE(plugin_dirs),
                                         .any_owner = true,
-                                        .no_plugins = true };
+                                        .no_plugins = !plugins || !c->plugin_dirs.count };
     struct pb_quirk_set *set;
 
     if (!check_dirs(&c->dirs, f) || !check_dirs(&c->plugin_dirs, f))
@@ -128,7 +130,7 @@ static json_t *result_or_memory(json_t *result, const struct failure *f)
 json_t *pb_ctl_local_list(const struct pb_ctl_command *command, char *why, char *next, size_t size)
 {
     struct failure f = { why, next, size };
-    struct pb_quirk_set *set = load(command, &f);
+    struct pb_quirk_set *set = load(command, false, &f);
     json_t *result;
 
     if (!set)
@@ -143,7 +145,7 @@ json_t *pb_ctl_local_validate(const struct pb_ctl_command *command, char *why, c
                               size_t size)
 {
     struct failure f = { why, next, size };
-    struct pb_quirk_set *set = load(command, &f);
+    struct pb_quirk_set *set = load(command, true, &f);
     json_t *result;
 
     if (!set)
@@ -161,7 +163,7 @@ static void add_quirk(void *ctx, const struct pb_quirk_view *view)
 json_t *pb_ctl_local_query(const struct pb_ctl_command *command, char *why, char *next, size_t size)
 {
     struct failure f = { why, next, size };
-    struct pb_quirk_set *set = load(command, &f);
+    struct pb_quirk_set *set = load(command, false, &f);
     json_t *quirks = json_array();
 
     if (set) {
@@ -211,7 +213,7 @@ static struct pb_profile *build(const struct pb_ctl_command *c, const struct pb_
                            : "its list of capabilities is malformed");
         return NULL;
     }
-    set = load(c, f);
+    set = load(c, false, f);
     if (!set)
         return NULL;
     mention_errors(c, set);
