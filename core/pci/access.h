@@ -29,7 +29,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "pci/map.h"
+#include "pci/view.h"
 
 /* The error numbers of the protocol (xen/include/public/io/pciif.h). */
 enum pb_guest_error {
@@ -40,24 +40,6 @@ enum pb_guest_error {
     PB_GUEST_NOT_IMPLEMENTED = -4,
     PB_GUEST_OP_FAILED = -5,
 };
-
-/* One guest's view of one device: starts fresh for every guest. */
-struct pb_view {
-    const struct pb_map *map;
-    bool permissive;              /* hw bits may be written, except locked ones and effects */
-    bool allow_interrupt_control; /* MSI and MSI-X enable bits, INTX_DISABLE */
-    uint8_t shadow[PB_CONFIG_SIZE_PCIE];
-};
-
-void pb_view_init(struct pb_view *view, const struct pb_map *map);
-/*
- * The rules of a live guest's device change: bits that were virtual and still are keep the guest's
- * value, others begin as MAP says. A BAR that is being sized stays so. Never while an access of the
- * view is under way.
- */
-void pb_view_move(struct pb_view *view, const struct pb_map *map);
-/* After a managed reset: shadows are as a fresh guest finds them, except sizing of BARs. */
-void pb_view_reset(struct pb_view *view);
 
 enum pb_step {
     PB_STEP_DONE,

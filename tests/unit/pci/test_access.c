@@ -378,170 +378,186 @@ static void H14_interrupt_line_writes_are_swallowed(void **state)
     assert_int_equal(pb_test_read(dev, PCI_INTERRUPT_LINE, 1), 17);
 }
 
-/* ---- against a model, one bit at a time --------------------------------------------------------
+/* ---- what a plugin has taken ------------------------------------------------------------------
  */
 
-struct model {
-    uint8_t hw[256], shadow[256];
-};
-
-static unsigned bit_of(const uint8_t *bytes, unsigned bit)
+static void bits_that_are_not_mine_stay_as_they_are(void **state)
 {
-    return (unsigned)bytes[bit / 8] >> (bit % 8) & 1U;
-}
-
-static void set_bit(uint8_t *bytes, unsigned bit, unsigned value)
-{
-    unsigned byte = bytes[bit / 8];
-
-    bytes[bit / 8] = (uint8_t)((byte & ~(1U << (bit % 8))) | value << (bit % 8));
-}
-
-static unsigned model_read_bit(const struct model *model, unsigned bit)
-{
-    if (bit_of(dev->map->fixed, bit))
-        return bit_of(dev->map->value, bit);
-    return bit_of(bit_of(dev->map->virt, bit) ? model->shadow : model->hw, bit);
-}
-
-/* Returns 1 when the change of the bit was refused. */
-static unsigned model_write_bit(struct model *model, unsigned bit, unsigned value, bool permissive)
-{
-    const struct pb_map *map = dev->map;
-
-    if (bit_of(map->virt, bit)) {
-        set_bit(model->shadow, bit, value);
-    } else if (bit_of(map->w1c, bit)) {
-        if (value)
-            set_bit(model->hw, bit, 0);
-    } else if (bit_of(map->write, bit) ||
-               (permissive && !bit_of(map->fixed, bit) && !bit_of(map->lock, bit))) {
-        set_bit(model->hw, bit, value);
-    } else {
-        return model_read_bit(model, bit) != value;
-    }
-    return 0;
-}
-
-static void random_map(uint32_t *seed)
-{
-    pb_map_init(dev->map, &dev->facts, &dev->layout);
-    for (unsigned n = 0; n < 80; n++) {
-        uint32_t r = pb_test_random(seed), size = 1U << (r % 3);
-        struct pb_rule rule = { .offset = (uint16_t)((r >> 8) % 256 & ~(size - 1)),
-                                .size = (uint8_t)size };
-        size_t bad;
-        int rc;
-
-        for (unsigned bit = 0; bit < 8 * size; bit++) {
-            uint32_t *masks[] = { &rule.hw, &rule.write, &rule.w1c, &rule.virt, &rule.fixed };
-            unsigned kind = pb_test_random(seed) % (r & 0x80 ? 12 : 6);
-
-            if (kind < PB_ARRAY_SIZE(masks))
-                *masks[kind] |= 1U << bit;
-        }
-        rule.value = pb_test_random(seed) & (rule.virt | rule.fixed);
-        rule.lock = pb_test_random(seed) & rule.hw;
-        rc = pb_map_apply(dev->map, &rule, 1, &bad);
-        assert_true(rc == 0 || rc == -EPERM); /* a locked bit: refused as a whole */
-    }
-    for (unsigned at = 0; at < 256; at++) {
-        dev->hw.w1c[at] = dev->map->w1c[at];
-        dev->hw.rw[at] = (uint8_t)~dev->map->w1c[at];
-        dev->hw.config[at] = (uint8_t)pb_test_random(seed);
-    }
-    dev->hw.pm = dev->hw.msix = 0;
-    pb_view_init(&dev->view, dev->map);
-}
-
-static void compare(const struct model *model)
-{
-    assert_memory_equal(model->hw, dev->hw.config, 256);
-    for (unsigned at = 0; at < 256; at++)
-        assert_int_equal(model->shadow[at] & dev->map->virt[at],
-                         dev->view.shadow[at] & dev->map->virt[at]);
-}
-
-static void the_engine_does_what_a_model_of_single_bits_does(void **state)
-{
-    uint32_t seed = 0x9e3779b9;
-    struct model model;
+    struct pb_access acc;
 
     (void)state;
-    for (unsigned n = 0; n < 40000; n++) {
-        uint32_t r, value, size, offset, expect = 0;
-        struct pb_access acc;
-        bool write;
+    add((struct pb_rule){ .offset = 0x48, .size = 2, .write = 0xffff });
+    add((struct pb_rule){ .offset = 0x4a, .size = 2, .virt = 0xff00, .hw = 0x00ff });
+    pb_le_put(dev->hw.config + 0x48, 4, 0x12345678);
+    acc = pb_test_run_mine(dev, 0x48, 4, 0xffffffff, 0x0f0f0ff0, 0x80000001);
+    assert_int_equal(acc.err, 0);
+    /* 4a holds 34: of the low half of it bits 0 to 3 are mine, and 3 of them would change */
+    assert_int_equal(acc.denied, 0x80000001 | 0x000b0000);
+    assert_int_equal(pb_le32(dev->hw.config + 0x48), 0x12345ff8);
+    assert_int_equal(dev->view.shadow[0x4b], 0x0f);
+    assert_int_equal(pb_test_read(dev, 0x48, 4), 0x0f345ff8);
+}
 
-        if (n % 200 == 0) {
-            random_map(&seed);
-            dev->view.permissive = n / 200 % 2;
-            memcpy(model.hw, dev->hw.config, 256);
-            memcpy(model.shadow, dev->view.shadow, 256);
-        }
-        r = pb_test_random(&seed);
-        value = pb_test_random(&seed);
-        size = 1U << (r % 3);
-        offset = (r >> 8) % 256 & ~(size - 1);
-        write = r >> 31;
-        for (unsigned bit = 0; bit < 8 * size; bit++) {
-            unsigned at = 8 * offset + bit;
+static void a_register_that_a_plugin_took_wholly_is_not_touched(void **state)
+{
+    struct pb_access acc;
 
-            expect |= (write ? model_write_bit(&model, at, value >> bit & 1, dev->view.permissive)
-                             : model_read_bit(&model, at))
-                      << bit;
+    (void)state;
+    add((struct pb_rule){ .offset = 0x48, .size = 2, .write = 0xffff });
+    dev->view.permissive = true;
+    acc = pb_test_run_mine(dev, 0x48, 4, 0xffffffff, 0xffff0000, 0);
+    assert_int_equal(acc.err, 0);
+    assert_int_equal(dev->hw.count, 1);
+    (void)pb_test_expect(&dev->hw, 0, PB_STEP_WRITE, 0x4a, 2, 0xffff);
+    acc = pb_test_run_mine(dev, 0x48, 4, 0, 0, 0xffffffff);
+    assert_int_equal(acc.denied, 0xffffffff);
+    assert_int_equal(dev->hw.count, 0);
+    /* bytes without a rule that are partly taken are merged alone */
+    acc = pb_test_run_mine(dev, 0x50, 4, 0x11223344, 0xffffff0f, 0);
+    assert_int_equal(dev->hw.count, 4);
+    (void)pb_test_expect(&dev->hw, 0, PB_STEP_READ, 0x50, 1, 0);
+    (void)pb_test_expect(&dev->hw, 1, PB_STEP_WRITE, 0x50, 1, 0x04);
+    (void)pb_test_expect(&dev->hw, 2, PB_STEP_WRITE, 0x51, 1, 0x33);
+    (void)pb_test_expect(&dev->hw, 3, PB_STEP_WRITE, 0x52, 2, 0x1122);
+}
+
+static void a_shared_write_is_checked_like_any_other(void **state)
+{
+    (void)state;
+    assert_int_equal(pb_test_run_mine(dev, 2, 4, 0, ~0U, 0).err, PB_GUEST_INVALID_OFFSET);
+    assert_int_equal(pb_test_run_mine(dev, -4, 4, 0, ~0U, 1).denied, 0);
+    assert_int_equal(pb_test_run_mine(dev, 4096, 4, 0, ~0U, 0).err, PB_GUEST_INVALID_OFFSET);
+    /* bits beyond the access are nobody's */
+    assert_int_equal(pb_test_run_mine(dev, 0x40, 1, 0, ~0U, ~0U).denied, 0xff);
+}
+
+static void raw_bytes_are_read_from_hardware_whatever_their_class(void **state)
+{
+    struct pb_access acc;
+
+    (void)state;
+    pb_le_put(dev->hw.config, 4, 0xffffffff);
+    acc = pb_test_run(dev, false, PCI_VENDOR_ID, 4, 0);
+    assert_int_equal(dev->hw.count, 0);
+    assert_int_equal(acc.raw, 0);
+    dev->map->raw[PCI_DEVICE_ID] = 0xff;
+    acc = pb_test_run(dev, false, PCI_VENDOR_ID, 4, 0);
+    assert_int_equal(dev->hw.count, 1);
+    assert_int_equal(acc.raw, 0xffffffff);
+    assert_int_equal(acc.value, 0x10d38086);
+    acc = pb_test_run(dev, false, PCI_VENDOR_ID, 2, 0);
+    assert_int_equal(dev->hw.count, 0);
+    acc = pb_test_run(dev, false, PCI_DEVICE_ID, 1, 0);
+    assert_int_equal(acc.raw, 0xff);
+    dev->hw.fail_after = 0;
+    acc = pb_test_run(dev, false, PCI_DEVICE_ID, 2, 0);
+    assert_int_equal(acc.err, PB_GUEST_OP_FAILED);
+    assert_int_equal(acc.raw, 0);
+}
+
+/* ---- a space that is shorter than the bus's ----------------------------------------------------
+ */
+
+static void check_beyond(int32_t offset, int32_t size)
+{
+    struct pb_access acc = pb_test_run(dev, false, offset, size, 0);
+
+    assert_int_equal(acc.err, 0);
+    assert_int_equal(acc.value, pb_ones((unsigned)size));
+    assert_int_equal(dev->hw.count, 0);
+    acc = pb_test_run(dev, true, offset, size, 0x12345678);
+    assert_int_equal(acc.err, 0);
+    assert_int_equal(acc.denied, 0);
+    assert_int_equal(dev->hw.count, 0);
+}
+
+static void beyond_its_size_a_device_reads_all_ones(void **state)
+{
+    static const uint16_t limits[] = { 64, 160, 252, 256, 0x600, 4092, 4096 };
+
+    (void)state;
+    dev->view.permissive = true;
+    for (size_t i = 0; i < PB_ARRAY_SIZE(limits); i++) {
+        dev->map->size = limits[i];
+        for (int32_t size = 1; size <= 4; size *= 2) {
+            for (int32_t at = limits[i]; at < 4096; at += size)
+                check_beyond(at, size);
+            assert_int_equal(pb_test_run(dev, false, 4096, size, 0).err, PB_GUEST_INVALID_OFFSET);
+            assert_int_equal(pb_test_run(dev, true, 4096, size, 0).err, PB_GUEST_INVALID_OFFSET);
         }
-        acc = pb_test_run(dev, write, (int32_t)offset, (int32_t)size, value);
-        assert_int_equal(acc.err, 0);
-        if (!write)
-            assert_int_equal(acc.value, expect);
-        /* a swallowed write is the only one that may stay uncounted, and none is swallowed here */
-        else
-            assert_int_equal(acc.denied, expect);
-        compare(&model);
+    }
+    dev->map->size = 0x600;
+    (void)pb_test_read(dev, 0x5fc, 4);
+    assert_int_equal(dev->hw.count, 1);
+}
+
+static void a_shortened_conventional_device_still_ends_at_256(void **state)
+{
+    (void)state;
+    assert_int_equal(dev->map->space, 256);
+    dev->map->size = 160;
+    check_beyond(160, 4);
+    check_beyond(255, 1);
+    assert_int_equal(pb_test_run(dev, false, 256, 4, 0).err, PB_GUEST_INVALID_OFFSET);
+}
+
+/* ---- H21 ---------------------------------------------------------------------------------------
+ */
+
+static void H21_command_and_interrupt_control_are_never_answered_from_a_cache(void **state)
+{
+    static const uint16_t at[] = { PCI_COMMAND, E1000E_MSI + PCI_MSI_FLAGS,
+                                   E1000E_MSIX + PCI_MSIX_FLAGS };
+    /* what Xen and the backend write: MASTER; enable; enable and mask of all */
+    static const uint16_t bits[] = { PCI_COMMAND_MASTER, PCI_MSI_FLAGS_ENABLE,
+                                     PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL };
+
+    (void)state;
+    for (size_t i = 0; i < PB_ARRAY_SIZE(at); i++) {
+        uint32_t before = pb_test_read(dev, at[i], 2);
+
+        for (unsigned n = 0; n < 4; n++) {
+            uint16_t now = pb_le16(dev->hw.config + at[i]) ^ bits[i];
+
+            pb_le_put(dev->hw.config + at[i], 2, now);
+            before ^= bits[i];
+            assert_int_equal(pb_test_read(dev, at[i], 2), before);
+            assert_int_equal(pb_test_count(&dev->hw, PB_STEP_READ), 1);
+            assert_int_equal(pb_test_read(dev, at[i] & ~3, 4) >> (at[i] % 4 * 8) & 0xffff, before);
+        }
     }
 }
 
-static void any_split_of_an_access_gives_what_the_whole_gives(void **state)
+static void H21_an_absent_device_reads_all_ones(void **state)
 {
-    static const uint8_t splits[][4] = { { 2, 2 }, { 1, 1, 2 }, { 2, 1, 1 }, { 1, 1, 1, 1 } };
-    static uint8_t hw[256], shadow[256];
-    uint32_t seed = 0x85ebca6b;
+    static const int rcs[] = { -ENODEV, -EIO };
 
     (void)state;
-    for (unsigned n = 0; n < 20000; n++) {
-        const uint8_t *split = splits[pb_test_random(&seed) % PB_ARRAY_SIZE(splits)];
-        uint32_t value = pb_test_random(&seed), whole, parts = 0, denied;
-        int32_t offset = (int32_t)(pb_test_random(&seed) % 64 * 4), at = 0;
+    /* every byte of it goes to hardware, as for a plugin, so that every read fails */
+    memset(dev->map->raw, 0xff, sizeof(dev->map->raw));
+    for (int32_t size = 1; size <= 4; size *= 2) {
+        for (int32_t offset = 0; offset < dev->map->size; offset += size) {
+            struct pb_access acc;
 
-        if (n % 200 == 0)
-            random_map(&seed);
-        whole = pb_test_read(dev, offset, 4);
-        memcpy(hw, dev->hw.config, 256);
-        memcpy(shadow, dev->view.shadow, 256);
-        denied = pb_test_run(dev, true, offset, 4, value).denied;
-        for (unsigned i = 0; i < 256; i++) { /* keep the result, restore the start */
-            uint8_t t = dev->hw.config[i];
-
-            dev->hw.config[i] = hw[i];
-            hw[i] = t;
-            t = dev->view.shadow[i];
-            dev->view.shadow[i] = shadow[i];
-            shadow[i] = t;
+            dev->hw.fail_after = 0;
+            dev->hw.fail_rc = rcs[offset / size % 2];
+            acc = pb_test_run(dev, false, offset, size, 0);
+            assert_int_not_equal(acc.err, PB_GUEST_OK);
+            assert_int_equal(acc.value, pb_ones((unsigned)size));
         }
-        for (unsigned i = 0; at < 4; at += split[i++])
-            parts |= pb_test_read(dev, offset + at, split[i]) << (8 * at);
-        assert_int_equal(parts, whole);
-        at = 0;
-        for (unsigned i = 0; at < 4; at += split[i++]) {
-            struct pb_access acc = pb_test_run(dev, true, offset + at, split[i], value >> (8 * at));
-
-            denied ^= acc.denied << (8 * at);
-        }
-        assert_int_equal(denied, 0);
-        assert_memory_equal(hw, dev->hw.config, 256);
-        assert_memory_equal(shadow, dev->view.shadow, 256);
     }
+}
+
+static void H21_an_absent_device_is_not_written_what_it_seemed_to_hold(void **state)
+{
+    struct pb_access acc;
+
+    (void)state;
+    /* were the merge written, and the device there again, SERR and PARITY would be on */
+    pb_le_put(dev->hw.config + PCI_COMMAND, 2, 0xffff);
+    acc = pb_test_run(dev, true, PCI_COMMAND, 2, PCI_COMMAND_MASTER);
+    assert_int_equal(acc.err, PB_GUEST_OP_FAILED);
+    assert_int_equal(pb_test_count(&dev->hw, PB_STEP_WRITE), 0);
 }
 
 #define ON(device, test) cmocka_unit_test_setup_teardown(test, device, teardown)
@@ -569,8 +585,15 @@ int main(void)
         ON(e1000e, H14_and_stay_closed_to_quirks),
         ON(NULL, H14_a_conventional_flr_stays_closed_too),
         ON(e1000e, H14_interrupt_line_writes_are_swallowed),
-        ON(e1000, the_engine_does_what_a_model_of_single_bits_does),
-        ON(e1000, any_split_of_an_access_gives_what_the_whole_gives),
+        ON(e1000e, bits_that_are_not_mine_stay_as_they_are),
+        ON(e1000e, a_register_that_a_plugin_took_wholly_is_not_touched),
+        ON(e1000e, a_shared_write_is_checked_like_any_other),
+        ON(e1000e, raw_bytes_are_read_from_hardware_whatever_their_class),
+        ON(e1000e, beyond_its_size_a_device_reads_all_ones),
+        ON(e1000, a_shortened_conventional_device_still_ends_at_256),
+        ON(e1000e, H21_command_and_interrupt_control_are_never_answered_from_a_cache),
+        ON(e1000e, H21_an_absent_device_reads_all_ones),
+        ON(e1000e, H21_an_absent_device_is_not_written_what_it_seemed_to_hold),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
