@@ -65,6 +65,22 @@ class Manual(unittest.TestCase):
             for state in d.start().ask("stats")["result"]["device_states"]:
                 self.assertRegex(text, r"(?m)^\.B %s$" % state)
 
+    def test_every_property_of_a_device_in_a_manifest(self):
+        text = page("pcibackd-quirks.5")
+        keys = re.findall(r'(?m)^    X\([A-Z0-9_]+, "(\w+)", "', read("core", "pci", "traits.h"))
+        self.assertIn("config_size", keys)
+        for key in keys:
+            self.assertRegex(text, r"(?m)^\.(B|BR).*\b%s\b" % key)
+
+    def test_every_name_of_a_capability(self):
+        names = re.findall(r'(?m)^    \{ \w+, [^"\n]*?"(\w+)",\s*(NULL|.)',
+                           read("core", "pci", "cap_table.c"))
+        self.assertIn(("msix", "NULL"), names)
+        page_names = re.search(r"(?s)\.SS Names of capabilities(.*?)\.SH",
+                               page("pcibackd-quirks.5")).group(1)
+        self.assertEqual(sorted(n + ("" if shown == "NULL" else "*") for n, shown in names),
+                         sorted(re.findall(r"\b[a-z0-9]+\b\*?(?=,|\n\.|$)", page_names)))
+
     def test_every_option_of_the_daemon(self):
         text = page("pcibackd.8")
         usage = subprocess.run([fakelib.PCIBACKD, "--help"], capture_output=True, text=True).stdout
