@@ -201,6 +201,17 @@ struct pb_bar pb_baseline_bar(const struct pb_facts *facts, const struct pb_trai
     return bar;
 }
 
+void pb_baseline_blame(const struct pb_baseline *b, enum pb_trait trait, struct pb_rule *rule)
+{
+    const struct pb_traits *traits = b->traits;
+
+    if (traits->origin[trait])
+        rule->origin = traits->origin[trait];
+    if (traits->reason[trait])
+        rule->why = traits->reason[trait];
+    rule->file = traits->file[trait];
+}
+
 void pb_baseline_add(struct pb_baseline *b, const struct pb_rule *rule, unsigned base)
 {
     struct pb_rule moved = *rule;
@@ -218,6 +229,8 @@ static void add_bar(struct pb_baseline *b, unsigned at, unsigned index, const st
     rule.value = value;
     if (index == PB_PCI_ROM)
         rule.name = "ROM";
+    if (index == PB_PCI_ROM && b->traits->hide_rom)
+        pb_baseline_blame(b, PB_TRAIT_ROM, &rule);
     pb_baseline_add(b, &rule, at);
 }
 
@@ -299,6 +312,10 @@ static void add_header(struct pb_baseline *b)
         struct pb_rule rule = header_rules[i];
 
         rule.value = value_of(b, &rule);
+        if (rule.offset == PCI_REVISION && b->traits->set[PB_TRAIT_CLASS])
+            pb_baseline_blame(b, PB_TRAIT_CLASS, &rule);
+        if (rule.offset >= PCI_INTERRUPT_LINE && b->traits->intx == PB_INTX_DENY)
+            pb_baseline_blame(b, PB_TRAIT_INTX, &rule);
         pb_baseline_add(b, &rule, 0);
     }
 }
@@ -373,8 +390,12 @@ struct pb_map *pb_map_baseline(const struct pb_facts *facts, const struct pb_lay
     *ret_rc = caps ? pb_caps_edit(facts, layout, &no_traits, NULL, 0, caps, &bad) : -ENOMEM;
     if (*ret_rc == 0)
         *ret_rc = pb_baseline_rules(facts, caps, &no_traits, &rules);
-    if (*ret_rc == 0)
+    if (*ret_rc == 0) {
         map = pb_map_compile(facts, caps, &no_traits, &rules, ret_rc, &bad);
+        /* The tables are right, so it is the device. */
+        if (*ret_rc < 0 && *ret_rc != -ENOMEM)
+            *ret_rc = -EPROTO;
+    }
     pb_rules_fini(&rules);
     free(caps);
     return map;

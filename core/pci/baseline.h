@@ -24,6 +24,8 @@ struct pb_bar pb_baseline_bar(const struct pb_facts *facts, const struct pb_trai
 uint8_t pb_baseline_flr(const struct pb_facts *facts, const struct pb_layout *seen,
                         const struct pb_traits *traits);
 
+/* RULE is as it is because of a trait. */
+void pb_baseline_blame(const struct pb_baseline *b, enum pb_trait trait, struct pb_rule *rule);
 /* One rule, BASE added to its offset. */
 void pb_baseline_add(struct pb_baseline *b, const struct pb_rule *rule, unsigned base);
 /* The rules of the capabilities as the guest finds them. */

@@ -322,6 +322,7 @@ static void shrink_table(const struct pb_baseline *b, const struct pb_cap_seen *
     rule->hw &= ~PCI_MSIX_FLAGS_QSIZE;
     rule->fixed = PCI_MSIX_FLAGS_QSIZE;
     rule->value = b->caps->seen.msix_vectors - 1U;
+    pb_baseline_blame(b, PB_TRAIT_MSIX_MAX_VECTORS, rule);
 }
 
 static void add_msi_body(struct pb_baseline *b)

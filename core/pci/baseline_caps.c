@@ -93,10 +93,8 @@ static void explain_hidden(const struct pb_baseline *b, const struct pb_cap_seen
         trait = PB_TRAIT_MSI;
     else if (cap->id == PCI_CAP_MSIX && b->traits->deny_msix)
         trait = PB_TRAIT_MSIX;
-    rule->why = b->traits->reason[trait];
-    rule->file = b->traits->file[trait];
-    if (b->traits->origin[trait])
-        rule->origin = b->traits->origin[trait];
+    rule->why = "it may not be used, or lies where the device may not be touched";
+    pb_baseline_blame(b, trait, rule);
 }
 
 /* All of it reads 0, except that the list of extended ones must go on from its first place. */

@@ -151,17 +151,45 @@ void pb_test_device_reset(struct pb_test_device *dev)
     pb_view_init(&dev->view, dev->map);
 }
 
-struct pb_test_device *pb_test_device_of(const struct pb_facts *facts)
+/* A device that has its facts and layout only. */
+static struct pb_test_device *bare(const struct pb_facts *facts)
 {
     struct pb_test_device *dev = calloc(1, sizeof(*dev));
-    int rc;
 
     assert_non_null(dev);
     dev->facts = *facts;
     assert_int_equal(pb_layout_read(&dev->facts, &dev->layout), 0);
+    return dev;
+}
+
+struct pb_test_device *pb_test_device_of(const struct pb_facts *facts)
+{
+    struct pb_test_device *dev = bare(facts);
+    int rc;
+
     dev->map = pb_map_baseline(&dev->facts, &dev->layout, &rc);
     assert_non_null(dev->map);
     assert_int_equal(rc, 0);
+    make_hardware(dev);
+    pb_test_device_reset(dev);
+    return dev;
+}
+
+struct pb_test_device *pb_test_device_with(const struct pb_facts *facts,
+                                           const struct pb_traits *traits,
+                                           const struct pb_cap_edit *edits, size_t count)
+{
+    struct pb_test_device *dev = bare(facts);
+    static struct pb_caps caps;
+    struct pb_rules rules = { 0 };
+    size_t bad;
+    int rc;
+
+    assert_int_equal(pb_caps_edit(&dev->facts, &dev->layout, traits, edits, count, &caps, &bad), 0);
+    assert_int_equal(pb_baseline_rules(&dev->facts, &caps, traits, &rules), 0);
+    dev->map = pb_map_compile(&dev->facts, &caps, traits, &rules, &rc, &bad);
+    assert_non_null(dev->map);
+    pb_rules_fini(&rules);
     make_hardware(dev);
     pb_test_device_reset(dev);
     return dev;

@@ -56,6 +56,10 @@ struct pb_test_device {
 struct pb_test_device *pb_test_device_new(void (*fill)(struct pb_facts *facts));
 /* The same, from facts that a test has changed. */
 struct pb_test_device *pb_test_device_of(const struct pb_facts *facts);
+/* And with edits of its capabilities, and traits; the two must fit the device. */
+struct pb_test_device *pb_test_device_with(const struct pb_facts *facts,
+                                           const struct pb_traits *traits,
+                                           const struct pb_cap_edit *edits, size_t count);
 void pb_test_device_free(struct pb_test_device *dev);
 /* A fresh guest finds hardware as claimed. */
 void pb_test_device_reset(struct pb_test_device *dev);

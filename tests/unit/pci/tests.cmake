@@ -2,6 +2,7 @@
 set(device ${CMAKE_CURRENT_SOURCE_DIR}/pci/device.c)
 pb_unit(addr pci)
 pb_unit(layout pci ${device})
+pb_unit(caps pci ${device})
 pb_unit(map pci ${device})
 pb_unit(baseline pci ${device})
 pb_unit(access pci ${device})
