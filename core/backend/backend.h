@@ -32,6 +32,7 @@ struct pb_backend;
     X(XEN, "xen-error", -32006, "the hypervisor or xenstored refused a step")                \
     X(LIMIT, "limit", -32007, "a limit of the configuration is reached")                     \
     X(DENIED, "permission", -32008, "the caller may read but not change")                    \
+    X(CONFIG, "bad-config", -32009, "the configuration or a quirk is wrong")                 \
     X(INTERNAL, "internal", -32603, "out of memory or descriptors")
 
 enum pb_fail {
@@ -172,7 +173,7 @@ struct pb_device_view {
     uint64_t resets, reset_ms;        /* how many, and how long the last one took */
     uint64_t guest_resets;            /* that a guest asked for by FLR, and got */
     const struct pb_profile *profile; /* NULL: it was never claimed */
-    const struct pb_hooks *hooks;     /* NULL: no guest has it, or no plugins */
+    struct pb_hooks *hooks;           /* NULL: no guest has it, or no plugins */
     enum pb_assign assign;            /* by quirks and policy, with the reason, "" none */
     const char *assign_reason;
 };

@@ -22,6 +22,27 @@ void pb_policy_free(struct pb_policy *policy)
     policy->device_count = policy->slot_count = 0;
 }
 
+struct pb_policy *pb_policy_copy(const struct pb_policy *policy)
+{
+    struct pb_policy *copy = malloc(sizeof(*copy));
+
+    if (!copy)
+        return NULL;
+    *copy = *policy;
+    copy->devices = calloc(policy->device_count, sizeof(*copy->devices));
+    copy->slots = calloc(policy->slot_count, sizeof(*copy->slots));
+    if ((policy->device_count && !copy->devices) || (policy->slot_count && !copy->slots)) {
+        pb_policy_free(copy);
+        free(copy);
+        return NULL;
+    }
+    if (policy->device_count)
+        memcpy(copy->devices, policy->devices, policy->device_count * sizeof(*copy->devices));
+    if (policy->slot_count)
+        memcpy(copy->slots, policy->slots, policy->slot_count * sizeof(*copy->slots));
+    return copy;
+}
+
 const struct pb_device_policy *pb_policy_device(const struct pb_policy *policy, struct pb_sbdf sbdf)
 {
     for (size_t i = 0; i < policy->device_count; i++) {

@@ -75,6 +75,8 @@ struct pb_policy {
 /* Defaults of everything; no devices, no slots. */
 void pb_policy_init(struct pb_policy *policy);
 void pb_policy_free(struct pb_policy *policy);
+/* A copy to be released by pb_policy_free and free; NULL: out of memory. */
+struct pb_policy *pb_policy_copy(const struct pb_policy *policy);
 /* The entry for a device, NULL when there is none. */
 const struct pb_device_policy *pb_policy_device(const struct pb_policy *policy,
                                                 struct pb_sbdf sbdf);

@@ -3,6 +3,9 @@
 #ifndef PB_DAEMON_CALL_H
 #define PB_DAEMON_CALL_H
 
+#include <sys/queue.h>
+
+#include "daemon/reload.h"
 #include "daemon/rpc.h"
 #include "daemon/verbs.h"
 
@@ -14,20 +17,35 @@ struct pb_call {
     /* parameters: borrowed from the request, or their defaults */
     const char *dev, *guest;
     char guest_number[12];
-    bool claim, permissive, force;
+    bool claim, permissive, force, dry_run;
     unsigned wait_s;
+    uint64_t since;
+    /* reload.c's, while it waits for files to be read */
+    TAILQ_ENTRY(pb_call) link;
+    enum pb_reload_kind reload;
 };
 
 /* Each ends the call: answers and frees it. RESULT is taken over. */
 void pb_call_done(struct pb_call *call, json_t *result);
 void pb_call_failed(struct pb_call *call, const struct pb_failure *failure);
+/* The same with PROBLEMS, an array that is taken over, as the error's `data.problems`. */
+void pb_call_failed_with(struct pb_call *call, const struct pb_failure *failure, json_t *problems);
 
 /* The handlers that only read. */
 void pb_report_list(struct pb_call *call);
 void pb_report_show(struct pb_call *call);
 void pb_report_guests(struct pb_call *call);
 void pb_report_stats(struct pb_call *call);
-void pb_report_check_config(struct pb_call *call);
 void pb_report_version(struct pb_call *call);
+void pb_report_quirks(struct pb_call *call);
+void pb_report_explain(struct pb_call *call);
+void pb_report_map(struct pb_call *call);
+void pb_report_denied(struct pb_call *call);
+void pb_report_suggest(struct pb_call *call);
+void pb_report_trace(struct pb_call *call);
+
+/* Those that read files, and are answered later. */
+void pb_reload_verb(struct pb_call *call);
+void pb_reload_check_config(struct pb_call *call);
 
 #endif

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
 #include "daemon/config_read.h"
 
 /* The files in the order of reading. */
@@ -90,6 +91,40 @@ static struct pb_config *new_config(void)
     return config;
 }
 
+static bool set_default(struct pb_config_words *words, const char *const *dirs, size_t count)
+{
+    if (words->given)
+        return true;
+    words->word = calloc(count, sizeof(*words->word));
+    if (!words->word)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        words->word[i] = strdup(dirs[i]);
+        if (!words->word[i])
+            return false;
+        words->count++;
+    }
+    return true;
+}
+
+/* What no file said. */
+static bool set_defaults(struct pb_config *config)
+{
+    static const char *const quirk_dirs[] = { "/usr/share/pcibackd/quirks.d",
+                                              "/etc/pcibackd/quirks.d" };
+    static const char *const plugin_dirs[] = { "/usr/lib/pcibackd/plugins" };
+
+    return set_default(&config->quirk_dirs, quirk_dirs, PB_ARRAY_SIZE(quirk_dirs)) &&
+           set_default(&config->plugin_dirs, plugin_dirs, PB_ARRAY_SIZE(plugin_dirs));
+}
+
+static void free_words(struct pb_config_words *words)
+{
+    for (size_t i = 0; i < words->count; i++)
+        free(words->word[i]);
+    free((void *)words->word);
+}
+
 static void read_files(struct pb_config_reader *reader, const struct file_list *list)
 {
     for (size_t i = 0; i < list->count && !reader->error->set; i++) {
@@ -115,6 +150,8 @@ struct pb_config *pb_config_load(const char *path, bool required, struct pb_json
     if (!listed)
         pb_json_error_set(error, "%s: %s", path, strerror(ENOMEM));
     read_files(&reader, &list);
+    if (!error->set && !set_defaults(reader.config))
+        pb_json_error_set(error, "%s: %s", path, strerror(ENOMEM));
 
     free(reader.device_places);
     free(reader.guests);
@@ -135,5 +172,8 @@ void pb_config_free(struct pb_config *config)
     if (config->policy)
         pb_policy_free(config->policy);
     free(config->policy);
+    free_words(&config->quirk_dirs);
+    free_words(&config->plugin_dirs);
+    free_words(&config->disable);
     free(config);
 }

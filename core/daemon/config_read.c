@@ -87,6 +87,78 @@ static const char *read_name(const struct pb_json *at)
     return text;
 }
 
+static void add_word(const struct pb_json *at, struct pb_config_words *words, const char *text)
+{
+    char **grown = reallocarray(words->word, words->count + 1, sizeof(*grown));
+    char *copy = strdup(text);
+
+    if (grown)
+        words->word = grown;
+    if (!grown || !copy) {
+        free(copy);
+        pb_json_fail(at, "%s", strerror(ENOMEM));
+        return;
+    }
+    words->word[words->count++] = copy;
+}
+
+static bool has_word(const struct pb_config_words *words, const char *text)
+{
+    for (size_t i = 0; i < words->count; i++) {
+        if (strcmp(words->word[i], text) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Their order decides, so one may not stand at two places. */
+static void read_dirs(const struct pb_json *at, struct pb_config_words *words)
+{
+    size_t count = pb_json_array(at);
+
+    words->given = words->given || at->value;
+    for (size_t i = 0; i < count; i++) {
+        struct pb_json element = pb_json_element(at, i);
+        char path[PB_CONFIG_PATH_MAX + 1] = "";
+
+        read_path(&element, path, sizeof(path));
+        if (!path[0])
+            return; /* it has said why */
+        if (has_word(words, path))
+            pb_json_fail(&element, "is listed twice");
+        else
+            add_word(&element, words, path);
+    }
+}
+
+static void read_quirk_dirs(struct pb_config_reader *r, const struct pb_json *at)
+{
+    read_dirs(at, &r->config->quirk_dirs);
+}
+
+static void read_plugin_dirs(struct pb_config_reader *r, const struct pb_json *at)
+{
+    read_dirs(at, &r->config->plugin_dirs);
+}
+
+/* One may be switched off by several files. */
+static void read_disable(struct pb_config_reader *r, const struct pb_json *at)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
+    struct pb_config_words *words = &r->config->disable;
+    size_t count = pb_json_array(at);
+
+    for (size_t i = 0; i < count && !failed(r); i++) {
+        struct pb_json element = pb_json_element(at, i);
+        const char *text = pb_json_text(&element, PB_CONFIG_ID_MAX, NULL);
+
+        if (!text || strlen(text) < 2 || text[0] == '-' || text[strspn(text, allowed)])
+            pb_json_fail(&element, "must be a quirk's id: 2 to 64 of a-z, 0-9 and -");
+        else if (!has_word(words, text))
+            add_word(&element, words, text);
+    }
+}
+
 static void read_control(struct pb_config_reader *r, const struct pb_json *at)
 {
     static const char *const keys[] = { "socket", "group", NULL };
@@ -404,14 +476,15 @@ void pb_config_read(struct pb_config_reader *r, const json_t *root, const char *
     static const char *const keys[] = { "control", "state_dir", "quirk_dirs",  "plugin_dirs",
                                         "disable", "backend",   "devices",     "slots",
                                         "guests",  "limits",    "assignments", NULL };
-    static const char *const not_served[] = { "quirk_dirs", "plugin_dirs", "disable",
-                                              "assignments" };
     static const struct {
         const char *key;
         void (*read)(struct pb_config_reader *r, const struct pb_json *at);
     } parts[] = {
-        { "control", read_control }, { "backend", read_backend }, { "devices", read_devices },
-        { "slots", read_slots },     { "guests", read_guests },   { "limits", read_limits },
+        { "control", read_control },       { "backend", read_backend },
+        { "devices", read_devices },       { "slots", read_slots },
+        { "guests", read_guests },         { "limits", read_limits },
+        { "quirk_dirs", read_quirk_dirs }, { "plugin_dirs", read_plugin_dirs },
+        { "disable", read_disable },
     };
     struct pb_json top = pb_json_root(root, source, r->error), member;
 
@@ -419,10 +492,8 @@ void pb_config_read(struct pb_config_reader *r, const json_t *root, const char *
         return;
     member = pb_json_member(&top, "state_dir");
     read_path(&member, r->config->state_dir, sizeof(r->config->state_dir));
-    for (unsigned i = 0; i < PB_ARRAY_SIZE(not_served); i++) {
-        member = pb_json_member(&top, not_served[i]);
-        refuse_entries(&member);
-    }
+    member = pb_json_member(&top, "assignments");
+    refuse_entries(&member);
     for (unsigned i = 0; i < PB_ARRAY_SIZE(parts) && !failed(r); i++) {
         member = pb_json_member(&top, parts[i].key);
         parts[i].read(r, &member);

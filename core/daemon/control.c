@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/assert.h"
@@ -46,6 +47,7 @@ struct pb_reply {
 struct pb_control {
     struct ev_loop *loop;
     struct pb_control_options options;
+    char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
     int fd;
     ev_io accept;
     ev_timer pause;
@@ -433,6 +435,8 @@ int pb_control_open(struct ev_loop *loop, const struct pb_control_options *optio
     }
     server->loop = loop;
     server->options = *options;
+    server->options.path = server->options.group = NULL;
+    (void)snprintf(server->path, sizeof(server->path), "%s", options->path);
     if (server->options.stall_s <= 0)
         server->options.stall_s = PB_CONTROL_STALL_S;
     server->fd = fd;
@@ -464,7 +468,7 @@ void pb_control_close(struct pb_control *control)
         client_free(c);
     }
     (void)close(control->fd);
-    (void)unlink(control->options.path);
+    (void)unlink(control->path);
     free(control);
 }
 

@@ -21,7 +21,7 @@ struct pb_reply;
 #define PB_CONTROL_STALL_S    30.0                      /* default of stall_s */
 
 struct pb_control_options {
-    const char *path;
+    const char *path;  /* this and the group are looked at in pb_control_open only */
     const char *group; /* when there is no such group, root alone may connect */
     unsigned max_clients;
     size_t max_message; /* bytes of a line without its newline */

@@ -14,18 +14,20 @@
 
 #include "backend/backend.h"
 #include "base/log.h"
-#include "daemon/config.h"
 #include "daemon/control.h"
+#include "daemon/generation.h"
 #include "daemon/lock.h"
 #include "daemon/names.h"
 #include "daemon/notify.h"
 #include "daemon/options.h"
+#include "daemon/reload.h"
 #include "daemon/verbs.h"
 
 struct daemon {
     const struct pb_platform *platform;
     struct pb_options options;
-    struct pb_config *config;
+    struct pb_source source;
+    struct pb_generation generation;
     struct ev_loop *loop;
     int lock;
     struct pb_host *host;
@@ -45,16 +47,18 @@ static void on_stop(struct ev_loop *loop, ev_signal *watcher, int events)
 
 static void on_hangup(struct ev_loop *loop, ev_signal *watcher, int events)
 {
+    struct daemon *d = watcher->data;
+
     (void)loop;
-    (void)watcher;
     (void)events;
-    pb_warn("SIGHUP: reload is not supported by this version; restart to apply the configuration");
+    pb_reloader_hangup(d->verbs.reloader);
 }
 
 static void watch_signal(struct daemon *d, ev_signal *watcher, int number,
                          void (*callback)(struct ev_loop *, ev_signal *, int))
 {
     ev_signal_init(watcher, callback, number);
+    watcher->data = d;
     ev_signal_start(d->loop, watcher);
 }
 
@@ -107,24 +111,47 @@ static bool start_xen(struct daemon *d)
 
 static bool start_backend(struct daemon *d)
 {
-    int rc;
+    const struct pb_policy *in_force = d->generation.config->policy;
+    struct pb_policy *policy = pb_policy_copy(in_force);
+    int rc = -ENOMEM;
 
-    d->verbs.limits = d->config->policy->limits;
-    rc = pb_backend_new(d->loop, d->xen, d->host, d->config->policy, NULL, &d->backend);
-    if (rc != 0) {
-        pb_err("cannot start the backend: %s", strerror(-rc));
-        d->backend = NULL;
+    d->verbs.limits = in_force->limits;
+    if (policy)
+        rc = pb_backend_new(d->loop, d->xen, d->host, policy, d->generation.quirks, &d->backend);
+    if (rc == 0) {
+        d->generation.quirks = NULL; /* the backend's now, as the policy */
+        return true;
+    }
+    pb_err("cannot start the backend: %s", strerror(-rc));
+    d->backend = NULL;
+    if (policy)
+        pb_policy_free(policy);
+    free(policy);
+    return false;
+}
+
+/* Takes the configuration over: it is what later ones are compared with. */
+static bool start_reloader(struct daemon *d)
+{
+    struct pb_reloader_options options = { .loop = d->loop,
+                                           .source = d->source,
+                                           .verbs = &d->verbs };
+
+    d->verbs.backend = d->backend;
+    d->verbs.reloader = pb_reloader_new(&options, d->generation.config);
+    if (!d->verbs.reloader) {
+        pb_err("cannot start: %s", strerror(ENOMEM));
         return false;
     }
-    d->config->policy = NULL; /* the backend's now */
+    d->generation.config = NULL;
     return true;
 }
 
 static bool start_control(struct daemon *d)
 {
     struct pb_control_options options = {
-        .path = d->config->socket,
-        .group = d->config->group,
+        .path = d->generation.config->socket,
+        .group = d->generation.config->group,
         .max_clients = d->verbs.limits.control_clients,
         .max_message = d->verbs.limits.control_message_bytes,
         .message = pb_verbs_message,
@@ -132,10 +159,7 @@ static bool start_control(struct daemon *d)
     };
     char why[300];
 
-    d->verbs.backend = d->backend;
     d->verbs.names = pb_names_open();
-    d->verbs.config_path = d->options.config;
-    d->verbs.config_required = d->options.config_required;
     d->verbs.started_ms = pb_now_ms();
     if (pb_control_open(d->loop, &options, &d->control, why, sizeof(why)) != 0) {
         pb_err("control: %s; see `control` in the configuration", why);
@@ -150,7 +174,7 @@ static bool take_lock(struct daemon *d)
 {
     char why[300];
 
-    d->lock = pb_lock_take(d->config->state_dir, why, sizeof(why));
+    d->lock = pb_lock_take(d->generation.config->state_dir, why, sizeof(why));
     if (d->lock == -EBUSY)
         pb_err("%s; stop it first", why);
     else if (d->lock < 0)
@@ -172,7 +196,8 @@ static bool start(struct daemon *d)
     watch_signal(d, &d->term, SIGTERM, on_stop);
     watch_signal(d, &d->interrupt, SIGINT, on_stop);
     watch_signal(d, &d->hangup, SIGHUP, on_hangup);
-    return start_host(d) && start_xen(d) && start_backend(d) && start_control(d);
+    return start_host(d) && start_xen(d) && start_backend(d) && start_control(d) &&
+           start_reloader(d);
 }
 
 /* Guests stay connected: xenstore is left as it is, and Xen keeps what they have. */
@@ -180,6 +205,7 @@ static void stop(struct daemon *d)
 {
     if (d->control)
         pb_control_quiesce(d->control); /* no verb may find a backend that is half gone */
+    pb_reloader_free(d->verbs.reloader);
     if (d->backend)
         pb_backend_free(d->backend);
     pb_control_close(d->control);
@@ -198,44 +224,73 @@ static void stop(struct daemon *d)
         (void)close(d->lock);
 }
 
-static void tell(const char *state)
+static void serve(struct daemon *d, const char *socket, const char *summary)
 {
-    int rc = pb_notify_send(state);
+    char status[PB_GENERATION_TEXT + 32];
 
-    if (rc < 0)
-        pb_warn("cannot tell the service manager %s: %s", state, strerror(-rc));
+    pb_backend_start(d->backend);
+    pb_notice("pcibackd %s serves; control socket %s; %s", PB_VERSION, socket, summary);
+    (void)snprintf(status, sizeof(status), "generation %llu: %s",
+                   (unsigned long long)pb_backend_generation(d->backend), summary);
+    pb_notify_ready(status);
+    ev_run(d->loop, 0);
+    pb_notify_stopping();
 }
 
 static int run(struct daemon *d)
 {
-    bool started = start(d);
+    char summary[PB_GENERATION_TEXT], socket[PB_CONFIG_SOCKET_MAX + 1];
+    bool started;
 
-    if (started) {
-        pb_backend_start(d->backend);
-        pb_notice("pcibackd %s serves; control socket %s", PB_VERSION, d->config->socket);
-        tell("READY=1");
-        ev_run(d->loop, 0);
-        tell("STOPPING=1");
-    }
+    /* A manifest that is wrong is left out, and must not keep the others' devices from guests. */
+    pb_generation_log(&d->generation);
+    (void)pb_generation_summary(d->generation.quirks, summary);
+    (void)snprintf(socket, sizeof(socket), "%s", d->generation.config->socket);
+    started = start(d);
+    if (started)
+        serve(d, socket, summary);
     stop(d);
     return started ? 0 : 1;
 }
 
 static int check_config(const struct daemon *d)
 {
-    if (d->config->files_read == 0)
+    const struct pb_generation *generation = &d->generation;
+    char summary[PB_GENERATION_TEXT];
+
+    pb_generation_log(generation);
+    if (pb_generation_errors(generation) > 0)
+        return 1;
+    if (generation->config->files_read == 0)
         (void)printf("%s: absent, the defaults are used\n", d->options.config);
     else
-        (void)printf("%s: valid, %u file%s read\n", d->options.config, d->config->files_read,
-                     d->config->files_read == 1 ? "" : "s");
+        (void)printf("%s: valid, %u file%s read\n", d->options.config,
+                     generation->config->files_read,
+                     generation->config->files_read == 1 ? "" : "s");
+    (void)printf("%s\n", pb_generation_summary(generation->quirks, summary));
     return fflush(stdout) == 0 ? 0 : 1;
+}
+
+static int run_with_files(struct daemon *d)
+{
+    int status = 1;
+
+    d->source = (struct pb_source){ .config_path = d->options.config,
+                                    .config_required = d->options.config_required,
+                                    .any_owner = d->platform->any_owner };
+    pb_generation_load(&d->source, &d->generation);
+    pb_log_setup(d->options.log_format, d->options.log_level);
+    if (!d->generation.config)
+        pb_err("%s; correct it and try again", d->generation.error.text);
+    else
+        status = d->options.check_config ? check_config(d) : run(d);
+    pb_generation_fini(&d->generation);
+    return status;
 }
 
 int pb_daemon_run(int argc, char **argv, const struct pb_platform *platform)
 {
     struct daemon d = { .platform = platform, .lock = -1 };
-    struct pb_json_error error = { 0 };
-    int status;
 
     if (!open_standard_descriptors())
         return 1;
@@ -250,13 +305,5 @@ int pb_daemon_run(int argc, char **argv, const struct pb_platform *platform)
         (void)printf("%s %s\n", platform->name, PB_VERSION);
         return fflush(stdout) == 0 ? 0 : 1;
     }
-    d.config = pb_config_load(d.options.config, d.options.config_required, &error);
-    pb_log_setup(d.options.log_format, d.options.log_level);
-    if (!d.config) {
-        pb_err("%s; correct it and try again", error.text);
-        return 1;
-    }
-    status = d.options.check_config ? check_config(&d) : run(&d);
-    pb_config_free(d.config);
-    return status;
+    return run_with_files(&d);
 }

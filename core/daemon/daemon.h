@@ -6,6 +6,8 @@
 #ifndef PB_DAEMON_DAEMON_H
 #define PB_DAEMON_DAEMON_H
 
+#include <stdbool.h>
+
 #include "host/host.h"
 #include "xen/xen.h"
 
@@ -23,6 +25,7 @@ enum pb_option_use {
 struct pb_platform {
     const char *name;        /* of the program, for messages */
     const char *extra_usage; /* lines of --help for the platform's own options, "" none */
+    bool any_owner;          /* quirks and plugins may be anybody's: only in tests */
     /*
      * An option that the daemon does not know; VALUE is the argument behind it, NULL when there is
      * none. The pointer may be NULL.

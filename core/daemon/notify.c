@@ -3,11 +3,14 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#include "base/log.h"
 
 int pb_notify_send(const char *state)
 {
@@ -34,4 +37,41 @@ int pb_notify_send(const char *state)
     saved = errno;
     (void)close(fd);
     return sent < 0 ? -saved : 1;
+}
+
+static void tell(const char *state)
+{
+    int rc = pb_notify_send(state);
+
+    if (rc < 0)
+        pb_warn("cannot tell the service manager %.*s: %s", (int)strcspn(state, "\n"), state,
+                strerror(-rc));
+}
+
+/* The manager counts a reload as this one only if it began after it had sent the signal. */
+void pb_notify_reloading(void)
+{
+    char state[80];
+
+    (void)snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%llu",
+                   (unsigned long long)(pb_now_ns() / 1000));
+    tell(state);
+}
+
+void pb_notify_ready(const char *status)
+{
+    char state[700];
+
+    (void)snprintf(state, sizeof(state), "READY=1\nSTATUS=%s", status);
+    /* what comes from a file must not become a line of the protocol */
+    for (char *p = state + sizeof("READY=1\nSTATUS=") - 1; *p; p++) {
+        if ((unsigned char)*p < 0x20 || *p == 0x7f)
+            *p = '?';
+    }
+    tell(state);
+}
+
+void pb_notify_stopping(void)
+{
+    tell("STOPPING=1");
 }

@@ -8,5 +8,9 @@
  * nobody asked for it, a negative errno when it failed.
  */
 int pb_notify_send(const char *state);
+/* What follows logs a failure, once. A reload begins; ends with STATUS, one sentence. */
+void pb_notify_reloading(void);
+void pb_notify_ready(const char *status);
+void pb_notify_stopping(void);
 
 #endif

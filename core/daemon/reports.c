@@ -4,7 +4,6 @@
 
 #include "base/log.h"
 #include "daemon/call.h"
-#include "daemon/config.h"
 #include "daemon/show.h"
 
 struct collector {
@@ -65,6 +64,23 @@ struct stats {
     } tally; /* of the guest looked at now */
 };
 
+static void add_plugin_stat(void *ctx, const char *name, uint64_t value)
+{
+    json_t *object = ctx, *number = json_integer((json_int_t)value);
+
+    if (json_object_set_new(object, name, number) != 0)
+        pb_debug("stats: a plugin's number has no name in UTF-8");
+}
+
+static json_t *plugin_stats(const struct pb_device_view *view)
+{
+    json_t *object = json_object();
+
+    if (view->hooks)
+        pb_hooks_stats(view->hooks, add_plugin_stat, object);
+    return object;
+}
+
 static void count_device(void *ctx, const struct pb_device_view *view)
 {
     struct stats *stats = ctx;
@@ -74,10 +90,12 @@ static void count_device(void *ctx, const struct pb_device_view *view)
         stats->states[view->state]++;
     (void)json_array_append_new(
         stats->devices,
-        json_pack("{s:s, s:o, s:s, s:I, s:I, s:I}", "address", pb_sbdf_format(view->sbdf, address),
-                  "name", pb_rpc_text(view->name), "state", pb_device_state_name(view->state),
-                  "denied_writes", (json_int_t)view->denied_writes, "resets",
-                  (json_int_t)view->resets, "reset_ms", (json_int_t)view->reset_ms));
+        json_pack("{s:s, s:o, s:s, s:I, s:I, s:I, s:I, s:o, s:o}", "address",
+                  pb_sbdf_format(view->sbdf, address), "name", pb_rpc_text(view->name), "state",
+                  pb_device_state_name(view->state), "denied_writes",
+                  (json_int_t)view->denied_writes, "resets", (json_int_t)view->resets, "reset_ms",
+                  (json_int_t)view->reset_ms, "guest_resets", (json_int_t)view->guest_resets,
+                  "plugins", pb_show_plugins(view), "plugin_stats", plugin_stats(view)));
 }
 
 static void count_guest(void *ctx, const struct pb_guest_view *view)
@@ -161,36 +179,43 @@ static json_t *limits_of(const struct pb_verbs *verbs, const struct stats *stats
     return object;
 }
 
+static json_t *last_reload(const struct pb_verbs *verbs)
+{
+    struct pb_reload_outcome last = pb_reloader_last(verbs->reloader);
+
+    if (last.at == 0)
+        return json_null();
+    return json_pack("{s:I, s:b}", "at", (json_int_t)last.at, "ok", last.ok);
+}
+
+static json_t *quirk_stats(const struct pb_verbs *verbs)
+{
+    const struct pb_quirk_set *quirks = pb_backend_quirks(verbs->backend);
+
+    return json_pack("{s:I, s:I, s:I, s:o}", "generation",
+                     (json_int_t)pb_backend_generation(verbs->backend), "quirks",
+                     (json_int_t)pb_quirk_set_count(quirks), "files",
+                     (json_int_t)pb_quirk_set_files(quirks), "last_reload", last_reload(verbs));
+}
+
 void pb_report_stats(struct pb_call *call)
 {
     const struct pb_verbs *verbs = call->verbs;
     struct stats stats = { .devices = json_array(), .guests = json_array() };
     struct pirq_walk walk = { .backend = verbs->backend, .stats = &stats };
     struct pb_counters counters;
+    json_t *result;
 
     pb_backend_each_device(verbs->backend, count_device, &stats);
     pb_backend_each_guest(verbs->backend, count_guest, &stats);
     pb_backend_each_guest(verbs->backend, most_pirqs, &walk);
     pb_backend_counters(verbs->backend, &counters);
-    pb_call_done(call, json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "uptime_ms",
-                                 (json_int_t)(pb_now_ms() - verbs->started_ms), "device_states",
-                                 state_counts(&stats), "devices", stats.devices, "counters",
-                                 pb_show_counters(&counters), "guests", stats.guests, "limits",
-                                 limits_of(verbs, &stats), "counter_help", counter_help()));
-}
-
-/* What a start would say to the file as it is now. The running configuration does not change. */
-void pb_report_check_config(struct pb_call *call)
-{
-    const struct pb_verbs *verbs = call->verbs;
-    struct pb_json_error error = { 0 };
-    struct pb_config *config = pb_config_load(verbs->config_path, verbs->config_required, &error);
-    json_t *result =
-        json_pack("{s:o, s:b, s:I, s:o}", "file", pb_rpc_text(verbs->config_path), "valid",
-                  config != NULL, "files_read", (json_int_t)(config ? config->files_read : 0),
-                  "error", config ? json_null() : pb_rpc_text(error.text));
-
-    pb_config_free(config);
+    result = json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "uptime_ms",
+                       (json_int_t)(pb_now_ms() - verbs->started_ms), "device_states",
+                       state_counts(&stats), "devices", stats.devices, "counters",
+                       pb_show_counters(&counters), "guests", stats.guests, "limits",
+                       limits_of(verbs, &stats), "counter_help", counter_help());
+    (void)json_object_update_new(result, quirk_stats(verbs));
     pb_call_done(call, result);
 }
 

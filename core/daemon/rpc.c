@@ -103,11 +103,11 @@ char *pb_rpc_result(const json_t *id, json_t *result)
 }
 
 static char *compose_error(const json_t *id, const struct code *code, const char *device,
-                           const char *reason, const char *next)
+                           const char *reason, const char *next, json_t *problems)
 {
     json_t *data =
-        json_pack("{s:s, s:o, s:o, s:o}", "code", code->name, "device", pb_rpc_text(device),
-                  "reason", pb_rpc_text(reason), "next", pb_rpc_text(next));
+        json_pack("{s:s, s:o, s:o, s:o, s:o*}", "code", code->name, "device", pb_rpc_text(device),
+                  "reason", pb_rpc_text(reason), "next", pb_rpc_text(next), "problems", problems);
 
     return compose(
         id, "error",
@@ -116,11 +116,16 @@ static char *compose_error(const json_t *id, const struct code *code, const char
 
 char *pb_rpc_fault(const json_t *id, enum pb_rpc_fault fault, const char *reason, const char *next)
 {
-    return compose_error(id, &faults[fault], "", reason, next);
+    return compose_error(id, &faults[fault], "", reason, next, NULL);
+}
+
+char *pb_rpc_failure_with(const json_t *id, const struct pb_failure *failure, json_t *problems)
+{
+    return compose_error(id, &failures[failure->code], failure->device, failure->reason,
+                         failure->next, problems);
 }
 
 char *pb_rpc_failure(const json_t *id, const struct pb_failure *failure)
 {
-    return compose_error(id, &failures[failure->code], failure->device, failure->reason,
-                         failure->next);
+    return pb_rpc_failure_with(id, failure, NULL);
 }

@@ -39,6 +39,8 @@ void pb_rpc_request_done(struct pb_rpc_request *request);
 char *pb_rpc_result(const json_t *id, json_t *result);
 char *pb_rpc_fault(const json_t *id, enum pb_rpc_fault fault, const char *reason, const char *next);
 char *pb_rpc_failure(const json_t *id, const struct pb_failure *failure);
+/* PROBLEMS, which is taken over, becomes `data.problems`; NULL: there is no such member. */
+char *pb_rpc_failure_with(const json_t *id, const struct pb_failure *failure, json_t *problems);
 
 /* A JSON string of TEXT, which may hold any bytes; what is not UTF-8 becomes '?'. */
 json_t *pb_rpc_text(const char *text);

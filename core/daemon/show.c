@@ -21,13 +21,18 @@ static void set_flag(json_t *object, const char *key, bool value)
     (void)json_object_set_new(object, key, json_boolean(value));
 }
 
-/* Ids are spelled as in the configuration; null before they are known. */
-static void set_id(json_t *object, const char *key, bool known, uint32_t value, int digits)
+json_t *pb_show_hex(uint32_t value, int digits)
 {
     char text[16];
 
     (void)snprintf(text, sizeof(text), "0x%0*x", digits, (unsigned)value);
-    (void)json_object_set_new(object, key, known ? json_string(text) : json_null());
+    return json_string(text);
+}
+
+/* Ids are spelled as in the configuration; null before they are known. */
+static void set_id(json_t *object, const char *key, bool known, uint32_t value, int digits)
+{
+    (void)json_object_set_new(object, key, known ? pb_show_hex(value, digits) : json_null());
 }
 
 static void set_address(json_t *object, const char *key, struct pb_sbdf sbdf)
@@ -75,6 +80,73 @@ static void set_identity(json_t *object, const struct pb_device_view *view)
     set_id(object, "revision", view->known, view->revision, 2);
 }
 
+json_t *pb_show_brief(const struct pb_device_view *view)
+{
+    json_t *object = json_object();
+
+    set_address(object, "address", view->sbdf);
+    set_text(object, "name", view->name);
+    set_text(object, "state", pb_device_state_name(view->state));
+    return object;
+}
+
+static void add_plugin(void *ctx, const struct pb_hook_view *hook)
+{
+    json_t *object = json_object();
+
+    set_text(object, "name", hook->plugin);
+    set_text(object, "quirk", hook->quirk);
+    set_flag(object, "disabled", hook->disabled);
+    set_text(object, "why", hook->disabled ? hook->why_disabled : "");
+    set_number(object, "calls", hook->calls);
+    set_number(object, "slow", hook->slow);
+    set_number(object, "faults", hook->faults);
+    set_number(object, "longest_us", hook->longest_us);
+    (void)json_array_append_new(ctx, object);
+}
+
+json_t *pb_show_plugins(const struct pb_device_view *view)
+{
+    const struct pb_profile *profile = view->profile;
+    json_t *array = json_array();
+
+    if (view->hooks) {
+        pb_hooks_each(view->hooks, add_plugin, array);
+        return array;
+    }
+    for (unsigned i = 0; profile && i < profile->binding_count; i++) {
+        struct pb_hook_view idle = { .plugin = pb_plugin_name(profile->binding[i]->plugin),
+                                     .quirk = profile->binding[i]->quirk };
+
+        add_plugin(array, &idle);
+    }
+    return array;
+}
+
+/* Ids of those that count. */
+static json_t *quirks(const struct pb_profile *profile)
+{
+    json_t *array = json_array();
+
+    for (size_t i = 0; profile && i < profile->applied_count; i++) {
+        if (!profile->applied[i].without_effect)
+            (void)json_array_append_new(array, pb_rpc_text(profile->applied[i].id));
+    }
+    return array;
+}
+
+static void set_profile(json_t *object, const struct pb_device_view *view)
+{
+    static const char *const assign[] = {
+        [PB_ASSIGN_ALLOW] = "allow", [PB_ASSIGN_WARN] = "warn", [PB_ASSIGN_DENY] = "deny"
+    };
+
+    (void)json_object_set_new(object, "quirks", quirks(view->profile));
+    (void)json_object_set_new(object, "plugins", pb_show_plugins(view));
+    set_text(object, "assign", assign[view->assign]);
+    set_text(object, "assign_reason", view->assign_reason);
+}
+
 json_t *pb_show_device(struct pb_names *names, const struct pb_device_view *view)
 {
     struct pb_device_names found = pb_names_find(names, view);
@@ -102,7 +174,9 @@ json_t *pb_show_device(struct pb_names *names, const struct pb_device_view *view
     (void)json_object_set_new(object, "reset_methods", words(view->reset_methods));
     set_number(object, "resets", view->resets);
     set_number(object, "reset_ms", view->reset_ms);
+    set_number(object, "guest_resets", view->guest_resets);
     set_number(object, "denied_writes", view->denied_writes);
+    set_profile(object, view);
     return object;
 }
 

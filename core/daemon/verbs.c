@@ -45,6 +45,11 @@ void pb_call_failed(struct pb_call *call, const struct pb_failure *failure)
     call_end(call, pb_rpc_failure(call->request.id, failure));
 }
 
+void pb_call_failed_with(struct pb_call *call, const struct pb_failure *failure, json_t *problems)
+{
+    call_end(call, pb_rpc_failure_with(call->request.id, failure, problems));
+}
+
 static void log_outcome(const struct pb_call *call, const struct pb_failure *failure)
 {
     const char *on = call->guest ? call->guest : "", *with = call->guest ? " " : "";
@@ -131,7 +136,30 @@ static const struct pb_verb table[] = {
     { "show", false, { DEV }, pb_report_show, "one device" },
     { "guests", false, { { 0 } }, pb_report_guests, "all guests" },
     { "stats", false, { { 0 } }, pb_report_stats, "counters and limits" },
-    { "check-config", false, { { 0 } }, pb_report_check_config, "reads the configuration anew" },
+    { "quirks.list", false, { { 0 } }, pb_report_quirks, "the quirks in force, and what is wrong" },
+    { "quirks.explain",
+      false,
+      { DEV },
+      pb_report_explain,
+      "what a guest may do with each register" },
+    { "map", false, { DEV }, pb_report_map, "the same, a letter a byte" },
+    { "denied", false, { DEV }, pb_report_denied, "writes that were refused, by register" },
+    { "suggest-quirk", false, { DEV }, pb_report_suggest, "a manifest that would allow them" },
+    { "trace",
+      false,
+      { DEV, { "since", PB_PARAM_NUMBER, false } },
+      pb_report_trace,
+      "the accesses that a plugin recorded" },
+    { "reload",
+      true,
+      { { "dry_run", PB_PARAM_FLAG, false } },
+      pb_reload_verb,
+      "reads configuration and quirks anew and changes over to them" },
+    { "check-config",
+      false,
+      { { 0 } },
+      pb_reload_check_config,
+      "reads configuration and quirks anew, and tells what is wrong" },
     { "version", false, { { 0 } }, pb_report_version, "the daemon's version and protocols" },
 };
 
@@ -175,6 +203,8 @@ static void read_flag(struct pb_call *call, const struct pb_json *at)
         call->claim = value;
     else if (strcmp(at->key, "permissive") == 0)
         call->permissive = value;
+    else if (strcmp(at->key, "dry_run") == 0)
+        call->dry_run = value;
     else
         call->force = value;
 }
@@ -198,6 +228,9 @@ static void read_param(struct pb_call *call, const struct pb_json *at, const str
         break;
     case PB_PARAM_SECONDS:
         call->wait_s = (unsigned)pb_json_number(at, 0, PB_WAIT_MAX_S, 0);
+        break;
+    case PB_PARAM_NUMBER:
+        call->since = pb_json_number(at, 0, INT64_MAX, 0);
         break;
     case PB_PARAM_NONE:
         break;
@@ -281,9 +314,9 @@ void pb_verbs_message(void *ctx, struct pb_reply *reply, const char *text, size_
         return;
     }
     if (call->verb->changes && pb_reply_uid(reply) != 0) {
-        (void)snprintf(denied.device, sizeof(denied.device), "%s", call->dev);
-        (void)snprintf(denied.reason, sizeof(denied.reason), "only root may %s devices",
-                       call->verb->name);
+        (void)snprintf(denied.device, sizeof(denied.device), "%s", call->dev ? call->dev : "");
+        (void)snprintf(denied.reason, sizeof(denied.reason), "only root may %s%s", call->verb->name,
+                       call->dev ? " devices" : "");
         (void)snprintf(denied.next, sizeof(denied.next), "ask again as root");
         pb_call_failed(call, &denied);
         return;

@@ -7,14 +7,15 @@
 #include "daemon/control.h"
 #include "daemon/names.h"
 
+struct pb_reloader;
+
 /* What the verbs speak for. Filled by the daemon; all of it outlives the control socket. */
 struct pb_verbs {
     struct pb_backend *backend;
     struct pb_control *control; /* set once it is open */
     struct pb_names *names;     /* may be NULL */
     struct pb_limits limits;
-    const char *config_path;
-    bool config_required;
+    struct pb_reloader *reloader;
     uint64_t started_ms;
 };
 
@@ -27,6 +28,7 @@ enum pb_param_type {
     PB_PARAM_GUEST,   /* a string: a domid or a name; or a number: a domid */
     PB_PARAM_FLAG,    /* true or false */
     PB_PARAM_SECONDS, /* 0 to PB_WAIT_MAX_S */
+    PB_PARAM_NUMBER,  /* from 0 */
 };
 
 #define PB_VERB_PARAMS_MAX 6

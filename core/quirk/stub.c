@@ -118,3 +118,14 @@ json_t *pb_suggest(const struct pb_profile *profile, const struct pb_denied *den
     *ret_left_out = json_array();
     return NULL;
 }
+
+const char *pb_danger(const struct pb_facts *facts, const struct pb_layout *layout, unsigned offset,
+                      unsigned size, uint32_t bits)
+{
+    (void)facts;
+    (void)layout;
+    (void)offset;
+    (void)size;
+    (void)bits;
+    return NULL;
+}

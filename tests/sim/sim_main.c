@@ -73,6 +73,7 @@ int main(int argc, char **argv)
         .name = "pcibackd-sim",
         .extra_usage = "  --scenario FILE    devices and domains of the simulated host\n"
                        "  --sim-socket PATH  where tests drive the simulated host\n",
+        .any_owner = true,
         .option = option,
         .open_host = open_host,
         .open_xen = open_xen,

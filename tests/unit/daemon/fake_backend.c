@@ -24,15 +24,42 @@ struct pb_backend {
     TAILQ_HEAD(, verb) verbs;
     unsigned more_devices;
     enum pb_device_state nic_state;
+    struct pb_quirk_set *quirks;
+    uint64_t generation;
+    struct pb_profile *profile; /* the nic's */
+    struct pb_hooks *hooks;
     char guest_name[PB_NAME_MAX + 1];
 };
+
+/* An Intel 82574L: its ids, MSI at 0xd0, nothing else. */
+static struct pb_profile *compile(struct pb_quirk_set *quirks, char *why, size_t why_size)
+{
+    static const struct pb_operator nothing = { .msix_vectors_max = 2048 };
+    struct pb_facts facts = { .sbdf = { 0, 3, 0 },
+                              .vendor = 0x8086,
+                              .device = 0x10d3,
+                              .subsystem_vendor = 0x8086,
+                              .subsystem_device = 0xa01f,
+                              .class_code = 0x020000,
+                              .config_size = PB_CONFIG_SIZE_PCI };
+    struct pb_profile *profile = NULL;
+    struct pb_layout layout;
+
+    memcpy(facts.config, "\x86\x80\xd3\x10\x07\x00\x10\x00\x00\x00\x00\x02", 12);
+    facts.config[0x34] = 0xd0;
+    facts.config[0xd0] = 0x05;
+    if (pb_layout_read(&facts, &layout) != 0 ||
+        pb_profile_build(quirks, &facts, &layout, &nothing, &profile, why, why_size) != 0)
+        return NULL;
+    return profile;
+}
 
 int pb_backend_new(struct ev_loop *loop, struct pb_xen *xen, struct pb_host *host,
                    struct pb_policy *policy, struct pb_quirk_set *quirks, struct pb_backend **ret)
 {
     struct pb_backend *b = calloc(1, sizeof(*b));
+    char why[400] = "";
 
-    (void)quirks;
     (void)xen;
     (void)host;
     if (!b)
@@ -40,6 +67,13 @@ int pb_backend_new(struct ev_loop *loop, struct pb_xen *xen, struct pb_host *hos
     b->loop = loop;
     b->policy = policy;
     b->nic_state = PB_DEVICE_CLAIMED;
+    b->generation = 1;
+    b->quirks = quirks ? quirks : pb_quirk_set_empty();
+    b->profile = compile(b->quirks, why, sizeof(why));
+    if (!b->profile || pb_hooks_new(b->profile, &b->hooks, why, sizeof(why)) != 0) {
+        fprintf(stderr, "fake_backend: %s\n", why);
+        abort();
+    }
     snprintf(b->guest_name, sizeof(b->guest_name), "netvm");
     TAILQ_INIT(&b->verbs);
     *ret = b;
@@ -75,6 +109,9 @@ void pb_backend_free(struct pb_backend *b)
         next = TAILQ_NEXT(v, link);
         finish(v, true);
     }
+    pb_hooks_free(b->hooks);
+    pb_profile_unref(b->profile);
+    pb_quirk_set_unref(b->quirks);
     if (b->policy)
         pb_policy_free(b->policy);
     free(b->policy);
@@ -174,7 +211,12 @@ static struct pb_device_view nic(const struct pb_backend *b)
                                     .cause = "",
                                     .denied_writes = 2,
                                     .resets = 1,
-                                    .reset_ms = 120 };
+                                    .reset_ms = 120,
+                                    .guest_resets = 3,
+                                    .profile = b->profile,
+                                    .hooks = b->hooks,
+                                    .assign = PB_ASSIGN_WARN,
+                                    .assign_reason = "its neighbour is in use" };
 }
 
 static struct pb_device_view disk(void)
@@ -188,7 +230,8 @@ static struct pb_device_view disk(void)
                                     .interrupt = "none",
                                     .owner = -1,
                                     .owner_name = "",
-                                    .cause = "it is not in the machine" };
+                                    .cause = "it is not in the machine",
+                                    .assign_reason = "" };
 }
 
 void pb_backend_each_device(const struct pb_backend *b,
@@ -242,6 +285,100 @@ void pb_backend_counters(const struct pb_backend *b, struct pb_counters *ret)
 {
     (void)b;
     *ret = (struct pb_counters){ .ops = 10, .conf_reads = 8, .denied_writes = 2, .connects = 1 };
+}
+
+bool pb_backend_denied(const struct pb_backend *b, const char *dev,
+                       void (*visit)(void *ctx, const struct pb_denied *denied), void *ctx,
+                       uint64_t *ret_lost, struct pb_failure *failure)
+{
+    static const struct pb_denied denied[] = {
+        { .offset = 0x04, .size = 2, .bits = 0x0400, .value = 0x0507, .count = 1 },
+        { .offset = 0x40, .size = 4, .bits = 0xff00ff00, .value = 0x1200, .count = 7 },
+    };
+    struct pb_device_view view;
+
+    *ret_lost = 5;
+    if (!pb_backend_device(b, dev, &view, failure))
+        return false;
+    for (size_t i = 0; i < sizeof(denied) / sizeof(denied[0]); i++)
+        visit(ctx, &denied[i]);
+    return true;
+}
+
+/* --- reload --- */
+
+struct pb_reload {
+    struct pb_backend *b;
+    struct pb_policy *policy;
+    struct pb_quirk_set *quirks;
+    struct pb_profile *profile;
+};
+
+struct pb_reload *pb_backend_reload_prepare(struct pb_backend *b, struct pb_policy *policy,
+                                            struct pb_quirk_set *quirks, char *why, size_t why_size)
+{
+    struct pb_profile *profile = NULL;
+    struct pb_reload *reload;
+
+    b->calls.prepared++;
+    for (size_t i = 0; i < policy->device_count; i++) {
+        if (strcmp(policy->devices[i].name, FAKE_UNFIT) == 0) {
+            snprintf(why, why_size, "0000:03:00.0: a quirk does not fit");
+            return NULL;
+        }
+    }
+    profile = compile(quirks, why, why_size);
+    if (!profile)
+        return NULL;
+    reload = calloc(1, sizeof(*reload));
+    if (!reload)
+        abort();
+    *reload = (struct pb_reload){ b, policy, quirks, profile };
+    return reload;
+}
+
+void pb_backend_reload_each(struct pb_reload *reload,
+                            void (*visit)(void *ctx, const struct pb_device_view *view,
+                                          const struct pb_profile *old_profile,
+                                          const struct pb_profile *new_profile),
+                            void *ctx)
+{
+    struct pb_device_view view = nic(reload->b);
+
+    visit(ctx, &view, reload->b->profile, reload->profile);
+}
+
+void pb_backend_reload_commit(struct pb_reload *reload)
+{
+    struct pb_backend *b = reload->b;
+
+    pb_hooks_move(b->hooks, reload->profile);
+    pb_profile_unref(b->profile);
+    b->profile = reload->profile;
+    pb_quirk_set_unref(b->quirks);
+    b->quirks = reload->quirks;
+    if (b->policy)
+        pb_policy_free(b->policy);
+    free(b->policy);
+    b->policy = reload->policy;
+    b->generation++;
+    free(reload);
+}
+
+void pb_backend_reload_discard(struct pb_reload *reload)
+{
+    pb_profile_unref(reload->profile);
+    free(reload);
+}
+
+uint64_t pb_backend_generation(const struct pb_backend *b)
+{
+    return b->generation;
+}
+
+struct pb_quirk_set *pb_backend_quirks(const struct pb_backend *b)
+{
+    return b->quirks;
 }
 
 const struct fake_calls *fake_backend_calls(const struct pb_backend *b)

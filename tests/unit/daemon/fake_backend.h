@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A backend without a machine: it has two devices and a guest, remembers what it was asked and
- * answers when it is told. Linked instead of core/backend's functions.
+ * answers when it is told. Linked instead of core/backend's functions. Its quirks and the profile
+ * of its nic are real ones.
  */
 #ifndef FAKE_BACKEND_H
 #define FAKE_BACKEND_H
@@ -15,9 +16,13 @@
 #define FAKE_NIC     "0000:03:00.0" /* "nic0" */
 #define FAKE_DISK    "0000:04:00.0" /* no name, its ids are not known */
 
+/* A reload with a device of this name in its policy cannot be prepared. */
+#define FAKE_UNFIT "unfit"
+
 struct fake_calls {
     unsigned count, pending;
-    char last[16]; /* verb */
+    unsigned prepared; /* reloads */
+    char last[16];     /* verb */
     char dev[PB_NAME_MAX + 1], guest[PB_NAME_MAX + 1];
     bool force;
     struct pb_attach_options options;

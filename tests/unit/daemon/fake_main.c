@@ -56,6 +56,7 @@ int main(int argc, char **argv)
     static const struct pb_platform platform = {
         .name = "pcibackd-fake",
         .extra_usage = "  --fake                  nothing\n",
+        .any_owner = true,
         .option = option,
         .open_host = open_host,
         .open_xen = open_xen,

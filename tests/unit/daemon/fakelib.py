@@ -26,7 +26,9 @@ class Daemon:
         self.socket = os.path.join(self.dir, "control.sock")
         self.state = os.path.join(self.dir, "state")
         self.config_path = os.path.join(self.dir, "config.json")
+        self.quirks = os.path.join(self.dir, "quirks.d")
         self.config = {"control": {"socket": self.socket, "group": "root"},
+                       "quirk_dirs": [self.quirks], "plugin_dirs": [],
                        "state_dir": self.state, **(config or {})}
         self.arguments = arguments
         self.env = {**os.environ, **(env or {})}

@@ -57,7 +57,7 @@ static int setup(void **state)
     f->loop = ev_loop_new(EVFLAG_AUTO);
     f->reply = malloc(REPLY_MAX);
     assert_int_equal(pb_backend_new(f->loop, NULL, NULL, NULL, NULL, &f->backend), 0);
-    f->verbs = (struct pb_verbs){ .backend = f->backend, .config_path = "/nonexistent/none.json" };
+    f->verbs = (struct pb_verbs){ .backend = f->backend };
     options.path = f->path;
     options.ctx = &f->verbs;
     assert_int_equal(pb_control_open(f->loop, &options, &f->control, why, sizeof(why)), 0);

@@ -18,6 +18,7 @@
 
 #include "base/bytes.h"
 #include "base/log.h"
+#include "daemon/reload.h"
 #include "daemon/verbs.h"
 #include "fake_backend.h"
 
@@ -29,6 +30,21 @@ struct fixture {
     int fd;
     json_t *reply;
 };
+
+static void start_reloader(struct fixture *f, const char *path, bool required)
+{
+    struct pb_reloader_options options = {
+        .loop = f->loop,
+        .source = { .config_path = path, .config_required = required, .any_owner = true },
+        .verbs = &f->verbs
+    };
+    struct pb_json_error error = { 0 };
+
+    pb_reloader_free(f->verbs.reloader);
+    f->verbs.reloader =
+        pb_reloader_new(&options, pb_config_load("/nonexistent/none.json", false, &error));
+    assert_non_null(f->verbs.reloader);
+}
 
 static int setup(void **state)
 {
@@ -52,8 +68,8 @@ static int setup(void **state)
     assert_int_equal(pb_backend_new(f->loop, NULL, NULL, NULL, NULL, &f->backend), 0);
     f->verbs = (struct pb_verbs){ .backend = f->backend,
                                   .limits = policy.limits,
-                                  .config_path = "/nonexistent/none.json",
                                   .started_ms = pb_now_ms() };
+    start_reloader(f, "/nonexistent/none.json", false);
     assert_int_equal(pb_control_open(f->loop, &options, &f->verbs.control, why, sizeof(why)), 0);
     f->fd = socket(AF_UNIX, SOCK_STREAM, 0);
     snprintf(address.sun_path, sizeof(address.sun_path), "%s", f->path);
@@ -69,6 +85,7 @@ static int teardown(void **state)
     json_decref(f->reply);
     close(f->fd);
     pb_control_quiesce(f->verbs.control);
+    pb_reloader_free(f->verbs.reloader);
     pb_backend_free(f->backend);
     pb_control_close(f->verbs.control);
     ev_loop_destroy(f->loop);
@@ -310,12 +327,12 @@ static void check_config_reads_the_file_anew(void **state)
     FILE *file;
 
     assert_true(json_is_true(json_object_get(result_of(f, "check-config", ""), "valid")));
-    f->verbs.config_required = true;
+    start_reloader(f, "/nonexistent/none.json", true);
     assert_true(json_is_false(json_object_get(result_of(f, "check-config", ""), "valid")));
     assert_non_null(strstr(text_of(json_object_get(f->reply, "result"), "error"), "No such file"));
 
     snprintf(path, sizeof(path), "%s/c.json", f->dir);
-    f->verbs.config_path = path;
+    start_reloader(f, path, true);
     file = fopen(path, "w");
     fputs("{\"limits\":{\"guests\":0}}", file);
     fclose(file);

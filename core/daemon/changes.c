@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/changes.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/rpc.h"
+
+/* --- devices --- */
+
+struct walk {
+    const struct pb_policy *before, *after;
+    json_t *devices;
+};
+
+__attribute__((format(printf, 2, 3))) static void add_line(json_t *lines, const char *fmt, ...)
+{
+    char text[400];
+    va_list ap;
+
+    va_start(ap, fmt);
+    (void)vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    (void)json_array_append_new(lines, pb_rpc_text(text));
+}
+
+static void profile_line(void *ctx, const char *text)
+{
+    add_line(ctx, "%s", text);
+}
+
+static struct pb_device_policy policy_of(const struct pb_policy *policy, struct pb_sbdf sbdf)
+{
+    const struct pb_device_policy *entry = pb_policy_device(policy, sbdf);
+
+    return entry ? *entry : pb_policy_device_default(sbdf);
+}
+
+static void flag_line(json_t *lines, const char *key, bool before, bool after)
+{
+    static const char *const words[] = { "false", "true" };
+
+    if (before != after)
+        add_line(lines, "%s: %s -> %s", key, words[before], words[after]);
+}
+
+static void text_line(json_t *lines, const char *key, const char *before, const char *after,
+                      const char *when)
+{
+    if (strcmp(before, after) != 0)
+        add_line(lines, "%s: %s -> %s%s", key, before[0] ? before : "none",
+                 after[0] ? after : "none", when);
+}
+
+/* What the profiles do not show. */
+static void policy_lines(json_t *lines, const struct pb_device_policy *before,
+                         const struct pb_device_policy *after)
+{
+    static const char *const resets[] = { [PB_RESET_BEST_EFFORT] = "best-effort",
+                                          [PB_RESET_REQUIRED] = "required",
+                                          [PB_RESET_NONE] = "none" };
+
+    text_line(lines, "name", before->name, after->name, "");
+    flag_line(lines, "permissive", before->permissive, after->permissive);
+    flag_line(lines, "allow_interrupt_control", before->allow_interrupt_control,
+              after->allow_interrupt_control);
+    text_line(lines, "reset", resets[before->reset], resets[after->reset], "");
+    text_line(lines, "driver", before->driver, after->driver, " at the next claim");
+    if (before->has_vendor != after->has_vendor || before->vendor != after->vendor ||
+        before->has_device != after->has_device || before->device != after->device)
+        add_line(lines, "vendor, device: checked anew at the next claim");
+}
+
+static json_t *guest_of(const struct pb_device_view *view)
+{
+    if (view->owner < 0)
+        return json_null();
+    return json_pack("{s:I, s:o}", "domid", (json_int_t)view->owner, "name",
+                     pb_rpc_text(view->owner_name));
+}
+
+static void visit(void *ctx, const struct pb_device_view *view,
+                  const struct pb_profile *old_profile, const struct pb_profile *new_profile)
+{
+    struct walk *walk = ctx;
+    struct pb_device_policy before = policy_of(walk->before, view->sbdf);
+    struct pb_device_policy after = policy_of(walk->after, view->sbdf);
+    json_t *lines = json_array();
+    char address[PB_SBDF_TEXT];
+
+    policy_lines(lines, &before, &after);
+    pb_profile_diff(old_profile, new_profile, profile_line, lines);
+    if (json_array_size(lines) == 0) {
+        json_decref(lines);
+        return;
+    }
+    (void)json_array_append_new(walk->devices, json_pack("{s:s, s:o, s:s, s:o, s:o}", "device",
+                                                         pb_sbdf_format(view->sbdf, address),
+                                                         "name", pb_rpc_text(view->name), "state",
+                                                         pb_device_state_name(view->state), "guest",
+                                                         guest_of(view), "lines", lines));
+}
+
+json_t *pb_changes_of_devices(struct pb_reload *reload, const struct pb_policy *before,
+                              const struct pb_policy *after)
+{
+    struct walk walk = { .before = before, .after = after, .devices = json_array() };
+
+    pb_backend_reload_each(reload, visit, &walk);
+    return walk.devices;
+}
+
+/* --- keys that need a restart --- */
+
+/*
+ * The socket is open, its clients have their buffers, and the lock is held. `backend.kinds` would
+ * be among them, but there is only one value of it.
+ */
+json_t *pb_changes_for_restart(const struct pb_config *before, const struct pb_config *after)
+{
+    const struct pb_limits *old_limits = &before->policy->limits;
+    const struct pb_limits *new_limits = &after->policy->limits;
+    const struct {
+        const char *key;
+        bool differs;
+    } keys[] = {
+        { "control.socket", strcmp(before->socket, after->socket) != 0 },
+        { "control.group", strcmp(before->group, after->group) != 0 },
+        { "state_dir", strcmp(before->state_dir, after->state_dir) != 0 },
+        { "limits.control_clients", old_limits->control_clients != new_limits->control_clients },
+        { "limits.control_message_bytes",
+          old_limits->control_message_bytes != new_limits->control_message_bytes },
+    };
+    json_t *array = json_array();
+
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        if (keys[i].differs)
+            (void)json_array_append_new(array, json_string(keys[i].key));
+    }
+    return array;
+}
+
+void pb_changes_keep(const struct pb_config *before, struct pb_config *after)
+{
+    const struct pb_limits *limits = &before->policy->limits;
+
+    memcpy(after->socket, before->socket, sizeof(after->socket));
+    memcpy(after->group, before->group, sizeof(after->group));
+    memcpy(after->state_dir, before->state_dir, sizeof(after->state_dir));
+    after->policy->limits.control_clients = limits->control_clients;
+    after->policy->limits.control_message_bytes = limits->control_message_bytes;
+}

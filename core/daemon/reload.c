@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/reload.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "daemon/call.h"
+#include "daemon/changes.h"
+#include "daemon/notify.h"
+
+TAILQ_HEAD(calls, pb_call);
+
+struct pb_reloader {
+    struct pb_reloader_options options;
+    struct pb_config *config; /* in force */
+    struct pb_reload_outcome last;
+    /* those whom the reading under way is for, and those who came later */
+    struct calls batch, waiting;
+    bool hangup, hangup_waits;
+    bool reading;
+    pthread_t thread;
+    ev_async done;
+    struct pb_generation next; /* the thread's while it reads */
+};
+
+/* What a reading came to. */
+struct verdict {
+    struct pb_reload *reload; /* NULL: refused */
+    struct pb_policy *policy; /* the one that was prepared */
+    json_t *problems, *warnings;
+    size_t errors;
+    char first[400]; /* the first error's text */
+};
+
+static void begin(struct pb_reloader *r);
+
+static struct pb_backend *backend_of(const struct pb_reloader *r)
+{
+    return r->options.verbs->backend;
+}
+
+static bool applies(const struct pb_reloader *r)
+{
+    const struct pb_call *call;
+
+    if (r->hangup)
+        return true;
+    TAILQ_FOREACH (call, &r->batch, link) {
+        if (call->reload == PB_RELOAD_APPLY)
+            return true;
+    }
+    return false;
+}
+
+/* --- the verdict --- */
+
+static void add_problem(struct verdict *v, bool error, const char *file, const char *text)
+{
+    json_t *problem = json_pack("{s:b, s:o, s:o}", "error", error, "file", pb_rpc_text(file),
+                                "text", pb_rpc_text(text));
+
+    (void)json_array_append_new(v->problems, problem);
+    if (!error)
+        (void)json_array_append_new(v->warnings, pb_rpc_text(text));
+    else if (v->errors++ == 0)
+        (void)snprintf(v->first, sizeof(v->first), "%s", text);
+}
+
+static void collect_problem(void *ctx, bool error, const char *file, const char *text)
+{
+    add_problem(ctx, error, file, text);
+}
+
+static void prepare(struct pb_reloader *r, struct verdict *v)
+{
+    char why[480] = "";
+
+    v->policy = pb_policy_copy(r->next.config->policy);
+    if (v->policy)
+        v->reload =
+            pb_backend_reload_prepare(backend_of(r), v->policy, r->next.quirks, why, sizeof(why));
+    if (v->reload)
+        return;
+    add_problem(v, true, "", why[0] ? why : strerror(ENOMEM));
+    if (v->policy)
+        pb_policy_free(v->policy);
+    free(v->policy);
+    v->policy = NULL;
+}
+
+static struct verdict judge(struct pb_reloader *r)
+{
+    struct verdict v = { .problems = json_array(), .warnings = json_array() };
+
+    pb_generation_each_problem(&r->next, collect_problem, &v);
+    if (v.errors == 0 && r->next.config)
+        prepare(r, &v);
+    return v;
+}
+
+static void verdict_fini(struct verdict *v)
+{
+    json_decref(v->problems);
+    json_decref(v->warnings);
+}
+
+/* --- answers --- */
+
+static void answer_check(const struct pb_reloader *r, struct pb_call *call, const struct verdict *v)
+{
+    const struct pb_generation *next = &r->next;
+    size_t quirks = next->quirks ? pb_quirk_set_count(next->quirks) : 0;
+    size_t files = next->quirks ? pb_quirk_set_files(next->quirks) : 0;
+
+    pb_call_done(call,
+                 json_pack("{s:o, s:b, s:I, s:o, s:I, s:I, s:O}", "file",
+                           pb_rpc_text(r->options.source.config_path), "valid", v->errors == 0,
+                           "files_read", (json_int_t)(next->config ? next->config->files_read : 0),
+                           "error", v->errors ? pb_rpc_text(v->first) : json_null(), "quirks",
+                           (json_int_t)quirks, "quirk_files", (json_int_t)files, "problems",
+                           v->problems));
+}
+
+static void answer_refused(const struct pb_reloader *r, struct pb_call *call,
+                           const struct verdict *v)
+{
+    struct pb_failure failure = { .code = PB_FAIL_CONFIG };
+
+    if (v->errors == 1)
+        (void)snprintf(failure.reason, sizeof(failure.reason), "%.230s", v->first);
+    else
+        (void)snprintf(failure.reason, sizeof(failure.reason), "%zu problems; %.200s", v->errors,
+                       v->first);
+    (void)snprintf(failure.next, sizeof(failure.next),
+                   "generation %llu stays in force; correct it and reload again",
+                   (unsigned long long)pb_backend_generation(backend_of(r)));
+    pb_call_failed_with(call, &failure, json_incref(v->problems));
+}
+
+/* What every reload of this verdict is told; a new reference. */
+static json_t *report_of(const struct pb_reloader *r, const struct verdict *v)
+{
+    return json_pack("{s:I, s:I, s:O, s:o, s:o}", "quirks",
+                     (json_int_t)pb_quirk_set_count(r->next.quirks), "files",
+                     (json_int_t)pb_quirk_set_files(r->next.quirks), "warnings", v->warnings,
+                     "needs_restart", pb_changes_for_restart(r->config, r->next.config), "changes",
+                     pb_changes_of_devices(v->reload, r->config->policy, r->next.config->policy));
+}
+
+static void answer_report(const struct pb_reloader *r, struct pb_call *call, json_t *report)
+{
+    json_t *result = json_pack("{s:b, s:I}", "dry_run", call->reload == PB_RELOAD_DRY_RUN,
+                               "generation", (json_int_t)pb_backend_generation(backend_of(r)));
+
+    (void)json_object_update(result, report);
+    pb_call_done(call, result);
+}
+
+/* Each call of the batch that is (not) to be applied. */
+static void answer_batch(struct pb_reloader *r, bool applied, const struct verdict *v,
+                         json_t *report)
+{
+    struct pb_call *call = TAILQ_FIRST(&r->batch), *next;
+
+    for (; call; call = next) {
+        next = TAILQ_NEXT(call, link);
+        if ((call->reload == PB_RELOAD_APPLY) != applied)
+            continue;
+        TAILQ_REMOVE(&r->batch, call, link);
+        if (call->reload == PB_RELOAD_CHECK)
+            answer_check(r, call, v);
+        else if (!report)
+            answer_refused(r, call, v);
+        else
+            answer_report(r, call, report);
+    }
+}
+
+/* --- carrying it out --- */
+
+static void log_report(const json_t *report)
+{
+    const json_t *changes = json_object_get(report, "changes");
+    const json_t *restart = json_object_get(report, "needs_restart");
+
+    for (size_t i = 0; i < json_array_size(changes); i++) {
+        const json_t *change = json_array_get(changes, i);
+        const char *device = json_string_value(json_object_get(change, "device"));
+        const json_t *lines = json_object_get(change, "lines");
+
+        for (size_t k = 0; k < json_array_size(lines); k++)
+            pb_info("reload: %s: %s", device, json_string_value(json_array_get(lines, k)));
+    }
+    for (size_t i = 0; i < json_array_size(restart); i++)
+        pb_warn("reload: %s has changed, which needs a restart",
+                json_string_value(json_array_get(restart, i)));
+}
+
+static void commit(struct pb_reloader *r, struct verdict *v, const json_t *report)
+{
+    char summary[PB_GENERATION_TEXT];
+
+    (void)pb_generation_summary(r->next.quirks, summary);
+    pb_changes_keep(r->config, r->next.config);
+    pb_backend_reload_commit(v->reload);
+    v->reload = NULL;
+    v->policy = NULL;
+    r->next.quirks = NULL; /* all three are the backend's now */
+    pb_config_free(r->config);
+    r->config = r->next.config;
+    r->next.config = NULL;
+    r->options.verbs->limits = r->config->policy->limits;
+    log_report(report);
+    pb_notice("reload: generation %llu is in force: %s",
+              (unsigned long long)pb_backend_generation(backend_of(r)), summary);
+}
+
+static void refuse(const struct pb_reloader *r, const struct verdict *v)
+{
+    for (size_t i = 0; i < json_array_size(v->problems); i++) {
+        const json_t *problem = json_array_get(v->problems, i);
+        bool error = json_is_true(json_object_get(problem, "error"));
+
+        pb_log(error ? PB_LOG_ERR : PB_LOG_WARN, "reload: %s",
+               json_string_value(json_object_get(problem, "text")));
+    }
+    pb_err("reload: refused; generation %llu stays in force",
+           (unsigned long long)pb_backend_generation(backend_of(r)));
+}
+
+static void tell_manager(const struct pb_reloader *r, bool ok, const struct verdict *v)
+{
+    unsigned long long generation = pb_backend_generation(backend_of(r));
+    char status[600], summary[PB_GENERATION_TEXT];
+
+    if (ok)
+        (void)snprintf(status, sizeof(status), "generation %llu: %s", generation,
+                       pb_generation_summary(pb_backend_quirks(backend_of(r)), summary));
+    else
+        (void)snprintf(status, sizeof(status), "reload refused, generation %llu stays: %s",
+                       generation, v->first);
+    pb_notify_ready(status);
+}
+
+static void apply(struct pb_reloader *r, struct verdict *v, const json_t *report)
+{
+    bool ok = report != NULL;
+
+    if (ok) {
+        pb_generation_log(&r->next); /* only warnings */
+        commit(r, v, report);
+    } else {
+        refuse(r, v);
+    }
+    r->last = (struct pb_reload_outcome){ .at = (int64_t)time(NULL), .ok = ok };
+    tell_manager(r, ok, v);
+}
+
+static void discard(struct verdict *v)
+{
+    if (v->reload)
+        pb_backend_reload_discard(v->reload);
+    if (v->policy)
+        pb_policy_free(v->policy);
+    free(v->policy);
+}
+
+static void finish(struct pb_reloader *r)
+{
+    struct verdict v = judge(r);
+    json_t *report = v.reload ? report_of(r, &v) : NULL;
+
+    if (v.reload && !report)
+        add_problem(&v, true, "", strerror(ENOMEM));
+    /* who changes nothing is answered first: the old generation is still in force for him */
+    answer_batch(r, false, &v, report);
+    if (applies(r))
+        apply(r, &v, report);
+    answer_batch(r, true, &v, report);
+    r->hangup = false;
+    discard(&v);
+    verdict_fini(&v);
+    json_decref(report);
+    pb_generation_fini(&r->next);
+}
+
+/* --- the thread --- */
+
+static void *read_files(void *ctx)
+{
+    struct pb_reloader *r = ctx;
+
+    r->options.load(&r->options.source, &r->next);
+    ev_async_send(r->options.loop, &r->done);
+    return NULL;
+}
+
+static void on_done(struct ev_loop *loop, ev_async *async, int events)
+{
+    struct pb_reloader *r = async->data;
+
+    (void)loop;
+    (void)events;
+    (void)pthread_join(r->thread, NULL); /* it is at its end */
+    r->reading = false;
+    finish(r);
+    begin(r);
+}
+
+/* Signals are the loop's thread's. */
+static int start_thread(struct pb_reloader *r)
+{
+    sigset_t all, before;
+    int rc;
+
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    rc = pthread_create(&r->thread, NULL, read_files, r);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return rc;
+}
+
+static void begin(struct pb_reloader *r)
+{
+    int rc;
+
+    if (r->reading || (!r->hangup_waits && TAILQ_EMPTY(&r->waiting)))
+        return;
+    TAILQ_CONCAT(&r->batch, &r->waiting, link);
+    r->hangup = r->hangup_waits;
+    r->hangup_waits = false;
+    if (applies(r))
+        pb_notify_reloading();
+    rc = start_thread(r);
+    if (rc == 0) {
+        r->reading = true;
+        return;
+    }
+    pb_json_error_set(&r->next.error, "cannot start a thread to read files: %s", strerror(rc));
+    finish(r);
+}
+
+/* --- what others call --- */
+
+struct pb_reloader *pb_reloader_new(const struct pb_reloader_options *options,
+                                    struct pb_config *config)
+{
+    struct pb_reloader *r = calloc(1, sizeof(*r));
+
+    if (!r)
+        return NULL;
+    r->options = *options;
+    if (!r->options.load)
+        r->options.load = pb_generation_load;
+    r->config = config;
+    TAILQ_INIT(&r->batch);
+    TAILQ_INIT(&r->waiting);
+    ev_async_init(&r->done, on_done);
+    r->done.data = r;
+    ev_async_start(options->loop, &r->done);
+    return r;
+}
+
+void pb_reloader_free(struct pb_reloader *r)
+{
+    struct pb_failure failure = { .code = PB_FAIL_INTERNAL,
+                                  .reason = "the daemon stops",
+                                  .next = "ask again when it is back" };
+    struct pb_call *call;
+
+    if (!r)
+        return;
+    if (r->reading)
+        (void)pthread_join(r->thread, NULL);
+    ev_async_stop(r->options.loop, &r->done);
+    TAILQ_CONCAT(&r->batch, &r->waiting, link);
+    while ((call = TAILQ_FIRST(&r->batch)) != NULL) {
+        TAILQ_REMOVE(&r->batch, call, link);
+        pb_call_failed(call, &failure);
+    }
+    pb_generation_fini(&r->next);
+    pb_config_free(r->config);
+    free(r);
+}
+
+void pb_reloader_hangup(struct pb_reloader *r)
+{
+    r->hangup_waits = true;
+    begin(r);
+}
+
+void pb_reloader_ask(struct pb_reloader *r, struct pb_call *call, enum pb_reload_kind kind)
+{
+    call->reload = kind;
+    TAILQ_INSERT_TAIL(&r->waiting, call, link);
+    begin(r);
+}
+
+struct pb_reload_outcome pb_reloader_last(const struct pb_reloader *r)
+{
+    return r->last;
+}
+
+void pb_reload_verb(struct pb_call *call)
+{
+    pb_reloader_ask(call->verbs->reloader, call,
+                    call->dry_run ? PB_RELOAD_DRY_RUN : PB_RELOAD_APPLY);
+}
+
+void pb_reload_check_config(struct pb_call *call)
+{
+    pb_reloader_ask(call->verbs->reloader, call, PB_RELOAD_CHECK);
+}
