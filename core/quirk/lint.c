@@ -15,7 +15,7 @@ struct danger {
     enum pb_place_kind kind;
     uint16_t cap, offset, size;
     uint32_t mask;
-    bool never; /* the baseline locks these bits (core/pci/baseline.c) */
+    bool never; /* the baseline locks these bits, or an effect keeps them (core/pci/baseline*.c) */
     const char *why;
 };
 
@@ -25,8 +25,16 @@ static const struct danger dangers[] = {
       PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_PARITY | PCI_COMMAND_SERR |
           PCI_COMMAND_INTX_DISABLE | PCI_COMMAND_RESERVED,
       NEVER, "decode, error reporting and INTX_DISABLE of COMMAND are the backend's" },
-    { PB_AT_CAP, PCI_CAP_MSI, PCI_MSI_BODY, 8, ALL, NEVER,
+    { PB_AT_OFFSET, 0, PCI_BAR0, 24, ALL, NEVER,
+      "a BAR that moves takes the addresses of other devices" },
+    { PB_AT_OFFSET, 0, PCI_ROM_ADDRESS, 4, ALL, NEVER,
+      "a ROM that moves takes the addresses of other devices" },
+    { PB_AT_CAP, PCI_CAP_MSI, PCI_MSI_FLAGS, 2, ALL, NEVER,
+      "Xen controls MSI; there is allow_interrupt_control in the configuration" },
+    { PB_AT_CAP, PCI_CAP_MSI, PCI_MSI_BODY, 20, ALL, NEVER,
       "with MSI's address and data a guest can raise any interrupt" },
+    { PB_AT_CAP, PCI_CAP_MSIX, PCI_MSIX_FLAGS, 10, ALL, NEVER,
+      "Xen controls MSI-X; there is allow_interrupt_control in the configuration" },
     { PB_AT_CAP, PCI_CAP_PM, PCI_PM_CTRL, 2, PCI_PM_CTRL_PME_ENABLE, NEVER,
       "PME wakes the host, and no guest can receive it" },
     { PB_AT_CAP, PCI_CAP_VPD, PCI_VPD_ADDR, 2, PCI_VPD_ADDR_F, NEVER,
@@ -39,55 +47,48 @@ static const struct danger dangers[] = {
       "error messages go to the host, payload size must fit the path, phantom functions use other "
       "requester ids, and a reset needs managing" },
     { PB_AT_CAP, PCI_CAP_AF, PCI_AF_CTRL, 1, PCI_AF_CTRL_FLR, NEVER, "a reset needs managing" },
+    { PB_AT_EXT_CAP, PCI_EXT_AER, PCI_AER_UNCOR_STATUS, 0x30, ALL, NEVER,
+      "AER: which errors reach the host is the host's to decide" },
 
-    { PB_AT_OFFSET, 0, PCI_COMMAND, 2, ALL, false,
-      "COMMAND decides what the device does on the bus" },
-    { PB_AT_OFFSET, 0, PCI_BAR0, 24, ALL, false,
-      "a BAR that moves may take the addresses of another device" },
-    { PB_AT_OFFSET, 0, PCI_ROM_ADDRESS, 4, ALL, false,
-      "a ROM that moves may take the addresses of another device" },
+    { PB_AT_OFFSET, 0, PCI_COMMAND, 2,
+      PCI_COMMAND_SPECIAL | PCI_COMMAND_VGA_PALETTE | PCI_COMMAND_WAIT | PCI_COMMAND_FAST_BACK,
+      false, "COMMAND decides what the device does on the bus" },
     { PB_AT_OFFSET, 0, PCI_INTERRUPT_LINE, 1, ALL, false, "the host keeps its routing there" },
-    { PB_AT_CAP, PCI_CAP_MSI, PCI_MSI_FLAGS, 22, ALL, false, "Xen controls MSI" },
-    { PB_AT_CAP, PCI_CAP_MSIX, PCI_MSIX_FLAGS, 10, ALL, false, "Xen controls MSI-X" },
     { PB_AT_CAP, PCI_CAP_PM, PCI_PM_CTRL, 2,
       PCI_PM_CTRL_PME_STATUS | PCI_PM_CTRL_STATE | PCI_PM_CTRL_NO_SOFT_RST, false,
       "power states need their delays, and registers are lost in D3" },
-    { PB_AT_CAP, PCI_CAP_EXP, 0x10, 2, ALL, false,
+    { PB_AT_CAP, PCI_CAP_EXP, PCI_EXP_DEVCTL, 2,
+      PCI_EXP_DEVCTL_EXTTAG | PCI_EXP_DEVCTL_AUX | PCI_EXP_DEVCTL_READREQ, false,
+      "tags and read requests must fit the path, AUX power the slot" },
+    { PB_AT_CAP, PCI_CAP_EXP, PCI_EXP_LNKCTL, 2, ALL, false,
       "Link Control is an agreement with the port above: ASPM, retraining, link disable" },
-    { PB_AT_CAP, PCI_CAP_EXP, 0x18, 2, ALL, false, "Slot Control is the host's" },
-    { PB_AT_CAP, PCI_CAP_EXP, 0x1c, 2, ALL, false, "Root Control is the host's" },
-    { PB_AT_CAP, PCI_CAP_EXP, 0x28, 2, ALL, false,
+    { PB_AT_CAP, PCI_CAP_EXP, PCI_EXP_SLTCTL, 2, ALL, false, "Slot Control is the host's" },
+    { PB_AT_CAP, PCI_CAP_EXP, PCI_EXP_RTCTL, 2, ALL, false, "Root Control is the host's" },
+    { PB_AT_CAP, PCI_CAP_EXP, PCI_EXP_DEVCTL2, 2, ALL, false,
       "Device Control 2 must fit the path: completion timeout, atomics, LTR, OBFF, ARI" },
-    { PB_AT_CAP, PCI_CAP_EXP, 0x30, 2, ALL, false, "Link Control 2 sets the link's speed" },
-    { PB_AT_CAP, PCI_CAP_EXP, 0x38, 2, ALL, false, "Slot Control 2 is the host's" },
-    { PB_AT_EXT_CAP, 0x01, 4, 0x44, ALL, false,
-      "AER: what is reported decides whether the host sees the device's errors" },
+    { PB_AT_CAP, PCI_CAP_EXP, PCI_EXP_LNKCTL2, 2, ALL, false,
+      "Link Control 2 sets the link's speed" },
+    { PB_AT_CAP, PCI_CAP_EXP, PCI_EXP_SLTCTL2, 2, ALL, false, "Slot Control 2 is the host's" },
     { PB_AT_EXT_CAP, 0x02, 4, 0x7c, ALL, false, "virtual channels must fit the path" },
     { PB_AT_EXT_CAP, 0x0d, 4, 0x2c, ALL, false, "ACS keeps functions apart from one another" },
-    { PB_AT_EXT_CAP, 0x0e, 4, 4, ALL, false, "ARI changes how functions are addressed" },
-    { PB_AT_EXT_CAP, 0x0f, 4, 4, ALL, false, "with ATS the device bypasses the IOMMU's checks" },
-    { PB_AT_EXT_CAP, 0x10, 4, 0x3c, ALL, false,
-      "SR-IOV makes functions appear that nobody assigned" },
     { PB_AT_EXT_CAP, 0x12, 4, 0x2c, ALL, false, "multicast reaches other devices" },
-    { PB_AT_EXT_CAP, 0x13, 4, 0x0c, ALL, false, "page requests go to the host" },
-    { PB_AT_EXT_CAP, 0x15, 4, 0x30, ALL, false, "a BAR that grows takes addresses of others" },
     { PB_AT_EXT_CAP, 0x18, 4, 4, ALL, false, "latency tolerance is the host's to set" },
-    { PB_AT_EXT_CAP, 0x1b, 4, 4, ALL, false, "PASIDs choose address spaces of the host" },
-    { PB_AT_EXT_CAP, 0x1d, 4, 0x1c, ALL, false, "DPC takes links down" },
-    { PB_AT_EXT_CAP, 0x1e, 4, 0x0c, ALL, false,
+    { PB_AT_EXT_CAP, 0x1d, 4, 0x30, ALL, false, "DPC takes links down" },
+    { PB_AT_EXT_CAP, 0x1e, 4, 0x10, ALL, false,
       "L1 substates are an agreement with the port above" },
-    { PB_AT_EXT_CAP, 0x24, 4, 0x30, ALL, false, "a BAR that grows takes addresses of others" },
+    { PB_AT_EXT_CAP, 0x1f, 4, 8, ALL, false, "PTM is an agreement with the port above" },
 };
 
-/* Bits of the register at AT that ROW, which begins at START, is about. */
-static uint32_t bits_of_row(const struct danger *row, unsigned start, unsigned at, unsigned size)
+/* Bits of the register at AT that ROW is about, whose bytes are those from START to END. */
+static uint32_t bits_of_row(const struct danger *row, unsigned start, unsigned end, unsigned at,
+                            unsigned size)
 {
     uint32_t bits = 0;
 
     for (unsigned i = 0; i < size; i++) {
         unsigned byte = at + i;
 
-        if (byte >= start && byte < start + row->size)
+        if (byte >= start && byte < end)
             bits |= (row->mask >> 8 * ((byte - start) % 4) & 0xff) << 8 * i;
     }
     return bits;
@@ -96,32 +97,42 @@ static uint32_t bits_of_row(const struct danger *row, unsigned start, unsigned a
 const char *pb_lint_danger(const struct pb_place *place, unsigned size, uint32_t bits,
                            bool *ret_never)
 {
-    *ret_never = false;
+    const char *why;
+
+    *ret_never = true;
+    if (bits && place->kind != PB_AT_OFFSET &&
+        pb_caps_hidden_by_default(place->kind == PB_AT_EXT_CAP, place->cap, &why))
+        return why;
     for (unsigned i = 0; i < PB_ARRAY_SIZE(dangers); i++) {
         const struct danger *row = &dangers[i];
 
         if (row->kind != place->kind || (row->kind != PB_AT_OFFSET && row->cap != place->cap) ||
-            !(bits & bits_of_row(row, row->offset, place->offset, size)))
+            !(bits & bits_of_row(row, row->offset, (unsigned)row->offset + row->size, place->offset,
+                                 size)))
             continue;
         *ret_never = row->never;
         return row->why;
     }
+    *ret_never = false;
     return NULL;
 }
 
-static bool row_applies(const struct danger *row, const struct pb_cap *cap, unsigned count,
-                        unsigned at, unsigned size, uint32_t bits)
+static bool row_applies(const struct danger *row, const struct pb_facts *facts,
+                        const struct pb_cap *cap, unsigned at, unsigned size, uint32_t bits)
 {
-    for (unsigned i = 0; i < count; i++) {
-        if (cap[i].id == row->cap &&
-            (bits & bits_of_row(row, cap[i].offset + (unsigned)row->offset, at, size)))
-            return true;
-    }
-    return false;
+    unsigned start = cap->offset + (unsigned)row->offset, end = start + row->size;
+    unsigned cap_end;
+
+    if (row->kind == PB_AT_OFFSET)
+        return bits & bits_of_row(row, start, end, at, size);
+    /* Capabilities come in several lengths; what is behind one is not its register. */
+    cap_end = cap->offset + pb_cap_length(facts, row->kind == PB_AT_EXT_CAP, cap->id, cap->offset);
+    return cap->id == row->cap &&
+           (bits & bits_of_row(row, start, end < cap_end ? end : cap_end, at, size));
 }
 
-const char *pb_lint_danger_at(const struct pb_layout *layout, unsigned offset, unsigned size,
-                              uint32_t bits, bool *ret_never)
+const char *pb_lint_danger_at(const struct pb_facts *facts, const struct pb_layout *layout,
+                              unsigned offset, unsigned size, uint32_t bits, bool *ret_never)
 {
     static const struct pb_cap header = { 0 };
 
@@ -131,17 +142,16 @@ const char *pb_lint_danger_at(const struct pb_layout *layout, unsigned offset, u
         const struct pb_cap *cap = &header;
         unsigned count = 1;
 
-        if (row->kind == PB_AT_CAP) {
-            cap = layout->cap;
-            count = layout->cap_count;
-        } else if (row->kind == PB_AT_EXT_CAP) {
-            cap = layout->ext;
-            count = layout->ext_count;
+        if (row->kind != PB_AT_OFFSET) {
+            cap = row->kind == PB_AT_CAP ? layout->cap : layout->ext;
+            count = row->kind == PB_AT_CAP ? layout->cap_count : layout->ext_count;
         }
-        if (!row_applies(row, cap, count, offset, size, bits))
-            continue;
-        *ret_never = row->never;
-        return row->why;
+        for (unsigned n = 0; n < count; n++) {
+            if (!row_applies(row, facts, &cap[n], offset, size, bits))
+                continue;
+            *ret_never = row->never;
+            return row->why;
+        }
     }
     return NULL;
 }

@@ -41,6 +41,8 @@ struct pb_profile {
     size_t applied_count;
     struct pb_binding *binding[PB_BINDINGS_MAX];
     unsigned binding_count;
+    struct pb_cap_edit *edits; /* that `caps` points into */
+    size_t edit_count;
 };
 
 /* What the operator's configuration says of the device: it beats every quirk. */
