@@ -270,11 +270,8 @@ static void count_problems(const json_t *result, size_t *ret_errors, size_t *ret
     }
 }
 
-void pb_ctl_print_problems(const struct pb_ctl_command *command, const json_t *result)
+void pb_ctl_print_problem_list(const json_t *problems)
 {
-    const json_t *problems = json_object_get(result, "problems");
-
-    (void)command;
     for (size_t i = 0; i < json_array_size(problems); i++) {
         const json_t *problem = json_array_get(problems, i);
         char text[TEXT];
@@ -283,10 +280,18 @@ void pb_ctl_print_problems(const struct pb_ctl_command *command, const json_t *r
                      json_is_true(json_object_get(problem, "error")) ? "error" : "warning",
                      pb_ctl_text(problem, "text", text, sizeof(text)));
     }
+}
+
+void pb_ctl_print_problems(const struct pb_ctl_command *command, const json_t *result)
+{
+    size_t quirks = json_array_size(json_object_get(result, "quirks"));
+    unsigned long long files = pb_ctl_number(result, "files");
+
+    (void)command;
+    pb_ctl_print_problem_list(json_object_get(result, "problems"));
     if (json_object_get(result, "files"))
-        (void)printf("%zu quirks in %llu files\n",
-                     json_array_size(json_object_get(result, "quirks")),
-                     pb_ctl_number(result, "files"));
+        (void)printf("%zu quirk%s in %llu file%s\n", quirks, quirks == 1 ? "" : "s", files,
+                     files == 1 ? "" : "s");
 }
 
 int pb_ctl_judge_problems(const struct pb_ctl_command *command, const json_t *result)

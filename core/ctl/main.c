@@ -15,6 +15,7 @@
 static int report_error(const struct pb_ctl_command *command, const json_t *error)
 {
     const json_t *data = json_object_get(error, "data");
+    const json_t *problems = json_object_get(data, "problems");
     char device[TEXT], reason[TEXT], next[TEXT];
 
     (void)pb_ctl_text(data, "device", device, sizeof(device));
@@ -22,6 +23,9 @@ static int report_error(const struct pb_ctl_command *command, const json_t *erro
     (void)pb_ctl_text(data, "next", next, sizeof(next));
     if (!reason[0])
         (void)pb_ctl_text(error, "message", reason, sizeof(reason));
+    /* the line has the first one */
+    if (json_array_size(problems) > 1 && !command->json)
+        pb_ctl_print_problem_list(problems);
     return pb_ctl_complain(command, device[0] ? device : command->device, reason, next);
 }
 

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/bytes.h"
 #include "ctl/table.h"
@@ -70,10 +71,32 @@ static void describe_interrupt(const json_t *device, char *ret, size_t size)
         (void)snprintf(ret, size, "%s", kind);
 }
 
+/* What somebody should know before they use it. */
+static void print_device_notes(const json_t *device)
+{
+    const json_t *plugins = json_object_get(device, "plugins");
+    char address[TEXT], text[TEXT], more[2 * TEXT];
+
+    (void)pb_ctl_text(device, "address", address, sizeof(address));
+    (void)pb_ctl_text(device, "assign", text, sizeof(text));
+    if (strcmp(text, "warn") == 0 || strcmp(text, "deny") == 0)
+        (void)printf("%s: %s: %s\n", address,
+                     strcmp(text, "warn") == 0 ? "attach needs --force" : "no guest may have it",
+                     pb_ctl_cell(device, "assign_reason", more, sizeof(more)));
+    for (size_t i = 0; i < json_array_size(plugins); i++) {
+        const json_t *plugin = json_array_get(plugins, i);
+
+        if (json_is_true(json_object_get(plugin, "disabled")))
+            (void)printf("%s: plugin %s is switched off: %s\n", address,
+                         pb_ctl_cell(plugin, "name", text, sizeof(text)),
+                         pb_ctl_cell(plugin, "why", more, sizeof(more)));
+    }
+}
+
 void pb_ctl_print_list(const struct pb_ctl_command *command, const json_t *result)
 {
-    static const char *const headers[] = { "ADDRESS", "NAME",      "STATE",  "OWNER",
-                                           "DRIVER",  "INTERRUPT", "DEVICE", NULL };
+    static const char *const headers[] = { "ADDRESS",   "NAME",   "STATE",  "OWNER", "DRIVER",
+                                           "INTERRUPT", "QUIRKS", "DEVICE", NULL };
     const json_t *devices = json_object_get(result, "devices");
     struct pb_table table;
 
@@ -91,10 +114,13 @@ void pb_ctl_print_list(const struct pb_ctl_command *command, const json_t *resul
         pb_table_add(&table, "%s", pb_ctl_cell(device, "driver", text, sizeof(text)));
         describe_interrupt(device, text, sizeof(text));
         pb_table_add(&table, "%s", text);
+        pb_table_add(&table, "%zu", json_array_size(json_object_get(device, "quirks")));
         describe(device, text, sizeof(text));
         pb_table_add(&table, "%s", text);
     }
     pb_table_print(&table);
+    for (size_t i = 0; i < json_array_size(devices); i++)
+        print_device_notes(json_array_get(devices, i));
 }
 
 static void print_words(const char *label, const json_t *array)
@@ -107,6 +133,21 @@ static void print_words(const char *label, const json_t *array)
             all + n, sizeof(all) - n, "%s%s", i ? " " : "",
             pb_ctl_clean(json_string_value(json_array_get(array, i)), word, sizeof(word)));
     pb_ctl_line(label, pb_ctl_or_dash(all));
+}
+
+static void print_plugins(const json_t *plugins)
+{
+    for (size_t i = 0; i < json_array_size(plugins); i++) {
+        const json_t *plugin = json_array_get(plugins, i);
+        char text[2 * TEXT], name[TEXT], quirk[TEXT];
+
+        (void)snprintf(text, sizeof(text), "%.64s for %.80s: %lld calls, %lld slow, %lld faults%s",
+                       pb_ctl_cell(plugin, "name", name, sizeof(name)),
+                       pb_ctl_cell(plugin, "quirk", quirk, sizeof(quirk)), number(plugin, "calls"),
+                       number(plugin, "slow"), number(plugin, "faults"),
+                       json_is_true(json_object_get(plugin, "disabled")) ? ", switched off" : "");
+        pb_ctl_line("plugin", text);
+    }
 }
 
 void pb_ctl_print_show(const struct pb_ctl_command *command, const json_t *result)
@@ -124,6 +165,7 @@ void pb_ctl_print_show(const struct pb_ctl_command *command, const json_t *resul
         { "virtual function", "virtual_function" },
         { "resets", "resets" },
         { "last reset, ms", "reset_ms" },
+        { "guest's resets", "guest_resets" },
         { "denied writes", "denied_writes" },
     };
     const json_t *device = json_object_get(result, "device");
@@ -150,6 +192,9 @@ void pb_ctl_print_show(const struct pb_ctl_command *command, const json_t *resul
     for (unsigned i = 0; i < PB_ARRAY_SIZE(plain); i++)
         pb_ctl_line(plain[i].label, pb_ctl_cell(device, plain[i].key, text, sizeof(text)));
     print_words("reset methods", json_object_get(device, "reset_methods"));
+    print_words("quirks", json_object_get(device, "quirks"));
+    print_plugins(json_object_get(device, "plugins"));
+    print_device_notes(device);
 }
 
 void pb_ctl_print_change(const struct pb_ctl_command *command, const json_t *result)
@@ -214,6 +259,36 @@ static void print_counters(const json_t *result)
     pb_table_print(&table);
 }
 
+static void print_last_reload(const json_t *last)
+{
+    time_t at = (time_t)number(last, "at");
+    struct tm tm;
+    char text[32];
+
+    if (!json_is_object(last) || !gmtime_r(&at, &tm) ||
+        !strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S UTC", &tm))
+        return;
+    (void)printf("last reload: %s, %s\n", text,
+                 json_is_true(json_object_get(last, "ok")) ? "done"
+                                                           : "refused, see the daemon's log");
+}
+
+/* What plugins count themselves. */
+static void print_plugin_numbers(const json_t *devices)
+{
+    for (size_t i = 0; i < json_array_size(devices); i++) {
+        const json_t *device = json_array_get(devices, i);
+        json_t *numbers = json_object_get(device, "plugin_stats");
+        char address[TEXT], name[TEXT];
+
+        (void)pb_ctl_text(device, "address", address, sizeof(address));
+        for (void *it = json_object_iter(numbers); it; it = json_object_iter_next(numbers, it))
+            (void)printf("%s %s: %lld\n", address,
+                         pb_ctl_clean(json_object_iter_key(it), name, sizeof(name)),
+                         (long long)json_integer_value(json_object_iter_value(it)));
+    }
+}
+
 void pb_ctl_print_stats(const struct pb_ctl_command *command, const json_t *result)
 {
     static const char *const headers[] = { "LIMIT", "VALUE", "USED", "MEANING", NULL };
@@ -224,8 +299,13 @@ void pb_ctl_print_stats(const struct pb_ctl_command *command, const json_t *resu
         pb_ctl_print_prometheus(result);
         return;
     }
-    (void)printf("up for %lld s\n\n", number(result, "uptime_ms") / 1000);
+    (void)printf("up for %lld s; generation %lld: %lld quirks from %lld files\n",
+                 number(result, "uptime_ms") / 1000, number(result, "generation"),
+                 number(result, "quirks"), number(result, "files"));
+    print_last_reload(json_object_get(result, "last_reload"));
+    (void)printf("\n");
     print_counters(result);
+    print_plugin_numbers(json_object_get(result, "devices"));
     (void)printf("\n");
     pb_table_init(&table, headers);
     for (void *it = json_object_iter(limits); it; it = json_object_iter_next(limits, it)) {
@@ -246,10 +326,13 @@ void pb_ctl_print_check(const struct pb_ctl_command *command, const json_t *resu
     char file[TEXT];
 
     (void)command;
+    pb_ctl_print_problem_list(json_object_get(result, "problems"));
     if (!json_is_true(json_object_get(result, "valid")))
         return; /* the verdict says it */
     (void)pb_ctl_text(result, "file", file, sizeof(file));
-    (void)printf("%s: valid, %lld files read\n", file, number(result, "files_read"));
+    (void)printf("%s: valid, %lld files read; %lld quirks from %lld files\n", file,
+                 number(result, "files_read"), number(result, "quirks"),
+                 number(result, "quirk_files"));
 }
 
 int pb_ctl_judge_check(const struct pb_ctl_command *command, const json_t *result)

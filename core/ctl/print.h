@@ -23,6 +23,8 @@ void pb_ctl_print_prometheus(const json_t *result);
 void pb_ctl_print_explain(const struct pb_ctl_command *command, const json_t *result);
 void pb_ctl_print_quirks(const struct pb_ctl_command *command, const json_t *result);
 void pb_ctl_print_problems(const struct pb_ctl_command *command, const json_t *result);
+/* A line each: "error: …", "warning: …". */
+void pb_ctl_print_problem_list(const json_t *problems);
 int pb_ctl_judge_problems(const struct pb_ctl_command *command, const json_t *result);
 /* picture.c */
 void pb_ctl_print_map(const struct pb_ctl_command *command, const json_t *result);

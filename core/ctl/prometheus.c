@@ -108,6 +108,102 @@ static void print_limits(json_t *limits, const char *key, const char *name, cons
     }
 }
 
+static void print_gauge(const char *name, const char *help, long long value)
+{
+    head(name, "gauge", help);
+    (void)printf("%s %lld\n", name, value);
+}
+
+/* What is in force. A daemon that was never reloaded has read it well at its start. */
+static void print_generation(const json_t *result)
+{
+    const json_t *last = json_object_get(result, "last_reload");
+    bool failed = json_is_false(json_object_get(last, "ok"));
+
+    print_gauge("pcibackd_generation", "which reading of configuration and quirks is in force",
+                number(result, "generation"));
+    print_gauge("pcibackd_quirks", "quirks in force", number(result, "quirks"));
+    print_gauge("pcibackd_quirk_files", "manifests in force", number(result, "files"));
+    print_gauge("pcibackd_last_reload_success", "1: the last reload was done, 0: it was refused",
+                failed ? 0 : 1);
+    if (json_is_object(last))
+        print_gauge("pcibackd_last_reload_timestamp_seconds", "when that was", number(last, "at"));
+}
+
+static void plugin_labels(const json_t *device, const json_t *plugin)
+{
+    char text[TEXT];
+
+    (void)putchar('{');
+    label("address", pb_ctl_text(device, "address", text, sizeof(text)), true);
+    label("device", pb_ctl_text(device, "name", text, sizeof(text)), false);
+    label("plugin", pb_ctl_text(plugin, "name", text, sizeof(text)), false);
+    label("quirk", pb_ctl_text(plugin, "quirk", text, sizeof(text)), false);
+    (void)putchar('}');
+}
+
+static void print_plugin_metric(const json_t *devices, const char *key, const char *name,
+                                const char *type, const char *help, double scale)
+{
+    bool headed = false;
+
+    for (size_t i = 0; i < json_array_size(devices); i++) {
+        const json_t *device = json_array_get(devices, i);
+        const json_t *plugins = json_object_get(device, "plugins");
+
+        for (size_t k = 0; k < json_array_size(plugins); k++) {
+            const json_t *plugin = json_array_get(plugins, k);
+            bool on = json_is_true(json_object_get(plugin, key));
+
+            if (!headed)
+                head(name, type, help);
+            headed = true;
+            (void)printf("%s", name);
+            plugin_labels(device, plugin);
+            (void)printf(" %.12g\n", on ? 1 : (double)number(plugin, key) * scale);
+        }
+    }
+}
+
+/* What plugins count themselves; what it means is theirs to say. */
+static void print_plugin_numbers(const json_t *devices)
+{
+    bool headed = false;
+
+    for (size_t i = 0; i < json_array_size(devices); i++) {
+        const json_t *device = json_array_get(devices, i);
+        json_t *numbers = json_object_get(device, "plugin_stats");
+
+        for (void *it = json_object_iter(numbers); it; it = json_object_iter_next(numbers, it)) {
+            char text[TEXT];
+
+            if (!headed)
+                head("pcibackd_plugin_number", "gauge", "a number that a plugin counts");
+            headed = true;
+            (void)printf("pcibackd_plugin_number{");
+            label("address", pb_ctl_text(device, "address", text, sizeof(text)), true);
+            label("device", pb_ctl_text(device, "name", text, sizeof(text)), false);
+            label("number", pb_ctl_clean(json_object_iter_key(it), text, sizeof(text)), false);
+            (void)printf("} %lld\n", (long long)json_integer_value(json_object_iter_value(it)));
+        }
+    }
+}
+
+static void print_plugins(const json_t *devices)
+{
+    print_plugin_metric(devices, "calls", "pcibackd_plugin_calls_total", "counter",
+                        "calls of the plugin since the guest got the device", 1);
+    print_plugin_metric(devices, "slow", "pcibackd_plugin_slow_calls_total", "counter",
+                        "of those, how many took more than a millisecond", 1);
+    print_plugin_metric(devices, "faults", "pcibackd_plugin_faults_total", "counter",
+                        "answers of the plugin that it may not give", 1);
+    print_plugin_metric(devices, "longest_us", "pcibackd_plugin_longest_call_seconds", "gauge",
+                        "how long its longest call took", 1e-6);
+    print_plugin_metric(devices, "disabled", "pcibackd_plugin_disabled", "gauge",
+                        "1: switched off after too many slow calls or faults", 1);
+    print_plugin_numbers(devices);
+}
+
 void pb_ctl_print_prometheus(const json_t *result)
 {
     const json_t *devices = json_object_get(result, "devices");
@@ -116,6 +212,7 @@ void pb_ctl_print_prometheus(const json_t *result)
 
     head("pcibackd_uptime_seconds", "gauge", "time since the daemon started");
     (void)printf("pcibackd_uptime_seconds %.3f\n", (double)number(result, "uptime_ms") / 1000);
+    print_generation(result);
     for (void *it = json_object_iter(counters); it; it = json_object_iter_next(counters, it)) {
         print_counter(result, json_object_iter_key(it),
                       (long long)json_integer_value(json_object_iter_value(it)));
@@ -125,8 +222,11 @@ void pb_ctl_print_prometheus(const json_t *result)
                         "writes of which some bits were refused", 1);
     print_device_metric(devices, "resets", "pcibackd_device_resets_total", "counter",
                         "resets of the device", 1);
+    print_device_metric(devices, "guest_resets", "pcibackd_device_guest_resets_total", "counter",
+                        "function level resets that a guest asked for", 1);
     print_device_metric(devices, "reset_ms", "pcibackd_device_last_reset_seconds", "gauge",
                         "how long the last reset took", 0.001);
+    print_plugins(devices);
     print_limits(limits, "value", "pcibackd_limit", "limits of the configuration");
     print_limits(limits, "used", "pcibackd_limit_used", "how far a limit is used");
 }

@@ -16,9 +16,8 @@ static void print_changes(const json_t *changes)
 
         (void)printf("%s", pb_ctl_cell(change, "device", device, sizeof(device)));
         if (json_is_object(guest))
-            (void)printf(" (guest %s)", pb_ctl_cell(guest, "name", text, sizeof(text)));
-        else if (pb_ctl_text(change, "guest", text, sizeof(text))[0])
-            (void)printf(" (guest %s)", text);
+            (void)printf(" of guest %llu (%s)", pb_ctl_number(guest, "domid"),
+                         pb_ctl_cell(guest, "name", text, sizeof(text)));
         (void)printf(":\n");
         for (size_t k = 0; k < json_array_size(lines); k++)
             (void)printf("  %s\n", pb_ctl_clean(json_string_value(json_array_get(lines, k)), text,

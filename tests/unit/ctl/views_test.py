@@ -95,7 +95,7 @@ class Views(unittest.TestCase):
                          "files": 3}, "quirks", "list")
         self.assertEqual(flat(done.stdout).splitlines(), [
             "QUIRK MATCHES BY IN FORCE FILE REASON", "a class no: disabled /q/10-a.json r",
-            "error: /q/x:1:2: bad", "warning: /q/y: /a: odd", "1 quirks in 3 files"])
+            "error: /q/x:1:2: bad", "warning: /q/y: /a: odd", "1 quirk in 3 files"])
 
     MAP = {"size": 256, "classes": "wwcc" + "f" * 12 + "h" * 236 + "vmp.",
            "origins": ["default", "header", "a-quirk"],
@@ -211,16 +211,30 @@ class Views(unittest.TestCase):
     def test_reload_says_what_changes(self):
         value = {"generation": 4, "dry_run": False, "quirks": 140, "files": 12,
                  "warnings": ["/q/x: /a: odd"], "needs_restart": ["/state_dir"],
-                 "changes": [{"device": "0000:03:00.0", "guest": 7, "lines": ["0x44: opened"]},
+                 "changes": [{"device": "0000:03:00.0", "guest": {"domid": 7, "name": "netvm"},
+                             "lines": ["0x44: opened"]},
                              {"device": "0000:04:00.0", "guest": None, "lines": ["a", "b"]}]}
         done = self.ask(value, "reload")
         self.assertEqual(done.stdout.splitlines(), [
-            "warning: /q/x: /a: odd", "0000:03:00.0 (guest 7):", "  0x44: opened", "0000:04:00.0:",
+            "warning: /q/x: /a: odd", "0000:03:00.0 of guest 7 (netvm):", "  0x44: opened", "0000:04:00.0:",
             "  a", "  b", "needs a restart: /state_dir",
             "generation 4: 140 quirks from 12 files"])
         done = self.ask({**value, "dry_run": True, "changes": []}, "reload", "--dry-run")
         self.assertIn("nothing changes for any device\n", done.stdout)
         self.assertIn("nothing was changed (--dry-run)\n", done.stdout)
+
+    def test_reload_that_is_refused_says_all_that_is_wrong(self):
+        problems = [{"error": True, "file": "/q/x", "text": "/q/x:1:2: bad"},
+                    {"error": False, "file": "/q/y", "text": "/q/y: /a: odd"}]
+        reply = {"jsonrpc": "2.0", "id": 1, "error": {
+            "code": -32009, "message": "x", "data": {
+                "code": "config", "device": "", "reason": "/q/x:1:2: bad",
+                "next": "generation 3 stays in force", "problems": problems}}}
+        with server(json.dumps(reply).encode() + b"\n") as (path, _):
+            done = ctl("--socket", path, "reload")
+        self.assertEqual((done.returncode, done.stdout, done.stderr),
+                         (1, "error: /q/x:1:2: bad\nwarning: /q/y: /a: odd\n",
+                          "pcibackctl: reload: /q/x:1:2: bad; generation 3 stays in force\n"))
 
 
 if __name__ == "__main__":

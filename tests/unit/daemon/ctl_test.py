@@ -120,7 +120,7 @@ class Ctl(unittest.TestCase):
         with Daemon() as d:
             lines = d.start().ctl("list").stdout.splitlines()
         self.assertEqual(len(lines), 3)
-        self.assertRegex(lines[0], r"^ADDRESS +NAME +STATE +OWNER +DRIVER +INTERRUPT +DEVICE$")
+        self.assertRegex(lines[0], r"^ADDRESS +NAME +STATE +OWNER +DRIVER +INTERRUPT +QUIRKS +DEVICE$")
         for heading, cell in (("ADDRESS", "0000:03:00.0"), ("NAME", "nic0"), ("STATE", "claimed"),
                               ("OWNER", "7 (netvm)"), ("DRIVER", "pci-stub"),
                               ("INTERRUPT", "msi-x 3")):
@@ -128,7 +128,7 @@ class Ctl(unittest.TestCase):
             self.assertEqual(lines[1][start:start + len(cell)], cell)
         self.assertIn("[0200]: ", lines[1])
         self.assertIn("[8086:10d3] (rev 00)", lines[1])
-        self.assertRegex(lines[2], r"^0000:04:00.0 +- +absent +- +- +- +-$")
+        self.assertRegex(lines[2], r"^0000:04:00.0 +- +absent +- +- +- +0 +-$")
 
     def test_show_and_guests(self):
         with Daemon() as d:
@@ -164,8 +164,9 @@ class Ctl(unittest.TestCase):
         with Daemon() as d:
             d.start()
             done = d.ctl("check-config")
-            self.assertEqual((done.returncode, done.stdout),
-                             (0, "%s: valid, 1 files read\n" % d.config_path))
+            self.assertEqual(done.returncode, 0)
+            self.assertRegex(done.stdout, r"^%s: valid, 1 files read; \d+ quirks from \d+ files\n$" %
+                             re.escape(d.config_path))
             with open(d.config_path, "w") as f:
                 f.write('{ "limits": 5 }')
             self.assert_one_line(d.ctl("check-config"), 1, "/limits: must be an object")
@@ -183,6 +184,61 @@ class Ctl(unittest.TestCase):
     def test_prometheus(self):
         with Daemon() as d:
             text = d.start().ctl("stats", "--prometheus").stdout
+        self.assert_exposition_format(text)
+        self.assertIn("pcibackd_ops_total 10\n", text)
+        self.assertIn('pcibackd_guest_ops_total{domid="7",guest="netvm"} 10\n', text)
+        self.assertRegex(text, r"(?m)^pcibackd_generation \d+$")
+        self.assertIn("pcibackd_last_reload_success 1\n", text)
+        self.assertIn('pcibackd_device_last_reset_seconds{address="0000:03:00.0",device="nic0"} 0.12\n',
+                      text)
+
+    PLUGIN = {"name": "trace", "quirk": "t-1", "disabled": True, "why": "it was slow", "calls": 7,
+              "slow": 8, "faults": 9, "longest_us": 1500}
+
+    def test_prometheus_of_plugins_and_reloads(self):
+        device = {"address": "0000:03:00.0", "name": "nic0", "plugins": [self.PLUGIN],
+                  "plugin_stats": {"trace.entries": 5, "trace.\"x\n": 6}}
+        value = {"generation": 4, "quirks": 140, "files": 12, "last_reload": {"at": 86400, "ok": False},
+                 "devices": [device, {**device, "address": "0000:04:00.0"}]}
+        with self.server(fakelib.result(value)) as path:
+            text = ctl("--socket", path, "stats", "--prometheus").stdout
+        self.assert_exposition_format(text)
+        labels = '{address="0000:03:00.0",device="nic0",plugin="trace",quirk="t-1"} '
+        for line in ("pcibackd_generation 4", "pcibackd_quirks 140", "pcibackd_quirk_files 12",
+                     "pcibackd_last_reload_success 0",
+                     "pcibackd_last_reload_timestamp_seconds 86400",
+                     "pcibackd_plugin_calls_total" + labels + "7",
+                     "pcibackd_plugin_slow_calls_total" + labels + "8",
+                     "pcibackd_plugin_faults_total" + labels + "9",
+                     "pcibackd_plugin_longest_call_seconds" + labels + "0.0015",
+                     "pcibackd_plugin_disabled" + labels + "1",
+                     'pcibackd_plugin_number{address="0000:03:00.0",device="nic0",'
+                     'number="trace.entries"} 5'):
+            self.assertIn(line + "\n", text)
+        with self.server(fakelib.result(value)) as path:
+            text = ctl("--socket", path, "stats").stdout
+        self.assertIn("generation 4: 140 quirks from 12 files\n", text)
+        self.assertIn("last reload: 1970-01-02 00:00:00 UTC, refused", text)
+        self.assertIn("0000:03:00.0 trace.entries: 5\n", text)
+
+    def test_list_and_show_name_quirks_plugins_and_warnings(self):
+        device = {"address": "0000:03:00.0", "name": "nic0", "state": "claimed", "quirks": ["a", "b"],
+                  "plugins": [self.PLUGIN], "assign": "warn", "assign_reason": "its firmware\x07 DMAs",
+                  "guest_resets": 3}
+        notes = ("0000:03:00.0: attach needs --force: its firmware? DMAs\n"
+                 "0000:03:00.0: plugin trace is switched off: it was slow\n")
+        with self.server(fakelib.result({"devices": [device]})) as path:
+            text = ctl("--socket", path, "list").stdout
+        self.assertRegex(text, r"(?m)^0000:03:00.0 +nic0 +claimed .* 2 +-$")
+        self.assertTrue(text.endswith(notes))
+        with self.server(fakelib.result({"device": device})) as path:
+            text = ctl("--socket", path, "show", "nic0").stdout
+        self.assertRegex(text, r"(?m)^quirks +a b$")
+        self.assertRegex(text, r"(?m)^guest's resets +3$")
+        self.assertRegex(text, r"(?m)^plugin +trace for t-1: 7 calls, 8 slow, 9 faults, switched off$")
+        self.assertTrue(text.endswith(notes))
+
+    def assert_exposition_format(self, text):
         typed, sample = {}, re.compile(
             r'^([a-z_]+)(\{[a-z]+="(?:[^"\\\n]|\\["\\n])*"(?:,[a-z]+="(?:[^"\\\n]|\\["\\n])*")*\})?'
             r" (-?[0-9.e+-]+)$")
@@ -199,11 +255,6 @@ class Ctl(unittest.TestCase):
                 self.assertIn(match.group(1), typed)
                 self.assertNotIn(match.group(1, 2), seen)
                 seen.add(match.group(1, 2))
-        self.assertIn("pcibackd_ops_total 10\n", text)
-        self.assertIn('pcibackd_guest_ops_total{domid="7",guest="netvm"} 10\n', text)
-        self.assertIn('pcibackd_device_last_reset_seconds{address="0000:03:00.0",device="nic0"} 0.12\n',
-                      text)
-
 
 if __name__ == "__main__":
     unittest.main()
