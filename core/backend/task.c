@@ -256,6 +256,7 @@ void pb_task_reset(struct pb_task *task, const char *methods,
     if (profile) {
         job->settle_ms = profile->traits.reset_delay_ms;
         pb_profile_reset_plugins(profile, job);
+        job->claimed = &task->dev->facts;
     }
     task->b->host->ops->job_submit(task->b->host, job);
 }

@@ -134,14 +134,14 @@ static void start_waiting(struct helper *h)
 static bool receive(struct helper *h)
 {
     struct waiting *w = calloc(1, sizeof(*w));
-    ssize_t n;
+    int rc;
 
     if (!w)
         return true; /* stays in the socket until there is memory */
-    n = recv(h->socket_fd, &w->request, sizeof(w->request), MSG_DONTWAIT);
-    if (n != (ssize_t)sizeof(w->request)) {
+    rc = pb_wire_receive_request(h->socket_fd, &w->request);
+    if (rc != 1) {
         free(w);
-        return n < 0 && (errno == EINTR || errno == EAGAIN);
+        return rc == 0;
     }
     /* From here, not from its start: the daemon's patience does not know of our queue. */
     w->due_ms = pb_now_ms() + w->request.deadline_ms;

@@ -78,7 +78,7 @@ static int send_request(struct host *h, const struct pb_wire_request *request)
 {
     if (h->dead)
         return -EPIPE;
-    if (send(h->fd, request, sizeof(*request), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+    if (send(h->fd, request, pb_wire_request_size(request), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
         return -errno;
     return 0;
 }
@@ -99,11 +99,20 @@ static void submit_to_helper(struct host *h, struct pb_job *job)
                                        .kind = (uint32_t)job->kind,
                                        .deadline_ms = job->deadline_ms,
                                        .force = job->force,
-                                       .sbdf = job->sbdf };
+                                       .sbdf = job->sbdf,
+                                       .settle_ms = job->settle_ms,
+                                       .plugin_count = job->plugin_count };
     int rc;
 
     memcpy(request.driver, job->driver, sizeof(request.driver));
     memcpy(request.method, job->method, sizeof(request.method));
+    if (job->plugin_count) {
+        memcpy(request.plugin, job->plugin, sizeof(request.plugin));
+        if (job->claimed) {
+            request.image_size = job->claimed->config_size;
+            memcpy(request.image, job->claimed->config, sizeof(request.image));
+        }
+    }
     rc = send_request(h, &request);
     /* EAGAIN: the socket is full; the tick tries again until the job's time is over. */
     job->sent = rc == 0;

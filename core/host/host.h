@@ -55,6 +55,8 @@ struct pb_job {
     unsigned settle_ms;          /* RESET: wait before the device is touched again */
     unsigned plugin_count;       /* RESET: plugins whose before_reset and after_reset run */
     struct pb_reset_plugin plugin[PB_JOB_PLUGINS];
+    /* RESET with plugins: as it was at claim, valid until `done`; NULL: as it is now */
+    const struct pb_facts *claimed;
     unsigned deadline_ms;
     /* result */
     int rc; /* 0; -ENODEV absent; -ETIMEDOUT: abandoned in the kernel; other negative errno */

@@ -13,10 +13,11 @@
 
 #include "base/bytes.h"
 #include "base/log.h"
+#include "host/job_reset.h"
 #include "host/remember.h"
-#include "host/sysfs.h"
 
-#define BIND_TRIES 20 /* of 50 ms: drivers_probe may be asynchronous */
+#define BIND_TRIES    20 /* of 50 ms: drivers_probe may be asynchronous */
+#define SETTLE_MAX_MS 600000
 
 struct job {
     const struct pb_wire_request *request;
@@ -36,9 +37,9 @@ __attribute__((format(printf, 3, 4))) static int fail(struct job *job, int rc, c
     return rc;
 }
 
-static void pause_ms(long ms)
+void pb_job_pause(unsigned ms)
 {
-    struct timespec t = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
+    struct timespec t = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L };
 
     while (nanosleep(&t, &t) != 0 && errno == EINTR)
         ;
@@ -67,7 +68,7 @@ static int unbind(struct job *job)
         pb_sysfs_driver(&job->fs, driver);
         if (!driver[0])
             return 0;
-        pause_ms(50);
+        pb_job_pause(50);
     }
     return rc ? rc : -EBUSY;
 }
@@ -80,7 +81,7 @@ static int wait_for_driver(struct job *job, const char *wanted)
         pb_sysfs_driver(&job->fs, driver);
         if (strcmp(driver, wanted) == 0)
             return 0;
-        pause_ms(50);
+        pb_job_pause(50);
     }
     return -ENODEV;
 }
@@ -366,40 +367,6 @@ static int release(struct job *job)
     return rc;
 }
 
-static int reset(struct job *job)
-{
-    const char *method = job->request->method;
-    char before[64] = "";
-    int rc, rc_after;
-
-    if (!pb_sysfs_present(&job->fs))
-        return fail(job, -ENODEV, "it is not in the machine any more");
-    if (method[0]) {
-        (void)pb_sysfs_read(&job->fs, "reset_method", before, sizeof(before));
-        rc = pb_sysfs_write(&job->fs, "reset_method", method);
-        if (rc == -ENOENT)
-            return fail(job, -ENOTTY, "it has no reset method");
-        if (rc)
-            return fail(job, rc, "reset method \"%s\" is not possible: %s", method, strerror(-rc));
-    }
-    rc = pb_sysfs_write(&job->fs, "reset", "1");
-    if (before[0])
-        (void)pb_sysfs_write(&job->fs, "reset_method", before);
-    if (rc == -ENOENT)
-        return fail(job, -ENOTTY, "it has no reset method");
-    /* The kernel's own ENOTTY is a device that did not come back, not a missing method. */
-    if (rc)
-        return fail(job, rc == -ENOTTY ? -EIO : rc, "the kernel could not reset it: %s",
-                    strerror(-rc));
-    rc_after = pb_sysfs_image(&job->fs, &job->reply->facts);
-    if (rc_after)
-        return fail(job, rc_after, "its registers cannot be read: %s", strerror(-rc_after));
-    /* Revision and class, since a virtual function's ids read as all ones. */
-    if (pb_le32(job->reply->facts.config + 8) == UINT32_MAX)
-        return fail(job, -ENODEV, "it does not answer after the reset");
-    return 0;
-}
-
 static int cycle(struct job *job)
 {
     const struct pb_wire_request *r = job->request;
@@ -444,7 +411,11 @@ static bool sane(const struct pb_wire_request *r)
                r->offset + r->size <= (int)PB_CONFIG_SIZE_PCIE;
     if (!plain(r->driver, sizeof(r->driver), '-') || !plain(r->method, sizeof(r->method), ' '))
         return false;
-    return r->kind != PB_JOB_CLAIM || r->driver[0];
+    if (r->kind != PB_JOB_RESET)
+        return (r->kind != PB_JOB_CLAIM || r->driver[0]) && r->plugin_count == 0;
+    return r->plugin_count <= PB_JOB_PLUGINS && r->settle_ms <= SETTLE_MAX_MS &&
+           (r->image_size == 0 || r->image_size == PB_CONFIG_SIZE_PCI ||
+            r->image_size == PB_CONFIG_SIZE_PCIE);
 }
 
 void pb_job_run(const struct pb_wire_request *request, const char *sysfs, const char *lib_dir,
@@ -471,7 +442,7 @@ void pb_job_run(const struct pb_wire_request *request, const char *sysfs, const 
         ret->rc = release(&job);
         break;
     case PB_JOB_RESET:
-        ret->rc = reset(&job);
+        ret->rc = pb_job_reset(request, &job.fs, ret);
         break;
     case PB_WIRE_ACCESS:
         ret->rc = cycle(&job);

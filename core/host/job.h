@@ -9,4 +9,7 @@
 void pb_job_run(const struct pb_wire_request *request, const char *sysfs, const char *lib_dir,
                 struct pb_wire_reply *ret, int *ret_fd);
 
+/* Sleeps. */
+void pb_job_pause(unsigned ms);
+
 #endif

@@ -6,6 +6,22 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+size_t pb_wire_request_size(const struct pb_wire_request *request)
+{
+    return request->plugin_count ? sizeof(*request) : offsetof(struct pb_wire_request, plugin);
+}
+
+int pb_wire_receive_request(int socket_fd, struct pb_wire_request *ret)
+{
+    ssize_t n;
+
+    memset(ret, 0, sizeof(*ret));
+    n = recv(socket_fd, ret, sizeof(*ret), MSG_DONTWAIT);
+    if (n < 0)
+        return errno == EINTR || errno == EAGAIN ? 0 : -EPIPE;
+    return (size_t)n == pb_wire_request_size(ret) ? 1 : -EPIPE;
+}
+
 int pb_wire_send_reply(int socket_fd, const struct pb_wire_reply *reply, int fd)
 {
     struct iovec iov = { .iov_base = (void *)(uintptr_t)reply, .iov_len = sizeof(*reply) };

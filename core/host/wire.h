@@ -7,6 +7,7 @@
 #define PB_HOST_WIRE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "host/host.h"
@@ -26,6 +27,13 @@ struct pb_wire_request {
     uint8_t size;
     uint16_t offset;
     uint32_t value;
+    /* PB_JOB_RESET */
+    uint32_t settle_ms;
+    uint32_t plugin_count;
+    /* Sent only with plugins, see pb_wire_request_size(). */
+    struct pb_reset_plugin plugin[PB_JOB_PLUGINS];
+    uint16_t image_size; /* 256 or 4096; 0: there is none */
+    uint8_t image[PB_CONFIG_SIZE_PCIE];
 };
 
 struct pb_wire_reply {
@@ -38,6 +46,12 @@ struct pb_wire_reply {
     uint32_t took_us; /* PB_WIRE_ACCESS: how long the device needed */
     struct pb_facts facts;
 };
+
+/* How much of REQUEST is sent: most have no plugins, and the socket's room is not for their zeros.
+ */
+size_t pb_wire_request_size(const struct pb_wire_request *request);
+/* 1: a request; 0: none now; -EPIPE: the other end is gone, or not our daemon any more. */
+int pb_wire_receive_request(int socket_fd, struct pb_wire_request *ret);
 
 /* Sends REPLY, with FD when it is not -1. 0 or negative errno. */
 int pb_wire_send_reply(int socket_fd, const struct pb_wire_reply *reply, int fd);

@@ -23,6 +23,7 @@ struct kernel {
     char picky[PB_DRIVER_NAME]; /* a driver that takes nothing */
     bool late;                  /* a driver binds 100 ms after it was probed */
     bool dies_in_reset;
+    bool check_owners;       /* of plugins */
     bool unkillable;         /* children of the helper, as if stuck in the kernel */
     atomic_bool hold;        /* accesses and resets in the helper wait */
     unsigned step_us;        /* an access in this process takes so long ... */

@@ -566,6 +566,35 @@ static void a_full_socket_keeps_all_jobs_in_order(void **state)
     }
 }
 
+/* --- plugins --- */
+
+static int reset_with_plugin(const struct pb_facts *claimed)
+{
+    static struct world_job j;
+
+    world_prepare(&j, PB_JOB_RESET, kernel_nic, 20000);
+    j.job.plugin_count = 1;
+    (void)snprintf(j.job.plugin[0].path, sizeof(j.job.plugin[0].path), PB_FIXTURE_DIR "/fake.so");
+    (void)snprintf(j.job.plugin[0].params, sizeof(j.job.plugin[0].params),
+                   "{\"before_reset\":\"image\"}");
+    j.job.claimed = claimed;
+    world_host->ops->job_submit(world_host, &j.job);
+    assert_true(world_wait(&j.done, 30000));
+    assert_non_null(strstr(j.job.reason, "plugin fake: before_reset"));
+    return j.job.rc;
+}
+
+static void plugins_and_the_image_of_claim_reach_the_helper(void **state)
+{
+    static struct pb_facts claimed = { .config_size = PB_CONFIG_SIZE_PCIE };
+
+    (void)state;
+    claimed.config[0x48] = EBUSY;
+    assert_int_equal(reset_with_plugin(&claimed), -EBUSY);
+    assert_int_equal(reset_with_plugin(NULL), -0x48); /* as it is now */
+    kernel_assert_log(NULL);
+}
+
 int main(int argc, char **argv)
 {
 #define RULE(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
@@ -594,6 +623,7 @@ int main(int argc, char **argv)
         RULE(a_late_reply_is_dropped_and_its_descriptor_closed),
         RULE(cycles_without_an_answer_time_out_one_by_one),
         RULE(a_full_socket_keeps_all_jobs_in_order),
+        RULE(plugins_and_the_image_of_claim_reach_the_helper),
     };
     int status;
 

@@ -128,6 +128,35 @@ static void a_message_of_another_size_ends_it_and_its_descriptor(void **state)
     assert_int_equal(open_fds(), before);
 }
 
+static void a_request_arrives_whole_with_and_without_plugins(void **state)
+{
+    static struct pb_wire_request request = { .id = 9, .kind = PB_JOB_RESET, .settle_ms = 250 };
+    static struct pb_wire_request arrived;
+    size_t small = pb_wire_request_size(&request);
+
+    (void)state;
+    assert_int_equal(pb_wire_receive_request(fds[0], &arrived), 0);
+    assert_int_equal(send(fds[1], &request, small, 0), small);
+    assert_int_equal(pb_wire_receive_request(fds[0], &arrived), 1);
+    assert_memory_equal(&arrived, &request, sizeof(request)); /* the rest is zero */
+    request.plugin_count = 1;
+    request.plugin[0].path[0] = '/';
+    request.image_size = 256;
+    memset(request.image, 0x5a, sizeof(request.image));
+    assert_true(pb_wire_request_size(&request) > small);
+    assert_int_equal(send(fds[1], &request, sizeof(request), 0), sizeof(request));
+    assert_int_equal(pb_wire_receive_request(fds[0], &arrived), 1);
+    assert_memory_equal(&arrived, &request, sizeof(request));
+    /* One that is not as long as it says. */
+    assert_int_equal(send(fds[1], &request, small, 0), small);
+    assert_int_equal(pb_wire_receive_request(fds[0], &arrived), -EPIPE);
+    request.plugin_count = 0;
+    assert_int_equal(send(fds[1], &request, sizeof(request), 0), sizeof(request));
+    assert_int_equal(pb_wire_receive_request(fds[0], &arrived), -EPIPE);
+    assert_int_equal(send(fds[1], &request, 8, 0), 8);
+    assert_int_equal(pb_wire_receive_request(fds[0], &arrived), -EPIPE);
+}
+
 static void an_end_that_is_gone_shows(void **state)
 {
     int fd;
@@ -139,6 +168,11 @@ static void an_end_that_is_gone_shows(void **state)
     assert_int_equal(pb_wire_receive_reply(fds[0], &got, &fd), 1); /* what it said is not lost */
     assert_int_equal(pb_wire_receive_reply(fds[0], &got, &fd), -EPIPE);
     assert_int_equal(pb_wire_send_reply(fds[0], &reply, -1), -EPIPE); /* and no SIGPIPE */
+    {
+        struct pb_wire_request request;
+
+        assert_int_equal(pb_wire_receive_request(fds[0], &request), -EPIPE);
+    }
 }
 
 int main(void)
@@ -149,6 +183,7 @@ int main(void)
         RULE(a_descriptor_arrives_closed_on_exec),
         RULE(without_room_the_descriptor_is_dropped_and_the_reply_is_not),
         RULE(a_message_of_another_size_ends_it_and_its_descriptor),
+        RULE(a_request_arrives_whole_with_and_without_plugins),
         RULE(an_end_that_is_gone_shows),
     };
 

@@ -140,8 +140,8 @@ static void job_done(struct pb_job *job, void *ctx)
     j->took_ms = pb_now_ms() - j->began_ms;
 }
 
-void world_submit(struct world_job *j, enum pb_job_kind kind, struct pb_sbdf sbdf,
-                  unsigned deadline_ms)
+void world_prepare(struct world_job *j, enum pb_job_kind kind, struct pb_sbdf sbdf,
+                   unsigned deadline_ms)
 {
     memset(j, 0, sizeof(*j));
     j->job.kind = kind;
@@ -151,6 +151,12 @@ void world_submit(struct world_job *j, enum pb_job_kind kind, struct pb_sbdf sbd
     j->job.done = job_done;
     j->job.ctx = j;
     j->began_ms = pb_now_ms();
+}
+
+void world_submit(struct world_job *j, enum pb_job_kind kind, struct pb_sbdf sbdf,
+                  unsigned deadline_ms)
+{
+    world_prepare(j, kind, sbdf, deadline_ms);
     world_host->ops->job_submit(world_host, &j->job);
     assert_false(j->done); /* never inside */
 }

@@ -40,6 +40,9 @@ void world_run(unsigned ms);
 /* Until *COUNT is WANTED, without the loop. */
 bool world_watch(const atomic_uint *count, unsigned wanted, unsigned ms);
 
+/* Everything but its submission. */
+void world_prepare(struct world_job *j, enum pb_job_kind kind, struct pb_sbdf sbdf,
+                   unsigned deadline_ms);
 void world_submit(struct world_job *j, enum pb_job_kind kind, struct pb_sbdf sbdf,
                   unsigned deadline_ms);
 /* Submits, waits; the job's rc. */

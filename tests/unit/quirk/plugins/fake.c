@@ -2,6 +2,7 @@
 #include "fake.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct fake fake;
 
@@ -11,11 +12,13 @@ static void call(const struct pcibackd_device *dev, const char *callback)
         fake.call(dev, callback);
 }
 
-/* A test in another process says it in the parameters. */
+/* A test in another process says it in the parameters: a number, or "image", the byte at 0x48. */
 static int answer(const struct pcibackd_device *dev, const char *param, int rc)
 {
     const char *text = fake.host->param(dev, param);
 
+    if (text && strcmp(text, "image") == 0)
+        return -(int)fake.host->image(dev, 0x48, 1);
     return text ? (int)strtol(text, NULL, 0) : rc;
 }
 
