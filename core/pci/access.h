@@ -59,7 +59,7 @@ struct pb_cycle {
     uint32_t value;
 };
 
-#define PB_ACCESS_QUEUE 12 /* cycles that one effect may ask for: all BARs, ROM, command, … */
+#define PB_ACCESS_QUEUE 19 /* cycles that one effect may ask for: all BARs, ROM, command, … */
 
 struct pb_access {
     /* the next thing to do, valid while the step is not PB_STEP_DONE */

@@ -92,6 +92,51 @@ static uint32_t pm_value(const struct pb_access *acc, const struct pb_piece *pie
     return (acc->old & kept) | (piece->data & (mine | piece->w1c)) | state;
 }
 
+/* Does a rule make [at, at + size) one register that is not the guest's alone to set? */
+static bool is_shadowed(const struct pb_map *map, unsigned at, unsigned size)
+{
+    const struct pb_reg *reg = map->reg_of[at] ? &map->reg[map->reg_of[at] - 1] : NULL;
+
+    return reg && reg->offset == at && reg->size == size && pb_le_get(map->virt + at, size);
+}
+
+static unsigned aer_of(const struct pb_layout *layout)
+{
+    for (unsigned i = 0; i < layout->ext_count; i++) {
+        if (layout->ext[i].id == PCI_EXT_AER)
+            return layout->ext[i].offset;
+    }
+    return 0;
+}
+
+/* Of the capabilities: what must fit the path to the root, and what the guest has only a shadow of,
+ * so that it cannot bring it back itself. */
+static void push_capabilities(struct pb_access *acc)
+{
+    const struct pb_map *map = acc->view->map;
+    unsigned exp = map->layout.exp, pcix = map->layout.pcix, aer = aer_of(&map->layout);
+    const struct {
+        unsigned base, offset, size;
+        uint32_t bits;
+    } lost[] = {
+        { exp, PCI_EXP_DEVCTL, 2, ~PCI_EXP_DEVCTL_FLR },
+        { exp, PCI_EXP_LNKCTL, 2, UINT32_MAX },
+        { exp, PCI_EXP_DEVCTL2, 2, UINT32_MAX },
+        { pcix, PCI_PCIX_CMD, 2, UINT32_MAX },
+        { aer, PCI_AER_UNCOR_MASK, 4, UINT32_MAX },
+        { aer, PCI_AER_UNCOR_SEVERITY, 4, UINT32_MAX },
+        { aer, PCI_AER_COR_MASK, 4, UINT32_MAX },
+    };
+
+    for (unsigned i = 0; i < PB_ARRAY_SIZE(lost); i++) {
+        unsigned at = lost[i].base + lost[i].offset;
+
+        if (lost[i].base && is_shadowed(map, at, lost[i].size))
+            pb_engine_push_write(acc, at, lost[i].size,
+                                 pb_le_get(map->image + at, lost[i].size) & lost[i].bits);
+    }
+}
+
 /* Lost on the way from D3hot to D0: PCI Power Management 1.2, 5.4.1. COMMAND comes last. */
 static void push_restore(struct pb_access *acc, uint32_t command)
 {
@@ -109,6 +154,7 @@ static void push_restore(struct pb_access *acc, uint32_t command)
         pb_engine_push_write(acc, PCI_ROM_ADDRESS, 4, rom);
     pb_engine_push_write(acc, PCI_CACHE_LINE_SIZE, 2, pb_le16(image + PCI_CACHE_LINE_SIZE));
     pb_engine_push_write(acc, PCI_INTERRUPT_LINE, 1, image[PCI_INTERRUPT_LINE]);
+    push_capabilities(acc);
     pb_engine_push_write(acc, PCI_COMMAND, 2, decode | (command & PCI_COMMAND_INTX_DISABLE));
 }
 

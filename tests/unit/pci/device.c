@@ -138,6 +138,8 @@ static void make_hardware(struct pb_test_device *dev)
         mask(hw, layout->exp + PCI_EXP_DEVCTL + 2, 2, 0, 0x000f);
     hw->pm = layout->no_soft_reset ? 0 : layout->pm;
     hw->msix = layout->msix;
+    hw->exp = layout->exp;
+    hw->aer = layout->ext_count && layout->ext[0].id == PCI_EXT_AER ? layout->ext[0].offset : 0;
 }
 
 void pb_test_device_reset(struct pb_test_device *dev)
@@ -223,6 +225,12 @@ static void lose_registers(struct pb_test_hw *hw)
     memset(hw->config + PCI_BAR0, 0, sizeof(uint32_t) * PB_PCI_BARS);
     memset(hw->config + PCI_ROM_ADDRESS, 0, 4);
     hw->config[PCI_INTERRUPT_LINE] = 0;
+    if (hw->exp) {
+        memset(hw->config + hw->exp + PCI_EXP_DEVCTL, 0, 2);
+        memset(hw->config + hw->exp + PCI_EXP_LNKCTL, 0, 2);
+    }
+    if (hw->aer)
+        memset(hw->config + hw->aer + PCI_AER_UNCOR_MASK, 0, PCI_AER_CONTROL - PCI_AER_UNCOR_MASK);
 }
 
 void pb_test_hw_write(struct pb_test_hw *hw, unsigned offset, unsigned size, uint32_t value)

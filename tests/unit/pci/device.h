@@ -36,6 +36,7 @@ struct pb_test_hw {
     uint8_t rw[PB_CONFIG_SIZE_PCIE];
     uint8_t w1c[PB_CONFIG_SIZE_PCIE];
     uint8_t pm, msix;   /* offsets: losing registers in D3hot, Xen's filter */
+    uint16_t exp, aer;  /* what else is lost in D3hot */
     unsigned discarded; /* writes that Xen's filter of MSI-X would drop */
     int fail_after;     /* cycles until one fails with -EIO; -1: never */
     int fail_rc;

@@ -272,6 +272,49 @@ static void H8_registers_lost_in_d3hot_come_back_command_last(void **state)
     assert_int_equal(n, dev->hw.count - 1);
 }
 
+static void H8_what_a_guest_has_only_a_shadow_of_comes_back_too(void **state)
+{
+    const unsigned devctl = E1000E_EXP + PCI_EXP_DEVCTL, lnkctl = E1000E_EXP + PCI_EXP_LNKCTL;
+    struct pb_facts facts;
+
+    (void)state;
+    pb_test_e1000e(&facts);
+    pb_le_put(facts.config + devctl, 2, 0xa83f); /* payload 256, errors; FLR is never written */
+    pb_le_put(facts.config + lnkctl, 2, 0x0043);
+    pb_le_put(facts.config + 0x100 + PCI_AER_UNCOR_MASK, 4, 0x00100000);
+    pb_le_put(facts.config + 0x100 + PCI_AER_UNCOR_SEVERITY, 4, 0x00462030);
+    pb_le_put(facts.config + 0x100 + PCI_AER_COR_MASK, 4, 0x00002000);
+    dev = pb_test_device_of(&facts);
+    assert_int_equal(pb_test_write(dev, (int32_t)devctl, 2, 0), 0);
+    assert_int_equal(pb_test_write(dev, (int32_t)lnkctl, 2, 0), 0);
+    assert_int_equal(pb_test_write(dev, 0x100 + PCI_AER_COR_MASK, 4, 0), 0);
+    assert_int_equal(pb_test_write(dev, PMCSR, 2, 0x2003), 0);
+    assert_true(pb_test_run(dev, true, PMCSR, 2, 0x2000).restored);
+    assert_int_equal(dev->hw.count, 17); /* four BARs; no room for Device Control 2 */
+    assert_int_equal(dev->hw.log[dev->hw.count - 1].cycle.offset, PCI_COMMAND);
+    assert_int_equal(pb_le16(dev->hw.config + devctl), 0x283f);
+    assert_int_equal(pb_le16(dev->hw.config + lnkctl), 0x0043);
+    assert_int_equal(pb_le32(dev->hw.config + 0x100 + PCI_AER_UNCOR_MASK), 0x00100000);
+    assert_int_equal(pb_le32(dev->hw.config + 0x100 + PCI_AER_UNCOR_SEVERITY), 0x00462030);
+    assert_int_equal(pb_le32(dev->hw.config + 0x100 + PCI_AER_COR_MASK), 0x00002000);
+    /* the guest's shadows are what it wrote */
+    assert_int_equal(pb_test_read(dev, (int32_t)lnkctl, 2), 0);
+}
+
+static void a_quirk_can_ask_for_a_longer_wait_around_d3hot(void **state)
+{
+    (void)state;
+    dev->map->d3_delay_ms = 120;
+    assert_int_equal(pb_test_write(dev, PMCSR, 2, 0x2003), 0);
+    assert_int_equal(dev->hw.log[dev->hw.count - 1].cycle.wait_ms, 120);
+    assert_int_equal(pb_test_write(dev, PMCSR, 2, 0x2000), 0);
+    assert_int_equal(dev->hw.log[3].step, PB_STEP_WAIT);
+    assert_int_equal(dev->hw.log[3].cycle.wait_ms, 120);
+    dev->map->d3_delay_ms = 0;
+    assert_int_equal(pb_test_write(dev, PMCSR, 2, 0x2003), 0);
+    assert_int_equal(dev->hw.log[dev->hw.count - 1].cycle.wait_ms, 10);
+}
+
 static void intx_disable_that_was_off_stays_off(void **state)
 {
     (void)state;
@@ -352,6 +395,34 @@ static void H13_a_partial_vpd_address_never_carries_f(void **state)
     pb_le_put(dev->hw.config + VPD + PCI_VPD_ADDR, 2, 0x8104); /* an earlier read is done */
     assert_int_equal(pb_test_write(dev, VPD + PCI_VPD_ADDR, 1, 0x08), 0);
     (void)pb_test_expect(&dev->hw, 0, PB_STEP_WRITE, VPD + PCI_VPD_ADDR, 2, 0x0108);
+}
+
+static void vpd_addresses_from_its_end_on_are_refused(void **state)
+{
+    static const struct {
+        uint16_t end;
+        uint32_t address;
+        int err;
+    } rows[] = {
+        { 0, 0x7fff, 0 },      { 0x100, 0x00fc, 0 },   { 0x100, 0x0100, PB_GUEST_ACCESS_DENIED },
+        { 0x100, 0x00fa, 0 },  { 0x80, 0x007e, -3 },   { 0x100, 0x7fff, PB_GUEST_ACCESS_DENIED },
+        { 1, 0x0000, 0 },      { 1, 0x0001, -3 },      { 1, 0x0004, PB_GUEST_ACCESS_DENIED },
+        { 0x7fff, 0x7ffc, 0 }, { 0x7fff, 0x7ffd, -3 }, { 0x100, 0x0200, PB_GUEST_ACCESS_DENIED },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < PB_ARRAY_SIZE(rows); i++) {
+        dev->map->vpd_end = rows[i].end;
+        assert_int_equal(pb_test_write(dev, VPD + PCI_VPD_ADDR, 2, rows[i].address), rows[i].err);
+        assert_int_equal(pb_test_count(&dev->hw, PB_STEP_WRITE), rows[i].err == 0);
+        assert_int_equal(pb_test_run(dev, true, VPD, 4, rows[i].address << 16).err, rows[i].err);
+        assert_int_equal(pb_test_count(&dev->hw, PB_STEP_WRITE), rows[i].err == 0);
+    }
+    /* nor in two steps of a byte */
+    dev->map->vpd_end = 0x100;
+    assert_int_equal(pb_test_write(dev, VPD + PCI_VPD_ADDR, 2, 0x0080), 0);
+    assert_int_equal(pb_test_write(dev, VPD + PCI_VPD_ADDR + 1, 1, 0x01), PB_GUEST_ACCESS_DENIED);
+    assert_int_equal(pb_le16(dev->hw.config + VPD + PCI_VPD_ADDR), 0x0080);
 }
 
 static void vpd_stays_read_only_under_permissive(void **state)
@@ -446,6 +517,85 @@ static void H13_msix_control_is_written_as_one_word(void **state)
     }
 }
 
+/* The guest sees 2 of 5 vectors of MSI-X, and may choose how many messages of MSI it wants. */
+static void shrink(void)
+{
+    const struct pb_rule rules[] = {
+        { .offset = E1000E_MSIX + 2, .size = 2, .fixed = PCI_MSIX_FLAGS_QSIZE, .value = 1 },
+        { .offset = E1000E_MSI + 2, .size = 2, .virt = PCI_MSI_FLAGS_QSIZE },
+    };
+    size_t bad;
+
+    assert_int_equal(pb_map_apply(dev->map, rules, PB_ARRAY_SIZE(rules), &bad), 0);
+    pb_test_device_reset(dev);
+}
+
+static void a_table_that_is_shown_smaller_can_be_written_back(void **state)
+{
+    (void)state;
+    shrink();
+    for (unsigned enabled = 0; enabled < 2; enabled++) {
+        uint32_t hw = enabled ? 0x8004 : 0x0004, seen = enabled ? 0x8001 : 0x0001;
+        struct pb_access acc;
+
+        pb_le_put(dev->hw.config + E1000E_MSIX + 2, 2, hw);
+        assert_int_equal(pb_test_read(dev, E1000E_MSIX + 2, 2), seen);
+        for (int32_t size = 1; size <= 4; size *= 2) {
+            for (int32_t at = E1000E_MSIX; at < E1000E_MSIX + 4; at += size) {
+                acc = pb_test_run(dev, true, at, size, pb_test_read(dev, at, size));
+                assert_int_equal(acc.err, 0);
+                assert_int_equal(acc.denied, 0);
+                assert_int_equal(pb_test_count(&dev->hw, PB_STEP_WRITE), 0);
+            }
+        }
+        /* a larger table is no change of hardware, and not the guest's to have */
+        acc = pb_test_run(dev, true, E1000E_MSIX + 2, 2, seen ^ 0x0005);
+        assert_int_equal(acc.err, 0);
+        assert_int_equal(acc.denied, 0x0005);
+        assert_int_equal(pb_test_count(&dev->hw, PB_STEP_WRITE), 0);
+        assert_int_equal(pb_test_write(dev, E1000E_MSIX + 2, 2, seen ^ 0x8000),
+                         PB_GUEST_ACCESS_DENIED);
+    }
+}
+
+static void the_size_of_a_shrunk_table_never_reaches_hardware(void **state)
+{
+    (void)state;
+    shrink();
+    dev->view.allow_interrupt_control = true;
+    assert_int_equal(pb_test_write(dev, E1000E_MSIX + 2, 2, 0xc001), 0);
+    (void)pb_test_expect(&dev->hw, 0, PB_STEP_WRITE, E1000E_MSIX + 2, 2, 0xc004);
+    assert_int_equal(pb_test_write(dev, E1000E_MSIX + 2, 2, 0x0001), 0);
+    /* a shadow in MSI control is the guest's, the rest is not */
+    assert_int_equal(pb_test_write(dev, E1000E_MSI + 2, 2, 0x00a1), 0);
+    (void)pb_test_expect(&dev->hw, 0, PB_STEP_WRITE, E1000E_MSI + 2, 2, 0x0081);
+    assert_int_equal(pb_test_read(dev, E1000E_MSI + 2, 2), 0x00a1);
+}
+
+/* ---- shared with a plugin ----------------------------------------------------------------------
+ */
+
+static void an_effect_sees_only_the_bits_that_are_its(void **state)
+{
+    (void)state;
+    /* a BAR of which nothing is ours stays sized; of which a half is, is not sized by it */
+    assert_int_equal(pb_test_write(dev, 0x10, 4, ~0U), 0);
+    (void)pb_test_run_mine(dev, 0x10, 4, 0, 0, 0);
+    assert_int_equal(pb_test_read(dev, 0x10, 4), 0xfffe0000);
+    assert_int_equal(pb_test_write(dev, 0x10, 4, 0), 0);
+    (void)pb_test_run_mine(dev, 0x10, 4, ~0U, 0xffff, 0);
+    assert_int_equal(pb_test_read(dev, 0x10, 4), 0xfebc0000);
+    /* a self test that a plugin has taken is not started, a power state not entered */
+    (void)pb_test_run_mine(dev, PCI_BIST, 1, PCI_BIST_START, 0xbf, 0);
+    assert_int_equal(pb_test_count(&dev->hw, PB_STEP_WRITE), 0);
+    (void)pb_test_run_mine(dev, PMCSR, 2, 0x0003, 0xfffc, 0);
+    assert_int_equal(dev->hw.config[PMCSR] & 3, 0);
+    /* nor is the enabling of an interrupt ours to refuse */
+    assert_int_equal(pb_test_run_mine(dev, E1000E_MSIX + 2, 2, 0x8004, 0x7fff, 0).err, 0);
+    assert_int_equal(pb_test_run_mine(dev, E1000E_MSIX + 2, 2, 0x8004, 0x8000, 0).err,
+                     PB_GUEST_ACCESS_DENIED);
+}
+
 static void intx_disable_is_a_shadow(void **state)
 {
     (void)state;
@@ -487,6 +637,8 @@ int main(void)
         ON(e1000e, permissive_opens_nothing_more_of_pmcsr),
         ON(e1000e, a_byte_write_can_change_the_state),
         ON(e1000e, H8_registers_lost_in_d3hot_come_back_command_last),
+        ON(NULL, H8_what_a_guest_has_only_a_shadow_of_comes_back_too),
+        ON(e1000e, a_quirk_can_ask_for_a_longer_wait_around_d3hot),
         ON(e1000e, intx_disable_that_was_off_stays_off),
         ON(NULL, all_six_bars_and_the_rom_fit_the_queue),
         ON(e1000e, a_failure_on_the_way_is_told_and_not_restored),
@@ -494,12 +646,16 @@ int main(void)
         ON(e1000e, an_absent_device_is_not_taken_for_d3hot),
         ON(with_vpd, vpd_is_read_but_never_written),
         ON(with_vpd, H13_a_partial_vpd_address_never_carries_f),
+        ON(with_vpd, vpd_addresses_from_its_end_on_are_refused),
         ON(with_vpd, vpd_stays_read_only_under_permissive),
         ON(e1000e, an_unchanged_interrupt_control_succeeds),
         ON(e1000e, a_changed_interrupt_control_is_refused),
         ON(e1000e, interrupt_control_opens_the_enable_bits_alone),
         ON(e1000e, one_kind_of_interrupt_at_a_time),
         ON(e1000e, H13_msix_control_is_written_as_one_word),
+        ON(e1000e, a_table_that_is_shown_smaller_can_be_written_back),
+        ON(e1000e, the_size_of_a_shrunk_table_never_reaches_hardware),
+        ON(e1000e, an_effect_sees_only_the_bits_that_are_its),
         ON(e1000e, intx_disable_is_a_shadow),
         ON(e1000e, interrupt_control_passes_changes_of_intx_disable),
     };
