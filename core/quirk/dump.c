@@ -236,7 +236,7 @@ static void read_bars(struct pb_facts *facts)
 {
     uint32_t rom = pb_le32(facts->config + PCI_ROM_ADDRESS);
 
-    for (unsigned i = 0; i < PB_PCI_BARS; i++) {
+    for (size_t i = 0; i < PB_PCI_BARS; i++) {
         uint32_t low = pb_le32(facts->config + PCI_BAR0 + 4 * i);
         struct pb_resource *res = &facts->resource[i];
         uint64_t start = low & ~PCI_BAR_MEM_TYPE_MASK, flags;

@@ -25,7 +25,7 @@
 
 #define DEPTH_MAX   8 /* real files have 3 */
 #define ATOM_MAX    64
-#define ENTRIES_MAX 1024 /* ids or fields of an entry; real ones have 45 and 11 */
+#define ENTRIES_MAX 512 /* ids or fields of an entry; real ones have 45 and 11 */
 #define QUIRKS_MAX  256
 
 enum token { END, OPEN, CLOSE, ATOM, WRONG };
@@ -383,10 +383,11 @@ static bool add_quirks(struct parser *p, struct entry *entry, json_t *quirks)
         name_quirk(quirks, entry, match, id, sizeof(id));
         (void)snprintf(reason, sizeof(reason),
                        "imported: xend let guests write these registers of %s", entry->name);
-        quirk = json_pack("{s:s, s:s, s:s, s:O, s:O, s:b}", "id", id, "reason", reason, "source",
-                          "https://xenbits.xen.org/gitweb/?p=xen.git;a=blob;"
-                          "f=tools/examples/xend-pci-quirks.sxp;hb=RELEASE-4.2.0",
-                          "match", match, "fields", entry->fields, "unsafe", true);
+        quirk =
+            json_pack("{s:s, s:s, s:s, s:O, s:O, s:b}", "id", id, "reason", reason, "source",
+                      "https://github.com/xen-project/xen/blob/"
+                      "3b71aa2851c9c93dafe8250b78c21b4472410e44/tools/examples/xend-pci-quirks.sxp",
+                      "match", match, "fields", entry->fields, "unsafe", true);
         if (json_array_append_new(quirks, quirk))
             return bad(p, "out of memory");
     }

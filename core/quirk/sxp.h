@@ -8,7 +8,7 @@
 
 /*
  * A whole manifest, or NULL with "line N: reason" in WHY. Each entry becomes a quirk with all
- * registers writable, as xend's were; "unsafe" is set where lint would ask for it.
+ * registers writable, as xend's were, and "unsafe", because nobody has checked them.
  */
 json_t *pb_sxp_import(const char *text, size_t length, char *why, size_t why_size);
 
