@@ -219,7 +219,7 @@ static json_t *hex(unsigned value, unsigned digits)
 {
     char text[16];
 
-    (void)snprintf(text, sizeof(text), "0x%0*x", (int)digits, value);
+    (void)snprintf(text, sizeof(text), "0x%0*x", digits < 8 ? (int)digits : 8, value);
     return json_string(text);
 }
 
