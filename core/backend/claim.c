@@ -76,6 +76,7 @@ static void taken(struct pb_job *job, void *ctx)
     dev->known = true;
     dev->failing = false;
     dev->stuck = false;
+    dev->masked = false;
     pb_denied_clear(dev);
     dev->interrupts.count = 0;
     dev->interrupts.mode = PB_INTERRUPT_NONE;

@@ -24,7 +24,7 @@ bool pb_interrupt_unmap(struct pb_device *dev)
     struct pb_interrupts *in = &dev->interrupts;
     unsigned kept = 0;
 
-    for (unsigned i = 0; i < in->count; i++) {
+    for (unsigned i = 0; i < (in->block ? 1 : in->count); i++) {
         uint32_t pirq = in->vector[i].pirq;
         int rc = xen->ops->unmap_pirq(xen, dev->guest->domid, pirq);
 
@@ -35,9 +35,13 @@ bool pb_interrupt_unmap(struct pb_device *dev)
             in->vector[kept++] = in->vector[i];
         }
     }
+    if (in->block && kept)
+        return false; /* the first stands for all of them */
     in->count = kept;
-    if (kept == 0)
+    if (kept == 0) {
         in->mode = PB_INTERRUPT_NONE;
+        in->block = false;
+    }
     return kept == 0;
 }
 
@@ -84,6 +88,33 @@ static int call_map_msi(struct pb_script *s, void *ctx)
     if (rc == 0)
         g->run.value = s->dev->interrupts.vector[0].pirq;
     return rc;
+}
+
+/* Xen rounds the count up to a power of two: what it made is what is on record (H18). */
+static int call_map_multi_msi(struct pb_script *s, void *ctx)
+{
+    struct pb_guest *g = ctx;
+    struct pb_device *dev = s->dev;
+    struct pb_interrupts *in = &dev->interrupts;
+    struct pb_xen *xen = dev->b->xen;
+    unsigned count = g->run.op.value;
+    uint32_t first;
+    int rc;
+
+    if (count == 1)
+        return call_map_msi(s, ctx);
+    in->mode = PB_INTERRUPT_MSI;
+    rc = xen->ops->map_multi_msi(xen, dev->guest->domid, dev->sbdf, count, &first, &count);
+    if (rc)
+        return rc;
+    in->block = true;
+    in->count = 0;
+    for (; in->count < count && in->count < PB_MSI_VECTORS_MAX; in->count++) {
+        in->vector[in->count].entry = (uint16_t)in->count;
+        in->vector[in->count].pirq = first + in->count;
+    }
+    g->run.value = first;
+    return 0;
 }
 
 static int call_map_msix(struct pb_script *s, void *ctx)
@@ -171,6 +202,10 @@ static void explain_failure(struct pb_device *dev, int rc)
         pb_warn("%s: no free interrupts in domain %u: boot Xen with extra_guest_irqs=N (%u more "
                 "lines suppressed)",
                 pb_device_text(dev), dev->guest->domid, suppressed);
+    else if (rc == -EOPNOTSUPP && dev->interrupts.mode == PB_INTERRUPT_MSI)
+        pb_warn("%s: several vectors of MSI for domain %u need interrupt remapping, which Xen does "
+                "not have here (%u more lines suppressed)",
+                pb_device_text(dev), dev->guest->domid, suppressed);
     else
         pb_warn("%s: enabling %s for domain %u: %s (%u more lines suppressed)", pb_device_text(dev),
                 dev->interrupts.mode == PB_INTERRUPT_MSIX ? "MSI-X" : "MSI", dev->guest->domid,
@@ -225,8 +260,9 @@ static int call_prepare_anew(struct pb_script *s, void *ctx)
     int rc;
 
     (void)ctx;
-    if (!dev->msix_prepared || dev->interrupts.count)
+    if (dev->interrupts.count)
         return 0;
+    dev->masked = false;
     rc = xen->ops->msix_release(xen, dev->sbdf);
     if (rc == 0)
         rc = xen->ops->msix_prepare(xen, dev->sbdf);
@@ -235,10 +271,16 @@ static int call_prepare_anew(struct pb_script *s, void *ctx)
     return 0;
 }
 
+void pb_interrupt_script_prepare_anew(struct pb_script *s)
+{
+    if (s->dev->masked && s->dev->msix_prepared)
+        pb_script_call(s, call_prepare_anew, NULL);
+}
+
 void pb_interrupt_script_lost(struct pb_script *s)
 {
+    s->dev->masked = s->dev->interrupts.mode == PB_INTERRUPT_MSIX;
     pb_interrupt_script_off(s);
-    pb_script_call(s, call_prepare_anew, NULL);
     append_intx_back(s);
 }
 
@@ -299,12 +341,14 @@ static bool has_msix(const struct pb_device *dev)
 }
 
 /* XSA-157: MSI while MSI-X is on, or what the device does not have, is refused. */
-static void enable_msi(struct pb_guest *g, void (*done)(struct pb_guest *g))
+static void enable_msi_vectors(struct pb_guest *g, unsigned count,
+                               int (*map)(struct pb_script *s, void *ctx),
+                               void (*done)(struct pb_guest *g))
 {
     struct pb_device *dev = g->run.dev;
     struct pb_script *s = &g->run.script;
 
-    if (!has_msi(dev) || dev->interrupts.mode == PB_INTERRUPT_MSIX || !room_for(g, 1)) {
+    if (!has_msi(dev) || dev->interrupts.mode == PB_INTERRUPT_MSIX || !room_for(g, count)) {
         refuse(g, done);
         return;
     }
@@ -312,11 +356,29 @@ static void enable_msi(struct pb_guest *g, void (*done)(struct pb_guest *g))
     pb_script_modify(s, msi_flags(dev), 2, PCI_MSI_FLAGS_ENABLE, 0);
     if (dev->interrupts.mode == PB_INTERRUPT_MSI)
         pb_script_call(s, call_unmap, NULL);
-    pb_script_call(s, call_map_msi, g);
+    pb_script_call(s, map, g);
     append_line_off(s);
     pb_script_modify(s, msi_flags(dev), 2, 0, PCI_MSI_FLAGS_ENABLE);
     g->run.script_done = done;
     pb_script_run(s, enable_done, NULL);
+}
+
+/*
+ * Several vectors of MSI at once. ENABLE is 0 before the map, because Xen refuses a device whose
+ * MSI is on (H18); the number of messages in its control is Xen's, and stays.
+ */
+static void enable_multi_msi(struct pb_guest *g, void (*done)(struct pb_guest *g))
+{
+    struct pb_device *dev = g->run.dev;
+    uint32_t count = g->run.op.value, rounded = 1;
+
+    while (rounded < count && rounded < PB_MSI_VECTORS_MAX)
+        rounded *= 2;
+    if (count == 0 || count > PB_MSI_VECTORS_MAX || rounded > dev->layout.msi_vectors ||
+        rounded > dev->profile->caps.seen.msi_vectors)
+        refuse(g, done);
+    else
+        enable_msi_vectors(g, rounded, call_map_multi_msi, done);
 }
 
 /*
@@ -392,7 +454,10 @@ void pb_interrupt_op(struct pb_guest *g, void (*done)(struct pb_guest *g))
     g->run.entry_count = 0;
     switch (g->run.op.cmd) {
     case PB_CMD_ENABLE_MSI:
-        enable_msi(g, done);
+        enable_msi_vectors(g, 1, call_map_msi, done);
+        break;
+    case PB_CMD_ENABLE_MULTI_MSI:
+        enable_multi_msi(g, done);
         break;
     case PB_CMD_DISABLE_MSI:
         disable(g, PB_INTERRUPT_MSI, done);
@@ -408,8 +473,10 @@ void pb_interrupt_op(struct pb_guest *g, void (*done)(struct pb_guest *g))
 
 void pb_interrupt_undo(struct pb_guest *g, void (*done)(struct pb_guest *g))
 {
-    if (g->run.err != PB_GUEST_OK ||
-        (g->run.op.cmd != PB_CMD_ENABLE_MSI && g->run.op.cmd != PB_CMD_ENABLE_MSIX)) {
+    bool enabled = g->run.op.cmd == PB_CMD_ENABLE_MSI || g->run.op.cmd == PB_CMD_ENABLE_MSIX ||
+                   g->run.op.cmd == PB_CMD_ENABLE_MULTI_MSI;
+
+    if (g->run.err != PB_GUEST_OK || !enabled) {
         done(g);
         return;
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * MSI and MSI-X of a device that a guest has. Dom0 maps the pirqs and owns the enable bits and
- * INTX_DISABLE; Xen programs address, data and mask.
+ * MSI (one vector, or several at once) and MSI-X of a device that a guest has. Dom0 maps the pirqs
+ * and owns the enable bits and INTX_DISABLE; Xen programs address, data and mask.
  */
 #ifndef PB_BACKEND_INTERRUPT_H
 #define PB_BACKEND_INTERRUPT_H
@@ -30,8 +30,14 @@ void pb_interrupt_script_off(struct pb_script *s);
  * pb_interrupt_script_lost has to run.
  */
 void pb_interrupt_script_restore(struct pb_script *s);
-/* Nothing is mapped any more, MSI-X is prepared anew (H8), and the line is the guest's again. */
+/* Nothing is mapped any more, and the line is the guest's again. */
 void pb_interrupt_script_lost(struct pb_script *s);
+/*
+ * Appends what a device whose MSI-X stays masked needs besides (H8): Xen's preparation, released
+ * and made anew. Only while nobody has its memory: the table is not protected in between (H16).
+ * Decode must be on.
+ */
+void pb_interrupt_script_prepare_anew(struct pb_script *s);
 /*
  * An access of the guest's has brought the device back from D3hot without its registers: so do its
  * interrupts now. g->run.err says how it went when DONE runs (maybe inside of this call).

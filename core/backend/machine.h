@@ -29,6 +29,8 @@ enum pb_interrupt_mode { PB_INTERRUPT_NONE, PB_INTERRUPT_MSI, PB_INTERRUPT_MSIX 
 /* What the device's message interrupts are mapped to in its guest. */
 struct pb_interrupts {
     enum pb_interrupt_mode mode;
+    bool block; /* vectors of one MSI mapping: only the first is unmapped, and that unmaps all (H18)
+                 */
     unsigned count;
     struct {
         uint16_t entry;
@@ -61,6 +63,7 @@ struct pb_device {
     char driver_before[PB_DRIVER_NAME], driver_now[PB_DRIVER_NAME];
     uint16_t host_command; /* COMMAND as the host had it: given back at release */
     bool quarantined, msix_prepared;
+    bool masked; /* its MSI-X did not come back from a reset: to be prepared anew */
     uint64_t resets, reset_ms, guest_resets;
     struct pb_denied denied[PB_DENIED_MAX];
     unsigned denied_count;

@@ -111,6 +111,11 @@ static void spurious(struct pb_guest *g)
 
 /* --- one operation --- */
 
+static bool is_command(uint32_t cmd)
+{
+    return cmd <= PB_CMD_DISABLE_MSIX || cmd == PB_CMD_ENABLE_MULTI_MSI;
+}
+
 static struct pb_device *addressed(struct pb_guest *g, const struct pb_op *op)
 {
     struct pb_device *dev;
@@ -391,13 +396,12 @@ static bool start_op(struct pb_guest *g)
     run->dev = addressed(g, &run->op);
     if (!run->dev) {
         /* A bus scan asks for every address: not an error, an absent device. */
-        if (run->op.domain || run->op.bus || run->op.devfn > 255 ||
-            run->op.cmd > PB_CMD_DISABLE_MSIX)
+        if (run->op.domain || run->op.bus || run->op.devfn > 255 || !is_command(run->op.cmd))
             g->counters.bad_ops++;
         run->err = PB_GUEST_NOT_FOUND;
         return true;
     }
-    if (run->op.cmd > PB_CMD_DISABLE_MSIX) {
+    if (!is_command(run->op.cmd)) {
         g->counters.bad_ops++;
         run->err = PB_GUEST_NOT_IMPLEMENTED;
         return true;

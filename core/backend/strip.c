@@ -112,6 +112,8 @@ enum pb_run pb_strip_quiet(struct pb_task *task)
     append_wake(s);
     if (dev->guest)
         pb_interrupt_script_off(s);
+    if (!dev->ready && !dev->failing)
+        pb_interrupt_script_prepare_anew(s);
     /* A guest that keeps the device may touch its memory at any time: decode stays on (XSA-120). */
     if (!dev->ready)
         pb_script_modify(s, PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY | COMMAND_OFF,

@@ -32,9 +32,12 @@ enum pb_cmd {
     PB_CMD_DISABLE_MSI = 3,
     PB_CMD_ENABLE_MSIX = 4,
     PB_CMD_DISABLE_MSIX = 5,
+    /* 6 to 9 are AER requests, which go the other way */
+    PB_CMD_ENABLE_MULTI_MSI = 10, /* value: in the number of vectors, out the first of the pirqs */
 };
 
 #define PB_MSIX_ENTRIES_MAX 128 /* SH_INFO_MAX_VEC */
+#define PB_MSI_VECTORS_MAX  32  /* PCI Local Bus 3.0, 6.8.1.3 */
 
 struct pb_msix_entry {
     uint16_t vector; /* order in memory: vector first */

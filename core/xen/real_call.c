@@ -17,6 +17,8 @@
 
 _Static_assert(__HYPERVISOR_physdev_op == 33, "not the compatibility hypercall");
 
+#define MULTI_MSI_MAX 32 /* PCI Local Bus 3.0, 6.8.1.3 */
+
 union argument {
     struct physdev_map_pirq map;
     struct physdev_unmap_pirq unmap;
@@ -100,6 +102,39 @@ static int map_msi(struct pb_xen *x, uint32_t domid, const struct pb_msi_request
     return 0;
 }
 
+/* The segment stands in BUS as for MSI_SEG; COUNT goes out and comes back in entry_nr. */
+static int map_multi_msi(struct pb_xen *x, uint32_t domid, struct pb_sbdf sbdf, unsigned count,
+                         uint32_t *ret_first, unsigned *ret_count)
+{
+    struct physdev_map_pirq map;
+    int rc;
+
+    *ret_count = 0;
+    if (domid >= PB_REAL_DOMID_END || count < 2 || count > MULTI_MSI_MAX)
+        return -EINVAL;
+    memset(&map, 0, sizeof(map));
+    map.domid = (domid_t)domid;
+    map.type = MAP_PIRQ_TYPE_MULTI_MSI;
+    map.index = map.pirq = -1;
+    map.bus = (int)((uint32_t)sbdf.segment << 16 | sbdf.bus);
+    map.devfn = sbdf.devfn;
+    map.entry_nr = (int)count;
+    rc = physdev(x, PHYSDEVOP_map_pirq, &map, sizeof(map));
+    if (rc == -ENFILE && map.entry_nr > 0 && map.entry_nr <= MULTI_MSI_MAX)
+        *ret_count = (unsigned)map.entry_nr; /* the most that would do */
+    if (rc)
+        return rc;
+    if (map.pirq < 0)
+        return -EIO;
+    if (map.entry_nr < (int)count || map.entry_nr > MULTI_MSI_MAX) {
+        (void)unmap_pirq(x, domid, (uint32_t)map.pirq);
+        return -EIO;
+    }
+    *ret_first = (uint32_t)map.pirq;
+    *ret_count = (unsigned)map.entry_nr;
+    return 0;
+}
+
 static int on_device(struct pb_xen *x, unsigned command, struct pb_sbdf sbdf)
 {
     struct physdev_pci_device device;
@@ -130,6 +165,7 @@ int pb_real_call_open(struct pb_real *r)
 {
     r->ops.map_gsi = map_gsi;
     r->ops.map_msi = map_msi;
+    r->ops.map_multi_msi = map_multi_msi;
     r->ops.unmap_pirq = unmap_pirq;
     r->ops.msix_prepare = msix_prepare;
     r->ops.msix_release = msix_release;

@@ -262,6 +262,7 @@ static json_t *settings(struct sim_world *w, const struct pb_json *at, struct si
     w->msi_pirqs =
         (uint32_t)sim_number(at, "msi_pirqs", 0, SIM_PIRQS_MAX - w->gsi_count, w->msi_pirqs);
     w->quarantine = sim_bool(at, "quarantine", w->quarantine);
+    w->remapping = sim_bool(at, "remapping", w->remapping);
     return sim_ok();
 }
 
@@ -329,7 +330,7 @@ const struct sim_command sim_commands_world[] = {
     { "fault", KEYS("call", "nth", "count", "errno", "action"), fault },
     { "fault-clear", NO_KEYS, fault_clear },
     { "faults", NO_KEYS, faults },
-    { "set", KEYS("job_delay_ms", "msi_pirqs", "quarantine"), settings },
+    { "set", KEYS("job_delay_ms", "msi_pirqs", "quarantine", "remapping"), settings },
     { "leaks", NO_KEYS, leaks },
     { "settle", KEYS("timeout_ms"), settle },
     { NULL, NULL, NULL },

@@ -12,7 +12,7 @@
  *                                    a job hang until its deadline; ACTION is a command that runs
  *                                    first, inside of the daemon's call
  *   fault-clear · faults             {"armed": how many still wait}
- *   set [job_delay_ms] [msi_pirqs] [quarantine]
+ *   set [job_delay_ms] [msi_pirqs] [quarantine] [remapping]
  *   leaks                            everything that is held on behalf of guests
  *   settle [timeout_ms]              answers when nothing is under way in the world
  * Guests (domid)
@@ -25,7 +25,8 @@
  *   post [offset] [hex] [flags] [notify] · peek [offset] [length] · notify [port] · stray [port]
  * Devices (device)
  *   device · device-read offset [size] · device-write offset value [size] [raw]
- *   device-set [gone] [slow_ms] [error] [reset] [resetting]
+ *   device-set [gone] [slow_ms] [error] [reset] [resetting] [forgets] [leaves_maskall]
+ *              [keeps_maskall]
  */
 #ifndef SIM_COMMAND_H
 #define SIM_COMMAND_H

@@ -80,6 +80,9 @@ static json_t *device_set(struct sim_world *w, const struct pb_json *at, struct 
     dev->gone = sim_bool(at, "gone", dev->gone);
     dev->slow_ms = (unsigned)sim_number(at, "slow_ms", 0, 600000, dev->slow_ms);
     dev->resetting = sim_bool(at, "resetting", dev->resetting);
+    dev->forgets = sim_bool(at, "forgets", dev->forgets);
+    dev->leaves_maskall = sim_bool(at, "leaves_maskall", dev->leaves_maskall);
+    dev->keeps_maskall = sim_bool(at, "keeps_maskall", dev->keeps_maskall);
     if (error)
         dev->cycle_error = sim_log_errno(error); /* "" is none */
     if (methods)
@@ -91,6 +94,9 @@ const struct sim_command sim_commands_device[] = {
     { "device", NO_KEYS, device },
     { "device-read", KEYS("offset", "size"), device_read },
     { "device-write", KEYS("offset", "size", "value", "raw"), device_write },
-    { "device-set", KEYS("gone", "slow_ms", "error", "reset", "resetting"), device_set },
+    { "device-set",
+      KEYS("gone", "slow_ms", "error", "reset", "resetting", "forgets", "leaves_maskall",
+           "keeps_maskall"),
+      device_set },
     { NULL, NULL, NULL },
 };

@@ -119,10 +119,32 @@ static void read_text(const struct pb_json *at, const char *key, const char *fal
     (void)snprintf(buf, size, "%s", pb_json_text(&member, size - 1, fallback));
 }
 
+/* "patch": [[offset, size, value], ...]: what this device has other than the one of the dump. */
+static void read_patch(const struct pb_json *at, struct sim_device *dev)
+{
+    struct pb_json list = pb_json_member(at, "patch");
+
+    for (size_t i = 0; i < pb_json_array(&list); i++) {
+        struct pb_json triple = pb_json_element(&list, i);
+        uint32_t v[3] = { 0 };
+
+        for (size_t k = 0; k < 3; k++) {
+            struct pb_json number = pb_json_element(&triple, k);
+
+            v[k] = (uint32_t)pb_json_number(&number, 0, UINT32_MAX, 0);
+        }
+        if (v[1] < 1 || v[1] > 4 || v[0] > dev->facts.config_size - v[1])
+            pb_json_fail(&triple, "is outside of the registers");
+        else
+            pb_le_put(&dev->config[v[0]], v[1], v[2]);
+    }
+}
+
 struct sim_device *sim_device_new(const struct pb_json *at, const char *dir)
 {
-    static const char *const keys[] = { "bdf",   "dump",    "driver",           "irq", "resources",
-                                        "reset", "present", "virtual_function", NULL };
+    static const char *const keys[] = { "bdf",       "dump",  "driver",  "irq",
+                                        "resources", "reset", "present", "virtual_function",
+                                        "patch",     NULL };
     struct pb_json bdf = pb_json_member(at, "bdf"), irq = pb_json_member(at, "irq");
     struct pb_json present = pb_json_member(at, "present");
     struct pb_json vf = pb_json_member(at, "virtual_function");
@@ -145,6 +167,7 @@ struct sim_device *sim_device_new(const struct pb_json *at, const char *dir)
         free(dev);
         return NULL;
     }
+    read_patch(at, dev);
     read_identity(dev);
     sim_device_place(dev);
     sim_device_masks(dev);

@@ -42,16 +42,21 @@ struct sim_device {
     bool prepared;
     bool maskall_stuck; /* MSI-X was touched without decode: no assignment before a reset */
 
+    bool msi_lost; /* registers of mapped vectors were lost and not restored yet (H8) */
+
     /* faults */
-    bool gone;        /* reads all ones */
-    int cycle_error;  /* of every cycle */
-    unsigned slow_ms; /* of every cycle */
+    bool forgets;        /* a reset leaves nothing of the registers, as if the kernel saved none */
+    bool leaves_maskall; /* restoring vectors leaves MASKALL set … */
+    bool keeps_maskall;  /* … and no write clears it */
+    bool gone;           /* reads all ones */
+    int cycle_error;     /* of every cycle */
+    unsigned slow_ms;    /* of every cycle */
 };
 TAILQ_HEAD(sim_device_list, sim_device);
 
 /*
- * From the scenario's object { "bdf", "dump", "driver", "irq", "resources", "reset", "present" };
- * dumps are looked for in DIR. NULL with an error set at AT.
+ * From the scenario's object { "bdf", "dump", "driver", "irq", "resources", "reset", "present",
+ * "virtual_function", "patch" }; dumps are looked for in DIR. NULL with an error set at AT.
  */
 struct sim_device *sim_device_new(const struct pb_json *at, const char *dir);
 struct sim_device *sim_device_find(const struct sim_world *w, struct pb_sbdf sbdf);

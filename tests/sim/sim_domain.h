@@ -29,6 +29,9 @@ struct sim_ranges {
 struct sim_pirq {
     bool used, msix;
     uint16_t entry;
+    uint8_t
+        block; /* the first of this many that were mapped at once; their others have 1 in `inner` */
+    bool inner;
     struct sim_device *device; /* NULL: a GSI */
 };
 

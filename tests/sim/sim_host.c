@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "pci/regs.h"
+#include "pci/traits.h"
 #include "sim_hyper.h"
 #include "sim_world.h"
 
@@ -240,15 +241,29 @@ static int job_release(struct sim_world *w, struct sim_device *dev, struct pb_jo
     return 0;
 }
 
+/* The kernel takes a list, and refuses it when one of its methods is not there. */
+static bool has_methods(const struct sim_device *dev, const char *list)
+{
+    char name[PB_RESET_METHODS_TEXT];
+
+    for (const char *p = list; *(p += strspn(p, " ")); p += strcspn(p, " ")) {
+        (void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(p, " "), p);
+        if (!strstr(dev->facts.reset_methods, name))
+            return false;
+    }
+    return true;
+}
+
 static int job_reset(struct sim_world *w, struct sim_device *dev, struct pb_job *job)
 {
     unsigned vectors = sim_hyper_vectors(w, dev);
 
     if (!dev->facts.reset_methods[0])
         return refuse(job, -ENOTTY, "the device has no reset method");
-    if (job->method[0] && !strstr(dev->facts.reset_methods, job->method))
+    if (!has_methods(dev, job->method))
         return refuse(job, -EINVAL, "the device does not have this reset method");
-    if (vectors > 0)
+    /* A guest's own reset keeps them; whatever else resets the device must unmap them before. */
+    if (vectors > 0 && strcmp(job->method, "flr") != 0 && strcmp(job->method, "af_flr") != 0)
         sim_log_violation(w, "%s: reset with %u vectors mapped (H8)", dev->text, vectors);
     sim_device_reset(dev);
     read_facts(dev, job);
@@ -282,9 +297,14 @@ static int job_run(struct sim_world *w, struct pb_job *job)
 static json_t *job_args(const struct pb_job *job)
 {
     char text[PB_SBDF_TEXT];
+    json_t *plugins = json_array();
 
-    return json_pack("{s:s, s:s, s:s}", "device", pb_sbdf_format(job->sbdf, text), "driver",
-                     job->driver, "method", job->method);
+    for (unsigned i = 0; i < job->plugin_count; i++)
+        (void)json_array_append_new(plugins, json_pack("{s:s, s:s}", "path", job->plugin[i].path,
+                                                       "params", job->plugin[i].params));
+    return json_pack("{s:s, s:s, s:s, s:i, s:o}", "device", pb_sbdf_format(job->sbdf, text),
+                     "driver", job->driver, "method", job->method, "settle_ms", (int)job->settle_ms,
+                     "plugins", plugins);
 }
 
 static void job_done(struct ev_loop *loop, ev_timer *timer, int revents)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/bytes.h"
 #include "pci/regs.h"
@@ -171,6 +172,8 @@ static int check_msi(struct sim_world *w, struct sim_domain *dom, struct sim_dev
 {
     uint8_t pm = sim_device_cap(dev, SIM_CAP_PM);
 
+    if (dev->resetting || dev->msi_lost)
+        sim_log_violation(w, "%s: MSI mapped in the window of a reset (H8)", dev->text);
     if (pm && dev->config[pm + PCI_PM_CTRL] & PCI_PM_CTRL_STATE)
         sim_log_violation(w, "%s: MSI mapped while the device sleeps", dev->text);
     for (unsigned i = 0; i < SIM_PIRQS_MAX; i++) {
@@ -216,6 +219,83 @@ int sim_hyper_map_msi(struct sim_world *w, uint32_t domid, const struct pb_msi_r
     return -ENOSPC;
 }
 
+/* The highest COUNT pirqs in a row that are free; 0: there are none. */
+static uint32_t free_row(const struct sim_world *w, const struct sim_domain *dom, unsigned count)
+{
+    unsigned run = 0;
+
+    for (uint32_t pirq = w->gsi_count + w->msi_pirqs; pirq-- > w->gsi_count;) {
+        run = dom->pirq[pirq].used ? 0 : run + 1;
+        if (run == count)
+            return pirq;
+    }
+    return 0;
+}
+
+static unsigned msi_capable(const struct sim_device *dev)
+{
+    uint16_t flags = pb_le16(&dev->config[sim_device_cap(dev, SIM_CAP_MSI) + PCI_MSI_FLAGS]);
+
+    return 1U << ((flags & PCI_MSI_FLAGS_QMASK) >> 1);
+}
+
+static void set_msi_count(struct sim_device *dev, unsigned count)
+{
+    unsigned log = 0;
+
+    while (1U << log < count)
+        log++;
+    sim_device_change(dev, (uint16_t)(sim_device_cap(dev, SIM_CAP_MSI) + PCI_MSI_FLAGS),
+                      PCI_MSI_FLAGS_QSIZE, (uint16_t)(log << 4));
+}
+
+/* H18, as Xen 4.17 does it (xen/arch/x86/irq.c: allocate_and_map_msi_pirq, map_domain_pirq). */
+int sim_hyper_map_multi_msi(struct sim_world *w, uint32_t domid, struct pb_sbdf sbdf,
+                            unsigned count, uint32_t *ret_first, unsigned *ret_count)
+{
+    struct sim_domain *dom = sim_domain_live(w, domid);
+    struct sim_device *dev = device(w, sbdf);
+    struct pb_msi_request request = { .sbdf = sbdf };
+    uint32_t first;
+    int rc;
+
+    *ret_count = 0;
+    if (!dom)
+        return -ESRCH;
+    if (count == 0 || count > 32)
+        return -EDOM;
+    if (count > 1 && !w->remapping)
+        return -EOPNOTSUPP;
+    while (count & (count - 1))
+        count += count & -count;
+    if (!dev || dev->owner != domid)
+        return -ENODEV;
+    rc = check_msi(w, dom, dev, &request);
+    if (rc)
+        return rc;
+    if (pb_le16(&dev->config[sim_device_cap(dev, SIM_CAP_MSI) + PCI_MSI_FLAGS]) &
+        PCI_MSI_FLAGS_ENABLE)
+        sim_log_violation(w, "%s: several vectors of MSI mapped while ENABLE is set (H18)",
+                          dev->text);
+    *ret_count = msi_capable(dev);
+    if (count > *ret_count)
+        return -ENFILE;
+    first = free_row(w, dom, count);
+    if (!first)
+        return -ENOSPC;
+    for (unsigned i = 0; i < count; i++)
+        dom->pirq[first + i] = (struct sim_pirq){ .used = true,
+                                                  .entry = (uint16_t)i,
+                                                  .block = i ? 0 : (uint8_t)count,
+                                                  .inner = i != 0,
+                                                  .device = dev };
+    pb_le_put(&dev->config[sim_device_cap(dev, SIM_CAP_MSI) + 4], 4, 0xfee00000u);
+    set_msi_count(dev, count);
+    *ret_first = first;
+    *ret_count = count;
+    return 0;
+}
+
 static void unmap_msi(struct sim_device *dev, bool msix)
 {
     uint8_t at = sim_device_cap(dev, msix ? SIM_CAP_MSIX : SIM_CAP_MSI);
@@ -239,9 +319,15 @@ int sim_hyper_unmap_pirq(struct sim_world *w, uint32_t domid, uint32_t pirq)
     if (pirq >= SIM_PIRQS_MAX || !dom->pirq[pirq].used)
         return -EINVAL;
     p = &dom->pirq[pirq];
+    if (p->inner) {
+        sim_log_violation(w, "pirq %u of dom%u is not the first of its row (H18)", pirq, domid);
+        return -EINVAL;
+    }
     if (p->device && !p->device->gone)
         unmap_msi(p->device, p->msix);
-    *p = (struct sim_pirq){ 0 };
+    if (p->device)
+        p->device->msi_lost = false;
+    memset(p, 0, (p->block ? p->block : 1) * sizeof(*p));
     return 0;
 }
 
@@ -287,13 +373,53 @@ int sim_hyper_msix_release(struct sim_world *w, struct pb_sbdf sbdf)
         return -EBUSY;
     if (!dev->prepared)
         return -EINVAL;
+    dev->wmask[sim_device_cap(dev, SIM_CAP_MSIX) + PCI_MSIX_FLAGS + 1] |=
+        PCI_MSIX_FLAGS_MASKALL >> 8;
     dev->prepared = false;
     return 0;
 }
 
+/*
+ * As pci_restore_msi_state: Xen writes address and data again and turns ENABLE on. With decode off
+ * its write to the table of MSI-X is a BUG() (H8).
+ */
 int sim_hyper_msi_restore(struct sim_world *w, struct pb_sbdf sbdf)
 {
-    return device(w, sbdf) ? 0 : -ENODEV;
+    struct sim_device *dev = device(w, sbdf);
+    const struct sim_pirq *first = NULL;
+    const struct sim_domain *dom;
+    uint8_t at;
+
+    if (!dev)
+        return -ENODEV;
+    if (dev->resetting)
+        sim_log_violation(w, "%s: vectors restored during its reset (H8)", dev->text);
+    TAILQ_FOREACH (dom, &w->domains, link) {
+        for (unsigned i = 0; i < SIM_PIRQS_MAX && !first; i++) {
+            if (dom->pirq[i].used && dom->pirq[i].device == dev)
+                first = &dom->pirq[i];
+        }
+    }
+    dev->msi_lost = false;
+    if (!first)
+        return 0;
+    at = sim_device_cap(dev, first->msix ? SIM_CAP_MSIX : SIM_CAP_MSI);
+    if (!first->msix) {
+        set_msi_count(dev, first->block ? first->block : 1);
+        sim_device_change(dev, (uint16_t)(at + PCI_MSI_FLAGS), 0, PCI_MSI_FLAGS_ENABLE);
+        return 0;
+    }
+    if (!(sim_device_command(dev) & PCI_COMMAND_MEMORY)) {
+        (void)fprintf(stderr, "sim: HOST CRASH (H8): %s has its vectors restored without decode\n",
+                      dev->text);
+        abort();
+    }
+    sim_device_change(
+        dev, (uint16_t)(at + PCI_MSIX_FLAGS), 0,
+        (uint16_t)(PCI_MSIX_FLAGS_ENABLE | (dev->leaves_maskall ? PCI_MSIX_FLAGS_MASKALL : 0)));
+    if (dev->keeps_maskall)
+        dev->wmask[at + PCI_MSIX_FLAGS + 1] &= (uint8_t) ~(PCI_MSIX_FLAGS_MASKALL >> 8);
+    return 0;
 }
 
 /* The end of a domain */

@@ -18,6 +18,8 @@ int sim_hyper_allow(struct sim_world *w, uint32_t domid, enum sim_permission wha
 int sim_hyper_map_gsi(struct sim_world *w, uint32_t domid, uint32_t gsi);
 int sim_hyper_map_msi(struct sim_world *w, uint32_t domid, const struct pb_msi_request *request,
                       uint32_t *ret_pirq);
+int sim_hyper_map_multi_msi(struct sim_world *w, uint32_t domid, struct pb_sbdf sbdf,
+                            unsigned count, uint32_t *ret_first, unsigned *ret_count);
 int sim_hyper_unmap_pirq(struct sim_world *w, uint32_t domid, uint32_t pirq);
 int sim_hyper_msix_prepare(struct sim_world *w, struct pb_sbdf sbdf);
 int sim_hyper_msix_release(struct sim_world *w, struct pb_sbdf sbdf);

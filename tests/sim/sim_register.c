@@ -152,10 +152,14 @@ static void interrupts_off(struct sim_device *dev)
 {
     uint8_t at = sim_device_cap(dev, SIM_CAP_MSI);
 
+    if (at && pb_le16(&dev->config[at + PCI_MSI_FLAGS]) & PCI_MSI_FLAGS_ENABLE)
+        dev->msi_lost = true;
     if (at)
         sim_device_change(dev, (uint16_t)(at + PCI_MSI_FLAGS),
                           PCI_MSI_FLAGS_ENABLE | PCI_MSI_FLAGS_QSIZE, 0);
     at = sim_device_cap(dev, SIM_CAP_MSIX);
+    if (at && pb_le16(&dev->config[at + PCI_MSIX_FLAGS]) & PCI_MSIX_FLAGS_ENABLE)
+        dev->msi_lost = true;
     if (at)
         sim_device_change(dev, (uint16_t)(at + PCI_MSIX_FLAGS),
                           PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL, 0);
@@ -199,6 +203,8 @@ void sim_device_reset(struct sim_device *dev)
 {
     uint8_t pm = sim_device_cap(dev, SIM_CAP_PM);
 
+    if (dev->forgets)
+        lose_registers(dev);
     interrupts_off(dev);
     if (pm)
         sim_device_change(dev, (uint16_t)(pm + PCI_PM_CTRL), PCI_PM_CTRL_STATE, 0);

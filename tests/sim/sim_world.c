@@ -29,6 +29,7 @@ struct sim_world *sim_world_new(void)
     if (!w)
         abort();
     w->quarantine = true;
+    w->remapping = true;
     w->gsi_count = 48;
     w->msi_pirqs = 32;
     sim_log_init(&w->log);

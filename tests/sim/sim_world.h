@@ -43,6 +43,7 @@ struct sim_world {
     bool quarantine;            /* iommu=quarantine: a deassigned device goes to DOMID_IO */
     uint32_t gsi_count;         /* pirqs below are GSIs */
     uint32_t msi_pirqs;         /* how many pirqs a guest has for MSI (nr_pirqs - nr_gsis) */
+    bool remapping;             /* interrupt remapping: several vectors of MSI are possible */
     unsigned job_delay_ms;      /* how long a job takes */
     struct sim_task_list tasks; /* jobs and late cycles under way */
     /* called when the loop is known: the simulator's own socket needs it too */

@@ -164,6 +164,21 @@ static int xen_map_msi(struct pb_xen *x, uint32_t domid, const struct pb_msi_req
     return sim_log_leave(w, "map_msi", args, rc);
 }
 
+static int xen_map_multi_msi(struct pb_xen *x, uint32_t domid, struct pb_sbdf sbdf, unsigned count,
+                             uint32_t *ret_first, unsigned *ret_count)
+{
+    struct sim_world *w = world_of(x);
+    json_t *args = device_args(domid, sbdf);
+    int rc = sim_log_enter(w, "map_multi_msi");
+
+    (void)json_object_set_new(args, "asked", json_integer((json_int_t)count));
+    if (rc == 0)
+        rc = sim_hyper_map_multi_msi(w, domid, sbdf, count, ret_first, ret_count);
+    (void)json_object_set_new(args, "pirq", json_integer(rc ? -1 : (json_int_t)*ret_first));
+    (void)json_object_set_new(args, "count", json_integer(rc ? 0 : (json_int_t)*ret_count));
+    return sim_log_leave(w, "map_multi_msi", args, rc);
+}
+
 static int xen_unmap_pirq(struct pb_xen *x, uint32_t domid, uint32_t pirq)
 {
     struct sim_world *w = world_of(x);
@@ -237,6 +252,7 @@ static const struct pb_xen_ops xen_ops = {
     .allow_irq = xen_allow_irq,
     .map_gsi = xen_map_gsi,
     .map_msi = xen_map_msi,
+    .map_multi_msi = xen_map_multi_msi,
     .unmap_pirq = xen_unmap_pirq,
     .msix_prepare = xen_msix_prepare,
     .msix_release = xen_msix_release,

@@ -44,7 +44,8 @@ MODELS = {
 
 
 def device(model, bdf=None, **more):
-    """A device of the scenario; MORE replaces members (driver, irq, resources, reset, present)."""
+    """A device of the scenario; MORE replaces members (driver, irq, resources, reset, present), or
+    adds "patch": [[offset, size, value]] to its registers."""
     default_bdf, driver, irq, resources = MODELS[model]
     return {"bdf": bdf or default_bdf, "dump": model + ".txt", "driver": driver, "irq": irq,
             "resources": [list(r) for r in resources], **more}
@@ -63,6 +64,7 @@ def domain(domid, name=None, **more):
 
 # Operations and errors of the protocol
 READ, WRITE, ENABLE_MSI, DISABLE_MSI, ENABLE_MSIX, DISABLE_MSIX = range(6)
+ENABLE_MULTI_MSI = 10
 NOT_FOUND, INVALID_OFFSET, ACCESS_DENIED, NOT_IMPLEMENTED, OP_FAILED = -1, -2, -3, -4, -5
 
 

@@ -51,6 +51,7 @@ static void offsets_are_those_of_pciif_h(void **state)
     assert_int_equal(PB_CMD_DISABLE_MSI, XEN_PCI_OP_disable_msi);
     assert_int_equal(PB_CMD_ENABLE_MSIX, XEN_PCI_OP_enable_msix);
     assert_int_equal(PB_CMD_DISABLE_MSIX, XEN_PCI_OP_disable_msix);
+    assert_int_equal(PB_CMD_ENABLE_MULTI_MSI, XEN_PCI_OP_enable_multi_msi);
 }
 
 static void the_whole_op_is_copied(void **state)

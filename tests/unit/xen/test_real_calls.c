@@ -28,7 +28,8 @@ static struct {
     struct physdev_map_pirq map;
     struct physdev_unmap_pirq unmap;
     struct physdev_pci_device device;
-    int answer_pirq; /* of map_pirq */
+    int answer_pirq;  /* of map_pirq */
+    int answer_count; /* of map_pirq of several: 0 leaves it */
     int error;
 } hyper;
 
@@ -44,6 +45,8 @@ int __wrap_xencall2(xencall_handle *call, unsigned op, uint64_t arg1, uint64_t a
     if (arg1 == PHYSDEVOP_map_pirq) {
         memcpy(&hyper.map, arg, sizeof(hyper.map));
         ((struct physdev_map_pirq *)arg)->pirq = hyper.answer_pirq;
+        if (hyper.answer_count)
+            ((struct physdev_map_pirq *)arg)->entry_nr = hyper.answer_count;
     } else if (arg1 == PHYSDEVOP_unmap_pirq) {
         memcpy(&hyper.unmap, arg, sizeof(hyper.unmap));
     } else {
@@ -128,6 +131,71 @@ static void msi_is_mapped_with_segment_and_free_numbers(void **state)
     assert_int_equal(pirq, 0);
     assert_int_equal(r.ops.map_msi(&r.xen, 0x7ff1, &request, &pirq), -EINVAL);
     assert_int_equal(r.ops.map_msi(&r.xen, 0x10003, &request, &pirq), -EINVAL);
+    pb_real_call_close(&r);
+}
+
+static void H18_several_vectors_come_in_a_row(void **state)
+{
+    struct pb_sbdf sbdf = { 0xfedc, 0x83, PB_DEVFN(0x1f, 7) };
+    struct pb_real r;
+    uint32_t first = 0;
+    unsigned count = 0;
+
+    (void)state;
+    open_calls(&r);
+    hyper.answer_pirq = 60;
+    hyper.answer_count = 4; /* rounded up */
+    assert_int_equal(r.ops.map_multi_msi(&r.xen, 3, sbdf, 3, &first, &count), 0);
+    assert_int_equal(first, 60);
+    assert_int_equal(count, 4);
+    assert_int_equal(hyper.op, __HYPERVISOR_physdev_op);
+    assert_int_equal(hyper.map.domid, 3);
+    assert_int_equal(hyper.map.type, MAP_PIRQ_TYPE_MULTI_MSI);
+    assert_int_equal(hyper.map.pirq, -1); /* H10 */
+    assert_int_equal((uint32_t)hyper.map.bus, 0xfedc0083u);
+    assert_int_equal(hyper.map.devfn, 0xff);
+    assert_int_equal(hyper.map.entry_nr, 3);
+    assert_true(hyper.map.table_base == 0); /* else it would be MSI-X */
+
+    hyper.error = ENFILE;
+    hyper.answer_count = 2;
+    first = 0;
+    assert_int_equal(r.ops.map_multi_msi(&r.xen, 3, sbdf, 8, &first, &count), -ENFILE);
+    assert_int_equal(first, 0);
+    assert_int_equal(count, 2);
+    hyper.error = EOPNOTSUPP;
+    assert_int_equal(r.ops.map_multi_msi(&r.xen, 3, sbdf, 8, &first, &count), -EOPNOTSUPP);
+    assert_int_equal(count, 0);
+    pb_real_call_close(&r);
+}
+
+static void H18_fewer_vectors_than_asked_for_are_given_back(void **state)
+{
+    struct pb_sbdf sbdf = { 0, 3, 0 };
+    struct pb_real r;
+    uint32_t first = 0;
+    unsigned count = 0;
+
+    (void)state;
+    open_calls(&r);
+    hyper.answer_pirq = 60;
+    hyper.answer_count = 2;
+    assert_int_equal(r.ops.map_multi_msi(&r.xen, 3, sbdf, 4, &first, &count), -EIO);
+    assert_int_equal(hyper.command, PHYSDEVOP_unmap_pirq);
+    assert_int_equal(hyper.unmap.pirq, 60);
+    hyper.answer_count = 64;
+    assert_int_equal(r.ops.map_multi_msi(&r.xen, 3, sbdf, 4, &first, &count), -EIO);
+    assert_int_equal(hyper.command, PHYSDEVOP_unmap_pirq);
+    hyper.answer_pirq = -1;
+    hyper.answer_count = 4;
+    assert_int_equal(r.ops.map_multi_msi(&r.xen, 3, sbdf, 4, &first, &count), -EIO);
+    assert_int_equal(hyper.command, PHYSDEVOP_map_pirq);
+    hyper.calls = 0;
+    assert_int_equal(r.ops.map_multi_msi(&r.xen, 3, sbdf, 1, &first, &count), -EINVAL);
+    assert_int_equal(r.ops.map_multi_msi(&r.xen, 3, sbdf, 33, &first, &count), -EINVAL);
+    assert_int_equal(r.ops.map_multi_msi(&r.xen, 0x7ff1, sbdf, 4, &first, &count), -EINVAL);
+    assert_int_equal(hyper.calls, 0);
+    assert_int_equal(first, 0);
     pb_real_call_close(&r);
 }
 
@@ -504,6 +572,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(msi_is_mapped_with_segment_and_free_numbers),
+        cmocka_unit_test(H18_several_vectors_come_in_a_row),
+        cmocka_unit_test(H18_fewer_vectors_than_asked_for_are_given_back),
         cmocka_unit_test(a_gsi_keeps_its_number),
         cmocka_unit_test(device_operations_name_the_function),
         cmocka_unit_test(only_the_domain_that_was_asked_for),
