@@ -37,7 +37,7 @@ static void move_bars(const struct pb_view *old, struct pb_view *view)
 
         if (reg != bar_at(view->map, reg->offset))
             continue;
-        if (was && was->effect == reg->effect && was->index == reg->index && bar_is_sized(old, was))
+        if (was && bar_is_sized(old, was))
             pb_le_put(view->shadow + reg->offset, 4, view->map->bar[reg->index].length[half]);
     }
 }

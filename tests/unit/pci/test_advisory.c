@@ -21,6 +21,13 @@ static int e1000e(void **state)
     return 0;
 }
 
+static int e1000(void **state)
+{
+    (void)state;
+    dev = pb_test_device_new(pb_test_e1000);
+    return 0;
+}
+
 static int vf(void **state)
 {
     (void)state;
@@ -90,6 +97,108 @@ static void XSA_120_nor_does_any_byte_or_dword_of_it(void **state)
         for (size_t i = 0; i < PB_ARRAY_SIZE(ways); i++) {
             assert_int_equal(pb_test_write(dev, ways[i].offset, ways[i].size, value), 0);
             assert_int_equal((pb_le16(dev->hw.config + 4) ^ 0x0403) & never, 0);
+        }
+    }
+}
+
+/* The same for what PCI Express has put beside COMMAND. */
+#define DEVCTL       (E1000E_EXP + PCI_EXP_DEVCTL)
+#define DEVCTL_NEVER (0xffffU & ~(PCI_EXP_DEVCTL_RELAX | PCI_EXP_DEVCTL_NOSNOOP))
+
+static void check_devctl(int32_t offset, int32_t size, uint32_t value)
+{
+    uint16_t before = pb_le16(dev->facts.config + DEVCTL);
+    struct pb_access acc;
+
+    pb_le_put(dev->hw.config + DEVCTL, 2, before);
+    acc = pb_test_run(dev, true, offset, size, value);
+    assert_int_equal(acc.err, 0);
+    for (unsigned i = 0; i < dev->hw.count; i++) {
+        const struct pb_cycle *c = &dev->hw.log[i].cycle;
+
+        if (dev->hw.log[i].step != PB_STEP_WRITE)
+            continue;
+        /* nothing but the register itself, as one word, with two bits of the guest's */
+        assert_int_equal(c->offset, DEVCTL);
+        assert_int_equal(c->size, 2);
+        assert_int_equal((c->value ^ before) & DEVCTL_NEVER, 0);
+    }
+    assert_int_equal((pb_le16(dev->hw.config + DEVCTL) ^ before) & DEVCTL_NEVER, 0);
+}
+
+static void XSA_120_no_device_control_value_reaches_errors_payload_or_a_reset(void **state)
+{
+    (void)state;
+    for (unsigned mode = 0; mode < 4; mode++) {
+        dev->view.permissive = mode & 1;
+        dev->map->flr = mode & 2 ? 1U << PB_RESET_BY_FLR : 0;
+        for (uint32_t value = 0; value <= 0xffff; value++) {
+            unsigned flr = (mode & 2) && (value & PCI_EXP_DEVCTL_FLR);
+
+            check_devctl(DEVCTL, 2, value);
+            assert_int_equal(pb_test_count(&dev->hw, PB_STEP_RESET), flr);
+            check_devctl(DEVCTL, 4, value | ~value << 16);
+            assert_int_equal(pb_test_count(&dev->hw, PB_STEP_RESET), flr);
+            check_devctl(value & 1 ? DEVCTL : DEVCTL + 1, 1, value >> 8);
+        }
+    }
+}
+
+static void XSA_120_the_path_to_the_root_is_not_the_guests(void **state)
+{
+    static const uint16_t at[] = { PCI_EXP_DEVSTA, PCI_EXP_LNKCTL, PCI_EXP_LNKSTA, PCI_EXP_SLTCTL };
+
+    (void)state;
+    for (unsigned permissive = 0; permissive < 2; permissive++) {
+        dev->view.permissive = permissive;
+        for (size_t i = 0; i < PB_ARRAY_SIZE(at); i++) {
+            for (uint32_t value = 0; value <= 0xffff; value += 0x11) {
+                assert_int_equal(pb_test_write(dev, E1000E_EXP + at[i], 2, value), 0);
+                assert_int_equal(pb_test_count(&dev->hw, PB_STEP_WRITE), 0);
+            }
+        }
+    }
+}
+
+static void XSA_120_how_errors_are_reported_is_not_the_guests(void **state)
+{
+    uint32_t r = 0x85ebca6b;
+
+    (void)state;
+    for (unsigned permissive = 0; permissive < 2; permissive++) {
+        dev->view.permissive = permissive;
+        for (int32_t size = 1; size <= 4; size *= 2) {
+            for (int32_t at = 0x104; at < 0x100 + PCI_AER_HEADER_LOG + 16; at += size) {
+                for (unsigned n = 0; n < 256; n++) {
+                    uint32_t value = n == 0 ? ~0U : pb_test_random(&r);
+
+                    assert_int_equal(pb_test_write(dev, at, size, value), 0);
+                    assert_int_equal(pb_test_count(&dev->hw, PB_STEP_WRITE), 0);
+                }
+            }
+        }
+    }
+    /* masks and severities are the guest's to see, its errors always none */
+    assert_int_equal(pb_test_write(dev, 0x100 + PCI_AER_COR_MASK, 4, 0x5a5a), 0);
+    assert_int_equal(pb_test_read(dev, 0x100 + PCI_AER_COR_MASK, 4), 0x5a5a);
+    pb_le_put(dev->hw.config + 0x100 + PCI_AER_UNCOR_STATUS, 4, ~0U);
+    assert_int_equal(pb_test_read(dev, 0x100 + PCI_AER_UNCOR_STATUS, 4), 0);
+}
+
+static void XSA_120_no_pcix_command_value_reaches_a_shared_bus(void **state)
+{
+    const int32_t at = 0xe4 + PCI_PCIX_CMD;
+    uint16_t before = pb_le16(dev->facts.config + at);
+
+    (void)state;
+    for (unsigned permissive = 0; permissive < 2; permissive++) {
+        dev->view.permissive = permissive;
+        for (uint32_t value = 0; value <= 0xffff; value++) {
+            assert_int_equal(pb_test_write(dev, at, 2, value), 0);
+            assert_int_equal((pb_le16(dev->hw.config + at) ^ before) & PCI_PCIX_CMD_WRITABLE, 0);
+            if (!permissive)
+                assert_int_equal(pb_test_count(&dev->hw, PB_STEP_WRITE), 0);
+            assert_int_equal((pb_test_read(dev, at, 2) ^ value) & PCI_PCIX_CMD_WRITABLE, 0);
         }
     }
 }
@@ -180,14 +289,16 @@ static void XSA_129_msi_bodies_never_reach_hardware(void **state)
  */
 
 /*
- * All that a guest can do to an e1000e's registers without a quirk, permissive mode or interrupt
- * control. Whoever makes this list longer says why here.
+ * All that a guest can do to a device's registers without a quirk, permissive mode or interrupt
+ * control. Whoever makes these lists longer says why here.
  */
-static const struct {
+struct golden {
     uint16_t offset;
     uint8_t size;
     uint32_t bits;
-} golden[] = {
+};
+
+static const struct golden golden_e1000e[] = {
     { PCI_COMMAND, 2, PCI_COMMAND_MASTER | PCI_COMMAND_INVALIDATE },
     { PCI_CACHE_LINE_SIZE, 1, 0xff },
     { PCI_BIST, 1, PCI_BIST_START },
@@ -195,6 +306,13 @@ static const struct {
     { E1000E_PM + PCI_PM_CTRL, 2, 0x0003 | 0x1e00 | 0x8000 },
     /* Relaxed Ordering and No Snoop */
     { E1000E_EXP + PCI_EXP_DEVCTL, 2, 0x0810 },
+};
+
+static const struct golden golden_e1000[] = {
+    { PCI_COMMAND, 2, PCI_COMMAND_MASTER | PCI_COMMAND_INVALIDATE },
+    { PCI_CACHE_LINE_SIZE, 1, 0xff },
+    { PCI_BIST, 1, PCI_BIST_START },
+    { E1000_PM + PCI_PM_CTRL, 2, 0x0003 | 0x1e00 | 0x8000 },
 };
 
 static uint8_t reached[PB_CONFIG_SIZE_PCIE];
@@ -220,13 +338,12 @@ static void try_write(int32_t offset, int32_t size, uint32_t value)
     pb_test_device_reset(dev);
 }
 
-static void XSA_131_golden_writable_bits(void **state)
+static void check_golden(const struct golden *golden, size_t count)
 {
     uint8_t expected[PB_CONFIG_SIZE_PCIE] = { 0 };
     uint32_t seed = 0xc2b2ae35;
 
-    (void)state;
-    for (size_t i = 0; i < PB_ARRAY_SIZE(golden); i++)
+    for (size_t i = 0; i < count; i++)
         pb_le_put(expected + golden[i].offset, golden[i].size, golden[i].bits);
     memset(reached, 0, sizeof(reached));
     for (int32_t offset = 0; offset < dev->map->size; offset++) {
@@ -246,6 +363,18 @@ static void XSA_131_golden_writable_bits(void **state)
             fail_msg("byte %#x: bits %#x reach hardware, the list says %#x", at, reached[at],
                      expected[at]);
     }
+}
+
+static void XSA_131_golden_writable_bits(void **state)
+{
+    (void)state;
+    check_golden(golden_e1000e, PB_ARRAY_SIZE(golden_e1000e));
+}
+
+static void XSA_131_golden_writable_bits_of_a_conventional_device(void **state)
+{
+    (void)state;
+    check_golden(golden_e1000, PB_ARRAY_SIZE(golden_e1000));
 }
 
 static void XSA_131_a_vf_has_less_than_that(void **state)
@@ -363,9 +492,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ON(e1000e, XSA_120_no_command_value_reaches_decode_or_error_bits),
         ON(e1000e, XSA_120_nor_does_any_byte_or_dword_of_it),
+        ON(e1000e, XSA_120_no_device_control_value_reaches_errors_payload_or_a_reset),
+        ON(e1000e, XSA_120_the_path_to_the_root_is_not_the_guests),
+        ON(e1000e, XSA_120_how_errors_are_reported_is_not_the_guests),
+        ON(e1000, XSA_120_no_pcix_command_value_reaches_a_shared_bus),
         ON(e1000e, XSA_128_spanning_write_stays_within_open_registers),
         ON(e1000e, XSA_129_msi_bodies_never_reach_hardware),
         ON(e1000e, XSA_131_golden_writable_bits),
+        ON(e1000, XSA_131_golden_writable_bits_of_a_conventional_device),
         ON(vf, XSA_131_a_vf_has_less_than_that),
         ON(e1000e, XSA_337_a_device_that_lies_after_the_claim_decides_nothing),
         ON(e1000e, H16_msix_is_known_from_the_raw_capability_walk),

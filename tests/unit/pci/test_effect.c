@@ -588,6 +588,10 @@ static void an_effect_sees_only_the_bits_that_are_its(void **state)
     /* a self test that a plugin has taken is not started, a power state not entered */
     (void)pb_test_run_mine(dev, PCI_BIST, 1, PCI_BIST_START, 0xbf, 0);
     assert_int_equal(pb_test_count(&dev->hw, PB_STEP_WRITE), 0);
+    dev->hw.config[PCI_BIST] = PCI_BIST_CAPABLE;
+    (void)pb_test_run_mine(dev, PCI_BIST, 1, PCI_BIST_START, PCI_BIST_START, 0);
+    (void)pb_test_expect(&dev->hw, 0, PB_STEP_WRITE, PCI_BIST, 1,
+                         PCI_BIST_START | PCI_BIST_CAPABLE);
     (void)pb_test_run_mine(dev, PMCSR, 2, 0x0003, 0xfffc, 0);
     assert_int_equal(dev->hw.config[PMCSR] & 3, 0);
     /* nor is the enabling of an interrupt ours to refuse */

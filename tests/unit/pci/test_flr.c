@@ -104,6 +104,26 @@ static void nothing_touches_the_hardware_after_the_reset_has_begun(void **state)
     assert_int_equal(pb_test_count(&dev->hw, PB_STEP_RESET), 0);
 }
 
+static void a_refused_access_asks_for_no_reset(void **state)
+{
+    const struct pb_rule rules[] = {
+        { .offset = 0x48,
+          .size = 2,
+          .fixed = 0x8000,
+          .virt = 0x7fff,
+          .effect = PB_EFFECT_EXP_CONTROL },
+        { .offset = 0x4a, .size = 2, .write = 0x7fff, .effect = PB_EFFECT_VPD_ADDRESS },
+    };
+    size_t bad;
+
+    (void)state;
+    assert_int_equal(pb_map_apply(dev->map, rules, PB_ARRAY_SIZE(rules), &bad), 0);
+    assert_int_equal(pb_test_write(dev, 0x48, 4, 0x80008000), PB_GUEST_ACCESS_DENIED);
+    assert_int_equal(dev->hw.count, 0);
+    assert_int_equal(pb_test_write(dev, 0x48, 4, 0x00008000), 0);
+    assert_int_equal(pb_test_count(&dev->hw, PB_STEP_RESET), 1);
+}
+
 static void an_flr_that_may_not_be_now_is_denied(void **state)
 {
     struct pb_access acc;
@@ -188,6 +208,7 @@ int main(void)
         ON(with_flr, an_flr_is_a_managed_reset),
         ON(with_flr, what_else_is_written_with_an_flr_comes_before_it),
         ON(with_flr, nothing_touches_the_hardware_after_the_reset_has_begun),
+        ON(with_flr, a_refused_access_asks_for_no_reset),
         ON(with_flr, an_flr_that_may_not_be_now_is_denied),
         ON(with_flr, an_flr_without_the_method_is_denied),
         ON(with_flr, flr_always_reads_0_and_never_goes_back),
