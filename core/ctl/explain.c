@@ -99,7 +99,10 @@ static void print_capabilities(const json_t *capabilities)
 
         cells(&table, cap, (const char *const[]){ "at", "id", "name", NULL });
         how = pb_ctl_text(cap, "how", text, sizeof(text));
-        pb_table_add(&table, "%s", strcmp(how, "own") == 0 ? "it" : how);
+        if (strcmp(how, "own") == 0)
+            pb_table_add(&table, "yes");
+        else
+            pb_table_add(&table, "%s, %s", strcmp(how, "hidden") == 0 ? "no" : "yes", how);
         pb_table_add(&table, "%s", origin_of(cap, text, sizeof(text)));
         cells(&table, cap, (const char *const[]){ "why", NULL });
     }
@@ -121,24 +124,48 @@ static void print_plugins(const json_t *plugins)
     pb_table_print(&table);
 }
 
-/* A register, a line for each of its parts. */
+/* Is the member of both the same text? */
+static bool same(const json_t *a, const json_t *b, const char *key)
+{
+    return json_equal(json_object_get(a, key), json_object_get(b, key));
+}
+
+/* "-" for none. */
+static void add_locked(struct pb_table *table, const json_t *part)
+{
+    char text[TEXT];
+
+    pb_table_add(table, "%s",
+                 pb_ctl_number(part, "locked") ? pb_ctl_text(part, "locked", text, sizeof(text))
+                                               : "-");
+}
+
+/* A register, a line for each of its parts; what is as in the line above is not repeated. */
 static void add_register(struct pb_table *table, const json_t *reg)
 {
-    const json_t *parts = json_object_get(reg, "parts");
+    const json_t *parts = json_object_get(reg, "parts"), *last = NULL;
 
     for (size_t i = 0; i < json_array_size(parts); i++) {
         const json_t *part = json_array_get(parts, i);
         char text[TEXT];
 
         if (i == 0) {
-            cells(table, reg, (const char *const[]){ "at", "size", "name", "effect", NULL });
+            cells(table, reg, (const char *const[]){ "at", "size", "name", NULL });
+            pb_ctl_text(reg, "effect", text, sizeof(text));
+            pb_table_add(table, "%s", strcmp(text, "none") == 0 ? "-" : text);
         } else {
             for (unsigned k = 0; k < 4; k++)
                 pb_table_add(table, "%s", "");
         }
-        cells(table, part, (const char *const[]){ "mask", "class", "locked", "value", NULL });
+        cells(table, part, (const char *const[]){ "mask", "class", NULL });
+        add_locked(table, part);
+        cells(table, part, (const char *const[]){ "value", NULL });
         pb_table_add(table, "%s", origin_of(part, text, sizeof(text)));
-        cells(table, part, (const char *const[]){ "why", NULL });
+        if (last && same(last, part, "why") && same(last, part, "origin"))
+            pb_table_add(table, "%s", "");
+        else
+            cells(table, part, (const char *const[]){ "why", NULL });
+        last = part;
     }
 }
 
@@ -244,7 +271,11 @@ void pb_ctl_print_quirks(const struct pb_ctl_command *command, const json_t *res
     const json_t *quirks = json_object_get(result, "quirks");
     struct pb_table table;
 
-    (void)command;
+    if (json_array_size(quirks) == 0) {
+        (void)printf(command->has_ids ? "no quirk matches\n" : "no quirks\n");
+        pb_ctl_print_problem_list(json_object_get(result, "problems"));
+        return;
+    }
     pb_table_init(&table, headers);
     for (size_t i = 0; i < json_array_size(quirks); i++) {
         const json_t *quirk = json_array_get(quirks, i);

@@ -100,15 +100,26 @@ static void print_cell(const struct picture *p, char letter)
         (void)putchar(letter);
 }
 
-/* The origins of a row, each once, in order; not the default one. */
+/* "" for bytes that no rule names. */
+static const char *origin_name(const struct picture *p, unsigned at, char *buf, size_t size)
+{
+    const json_t *name = json_array_get(p->origins, p->origin[at]);
+
+    (void)pb_ctl_clean(json_string_value(name), buf, size);
+    if (strcmp(buf, "default") == 0)
+        buf[0] = '\0';
+    return buf;
+}
+
+/* The origins of a row, each once, in order. */
 static void print_origins(const struct picture *p, unsigned from, unsigned to)
 {
     uint16_t seen[ORIGINS_ROW];
     unsigned count = 0;
 
     for (unsigned at = from; at < to; at++) {
-        bool known = p->origin[at] == 0;
         char text[TEXT];
+        bool known = !origin_name(p, at, text, sizeof(text))[0];
 
         for (unsigned i = 0; i < count; i++)
             known = known || seen[i] == p->origin[at];
@@ -119,9 +130,7 @@ static void print_origins(const struct picture *p, unsigned from, unsigned to)
             return;
         }
         seen[count] = p->origin[at];
-        (void)printf("%s%s", count ? ", " : "  ",
-                     pb_ctl_clean(json_string_value(json_array_get(p->origins, p->origin[at])),
-                                  text, sizeof(text)));
+        (void)printf("%s%s", count ? ", " : "  ", text);
         count++;
     }
 }

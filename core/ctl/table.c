@@ -2,6 +2,7 @@
 #include "ctl/table.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +44,16 @@ static size_t width_of(const char *text)
     return width;
 }
 
+/* Are the cells behind this one, in its row, all empty? */
+static bool ends_row(const struct pb_table *table, size_t i)
+{
+    for (i++; i < table->count && i % table->columns != 0; i++) {
+        if (table->cells[i][0])
+            return false;
+    }
+    return true;
+}
+
 void pb_table_print(struct pb_table *table)
 {
     size_t width[PB_TABLE_COLUMNS_MAX] = { 0 };
@@ -56,13 +67,17 @@ void pb_table_print(struct pb_table *table)
     for (size_t i = 0; i < table->count; i++) {
         size_t column = i % table->columns;
 
-        if (column + 1 == table->columns)
-            (void)printf("%s\n", table->cells[i]);
+        /* no blanks at the end of a line */
+        if (ends_row(table, i))
+            (void)printf("%s", table->cells[i]);
         else
             (void)printf("%s%*s", table->cells[i],
                          (int)(width[column] - width_of(table->cells[i]) + 2), "");
-        free(table->cells[i]);
+        if (column + 1 == table->columns)
+            (void)putchar('\n');
     }
+    for (size_t i = 0; i < table->count; i++)
+        free(table->cells[i]);
     free((void *)table->cells);
     *table = (struct pb_table){ 0 };
 }

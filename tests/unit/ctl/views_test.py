@@ -64,11 +64,11 @@ class Views(unittest.TestCase):
                      "a vendor yes /q/10-a.json because",
                      "b device no: no MSI /q/50-b.json of b",
                      "msi deny a (/q/10-a.json) because",
-                     "0xc8 0x01 pm it - -",
-                     "0x150 0x0010 sriov hidden default functions? of its own",
+                     "0xc8 0x01 pm yes - -",
+                     "0x150 0x0010 sriov no, hidden default functions? of its own",
                      "trace a 12",
-                     "0x04 2 COMMAND none 0x0543 write 0x0540 - header decoding",
-                     "0x0400 virtual 0x0000 0x0400 a (/q/10-a.json) INTx"):
+                     "0x04 2 COMMAND - 0x0543 write 0x0540 - header decoding",
+                     "0x0400 virtual - 0x0400 a (/q/10-a.json) INTx"):
             self.assertIn("\n%s\n" % line, "\n%s\n" % text)
         self.assertEqual(done.stderr, "")
 
@@ -98,8 +98,8 @@ class Views(unittest.TestCase):
             "error: /q/x:1:2: bad", "warning: /q/y: /a: odd", "1 quirk in 3 files"])
 
     MAP = {"size": 256, "classes": "wwcc" + "f" * 12 + "h" * 236 + "vmp.",
-           "origins": ["default", "header", "a-quirk"],
-           "origin_of": [[4, 1], [12, 2], [236, 0], [4, 1]]}
+           "origins": ["header", "a-quirk", "default"],
+           "origin_of": [[4, 0], [12, 1], [236, 2], [4, 0]]}
 
     def test_map_is_a_letter_a_byte_where_no_terminal_is(self):
         done = self.ask(self.MAP, "map", "nic0")

@@ -119,7 +119,6 @@ class Ctl(unittest.TestCase):
     def test_list_is_an_aligned_table(self):
         with Daemon() as d:
             lines = d.start().ctl("list").stdout.splitlines()
-        self.assertEqual(len(lines), 3)
         self.assertRegex(lines[0], r"^ADDRESS +NAME +STATE +OWNER +DRIVER +INTERRUPT +QUIRKS +DEVICE$")
         for heading, cell in (("ADDRESS", "0000:03:00.0"), ("NAME", "nic0"), ("STATE", "claimed"),
                               ("OWNER", "7 (netvm)"), ("DRIVER", "pci-stub"),
