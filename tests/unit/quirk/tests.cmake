@@ -17,3 +17,14 @@ target_link_options(test_quirk_plugin PRIVATE -Wl,--wrap=fstat -Wl,--wrap=dlopen
 target_link_options(test_quirk_hooks PRIVATE -Wl,--wrap=pb_now_ns -Wl,--wrap=pb_now_ms)
 target_sources(test_quirk_reset PRIVATE ${CMAKE_CURRENT_LIST_DIR}/machine.c)
 target_link_options(test_quirk_reset PRIVATE -Wl,--wrap=nanosleep)
+
+# The plugins that are shipped.
+get_property(shipped GLOBAL PROPERTY PB_PLUGIN_TARGETS)
+foreach(module reset_plugins access_plugins)
+  pb_unit(${module} quirk)
+  target_compile_definitions(test_quirk_${module} PRIVATE PB_PLUGIN_DIR="${CMAKE_BINARY_DIR}/plugins"
+    PB_FIXTURE_DIR="${PB_FIXTURE_DIR}")
+  add_dependencies(test_quirk_${module} ${shipped})
+endforeach()
+target_sources(test_quirk_reset_plugins PRIVATE ${CMAKE_CURRENT_LIST_DIR}/machine.c)
+target_link_options(test_quirk_reset_plugins PRIVATE -Wl,--wrap=nanosleep)
