@@ -46,7 +46,7 @@ static void vpd_may_be_read_not_written(void **state)
     check_dropped(VPD + PCI_VPD_DATA, 4);
 }
 
-static void deviation_permissive_opens_no_part_of_vpd_writes(void **state)
+static void permissive_opens_no_part_of_vpd_writes(void **state)
 {
     (void)state;
     dev->view.permissive = true;
@@ -363,7 +363,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ROW(ids_and_next_pointers_are_read_only_even_when_permissive),
         ROW(vpd_may_be_read_not_written),
-        ROW(deviation_permissive_opens_no_part_of_vpd_writes),
+        ROW(permissive_opens_no_part_of_vpd_writes),
         ROW(pmc_hides_pme_and_swallows),
         ROW(pmcsr_has_data_select_and_pme_status_for_the_guest),
         ROW(pmcsr_never_enables_pme),

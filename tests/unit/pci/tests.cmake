@@ -15,3 +15,9 @@ pb_unit(differential pci ${device})
 pb_unit(view pci ${device})
 pb_unit(flr pci ${device})
 pb_unit(split pci ${device})
+
+find_program(PB_PYTHON NAMES python3 PATHS /usr/bin NO_DEFAULT_PATH)
+find_program(PB_PYTHON NAMES python3 REQUIRED)
+add_test(NAME unit.pci.deviations
+  COMMAND ${PB_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/pci/deviations_test.py -b)
+set_tests_properties(unit.pci.deviations PROPERTIES LABELS unit ENVIRONMENT PYTHONDONTWRITEBYTECODE=1)
