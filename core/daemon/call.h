@@ -25,7 +25,7 @@ struct pb_call {
     enum pb_reload_kind reload;
 };
 
-/* Each ends the call: answers and frees it. RESULT is taken over. */
+/* Each ends the call: answers and frees it. RESULT is taken over; NULL: there was no memory. */
 void pb_call_done(struct pb_call *call, json_t *result);
 void pb_call_failed(struct pb_call *call, const struct pb_failure *failure);
 /* The same with PROBLEMS, an array that is taken over, as the error's `data.problems`. */

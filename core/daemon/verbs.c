@@ -35,14 +35,21 @@ static void call_end(struct pb_call *call, char *text)
     answer(reply, text);
 }
 
-void pb_call_done(struct pb_call *call, json_t *result)
-{
-    call_end(call, pb_rpc_result(call->request.id, result));
-}
-
 void pb_call_failed(struct pb_call *call, const struct pb_failure *failure)
 {
     call_end(call, pb_rpc_failure(call->request.id, failure));
+}
+
+void pb_call_done(struct pb_call *call, json_t *result)
+{
+    static const struct pb_failure no_memory = { .code = PB_FAIL_INTERNAL,
+                                                 .reason = "the answer could not be composed",
+                                                 .next = "try again" };
+
+    if (result)
+        call_end(call, pb_rpc_result(call->request.id, result));
+    else
+        pb_call_failed(call, &no_memory);
 }
 
 void pb_call_failed_with(struct pb_call *call, const struct pb_failure *failure, json_t *problems)

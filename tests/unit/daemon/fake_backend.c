@@ -28,6 +28,8 @@ struct pb_backend {
     uint64_t generation;
     struct pb_profile *profile; /* the nic's */
     struct pb_hooks *hooks;
+    enum pb_assign assign;
+    const char *assign_reason;
     char guest_name[PB_NAME_MAX + 1];
 };
 
@@ -67,6 +69,7 @@ int pb_backend_new(struct ev_loop *loop, struct pb_xen *xen, struct pb_host *hos
     b->loop = loop;
     b->policy = policy;
     b->nic_state = PB_DEVICE_CLAIMED;
+    b->assign_reason = "";
     b->generation = 1;
     b->quirks = quirks ? quirks : pb_quirk_set_empty();
     b->profile = compile(b->quirks, why, sizeof(why));
@@ -215,8 +218,8 @@ static struct pb_device_view nic(const struct pb_backend *b)
                                     .guest_resets = 3,
                                     .profile = b->profile,
                                     .hooks = b->hooks,
-                                    .assign = PB_ASSIGN_WARN,
-                                    .assign_reason = "its neighbour is in use" };
+                                    .assign = b->assign,
+                                    .assign_reason = b->assign_reason };
 }
 
 static struct pb_device_view disk(void)
@@ -400,6 +403,12 @@ void fake_backend_complete(struct pb_backend *b)
 void fake_backend_multiply(struct pb_backend *b, unsigned count)
 {
     b->more_devices = count;
+}
+
+void fake_backend_assign(struct pb_backend *b, enum pb_assign assign, const char *reason)
+{
+    b->assign = assign;
+    b->assign_reason = reason;
 }
 
 void fake_backend_name_guest(struct pb_backend *b, const char *name)

@@ -33,6 +33,8 @@ const struct fake_calls *fake_backend_calls(const struct pb_backend *b);
 void fake_backend_complete(struct pb_backend *b);
 /* `list` shows this many more devices, to make it long. */
 void fake_backend_multiply(struct pb_backend *b, unsigned count);
+/* What its nic's `assign` is. */
+void fake_backend_assign(struct pb_backend *b, enum pb_assign assign, const char *reason);
 /* The name of its guest, which may be anything that a domain can be called. */
 void fake_backend_name_guest(struct pb_backend *b, const char *name);
 

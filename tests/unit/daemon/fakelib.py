@@ -20,6 +20,14 @@ ROOT = os.geteuid() == 0
 PATIENCE_S = 20
 
 
+def manifest(name, **more):
+    """One quirk for the fake's nic."""
+    quirk = {"id": name, "reason": "a test", "source": "https://example.org/",
+             "match": {"vendor": "0x8086", "device": ["0x10d3"]},
+             "fields": [{"at": "0x40", "size": 4, "write": "0xff", "why": "a test"}], **more}
+    return json.dumps({"schema": 1, "quirks": [quirk]})
+
+
 class Daemon:
     def __init__(self, config=None, arguments=(), env=None):
         self.dir = tempfile.mkdtemp(prefix="pcibackd-fake-")
@@ -35,9 +43,18 @@ class Daemon:
         self.process = None
 
     def __enter__(self):
+        self.configure()
+        return self
+
+    def configure(self, **more):
+        self.config.update(more)
         with open(self.config_path, "w") as f:
             json.dump(self.config, f)
-        return self
+
+    def write_quirk(self, name, text):
+        os.makedirs(self.quirks, exist_ok=True)
+        with open(os.path.join(self.quirks, name), "w") as f:
+            f.write(text)
 
     def __exit__(self, *_):
         self.kill()

@@ -114,6 +114,7 @@ GOOD_REQUESTS = [
                 "wait": 600}),
     ("attach", {"guest": "7", "dev": "nic0", "wait": "0x10"}),
     ("detach", {"guest": "netvm", "dev": "nic0", "force": True}),
+    ("quirks.list", {}), ("quirks.explain", {"dev": "nic0"}), ("map", {"dev": "0000:03:00.0"}),
     ("denied", {"dev": "nic0"}), ("suggest-quirk", {"dev": "nic0"}),
     ("reload", {"dry_run": True}), ("reload", {"dry_run": False}), ("reload", None),
 ]
@@ -152,7 +153,7 @@ class Messages(unittest.TestCase):
                     self.assertEqual(errors("reply-" + method, d.ask(method, params)), [])
                     seen.add(method)
             verbs = {v["name"] for v in d.ask("version")["result"]["verbs"]}
-        self.assertEqual(seen | {"quirks.list", "quirks.explain", "map", "trace"}, verbs)
+        self.assertEqual(seen | {"trace"}, verbs)
         self.assertEqual(verbs, {s[len("urn:pcibackd:reply-"):] for s in STORE if "reply-" in s})
 
     def test_bad_requests_and_their_errors(self):
@@ -165,11 +166,68 @@ class Messages(unittest.TestCase):
                     self.assertEqual(errors("error", reply), [])
                     self.assertIn(reply["error"]["code"], (-32601, -32602))
 
+    def assert_fails(self, reply, code):
+        self.assertEqual(errors("error", reply), [])
+        self.assertEqual(reply["error"]["data"]["code"], code)
+
     def test_failures_are_described(self):
         with Daemon() as d:
-            reply = d.start().ask("show", {"dev": "missing"})
-        self.assertEqual(errors("error", reply), [])
-        self.assertEqual(reply["error"]["data"]["code"], "not-found")
+            d.start()
+            self.assert_fails(d.ask("show", {"dev": "missing"}), "not-found")
+            for method in ("quirks.explain", "map", "denied", "suggest-quirk", "trace"):
+                with self.subTest(method):
+                    self.assert_fails(d.ask(method, {"dev": "missing"}), "not-found")
+                    reply = d.ask(method, {"dev": "0000:04:00.0"})
+                    self.assert_fails(reply, "wrong-state")
+                    self.assertIn("pcibackctl claim", reply["error"]["data"]["next"])
+            self.assert_fails(d.ask("trace", {"dev": "nic0"}), "wrong-state")
+
+    @unittest.skipUnless(fakelib.ROOT, "only root may change")
+    def test_problems_of_manifests_are_described(self):
+        with Daemon() as d:
+            d.write_quirk("50-bad.json", "{")
+            d.write_quirk("50-good.json", fakelib.manifest("test-good"))
+            d.start()
+            reply = d.ask("quirks.list")
+            self.assertEqual(errors("reply-quirks.list", reply), [])
+            self.assertEqual(len(reply["result"]["problems"]), 1)
+            self.assertEqual([q["id"] for q in reply["result"]["quirks"]], ["test-good"])
+            reply = d.ask("check-config")
+            self.assertEqual(errors("reply-check-config", reply), [])
+            self.assertIn("50-bad.json:1:", reply["result"]["problems"][0]["text"])
+            reply = d.ask("reload")
+            self.assert_fails(reply, "bad-config")
+            self.assertIn("50-bad.json:1:", reply["error"]["data"]["problems"][0]["text"])
+
+    @unittest.skipUnless(fakelib.ROOT, "only root may change")
+    def test_a_reload_with_changes_is_described(self):
+        with Daemon() as d:
+            d.start()
+            d.write_quirk("50-new.json", fakelib.manifest("test-new"))
+            d.configure(state_dir="/run/elsewhere", disable=["unknown-quirk"])
+            for dry_run in (True, False):
+                reply = d.ask("reload", {"dry_run": dry_run})
+                self.assertEqual(errors("reply-reload", reply), [])
+                result = reply["result"]
+                self.assertEqual((result["dry_run"], result["generation"], result["quirks"]),
+                                 (dry_run, 1 if dry_run else 2, 1))
+                self.assertEqual(result["needs_restart"], ["state_dir"])
+                self.assertIn("unknown-quirk", result["warnings"][0])
+                self.assertEqual([c["device"] for c in result["changes"]], ["0000:03:00.0"])
+                self.assertEqual(result["changes"][0]["guest"], {"domid": 7, "name": "netvm"})
+            self.assertIn("test-new", d.ask("show", {"dev": "nic0"})["result"]["device"]["quirks"])
+            explained = d.ask("quirks.explain", {"dev": "nic0"})
+            self.assertEqual(errors("reply-quirks.explain", explained), [])
+            self.assertEqual([q["id"] for q in explained["result"]["quirks"]], ["test-new"])
+
+    @unittest.skipUnless(fakelib.ROOT, "only root may change")
+    def test_loading_what_is_suggested_is_allowed(self):
+        with Daemon() as d:
+            manifest = d.start().ask("suggest-quirk", {"dev": "nic0"})["result"]["manifest"]
+            d.write_quirk("90-suggested.json", json.dumps(manifest))
+            reply = d.ask("reload")
+            self.assertEqual(errors("reply-reload", reply), [])
+            self.assertEqual(reply["result"]["quirks"], 1)
 
 
 if __name__ == "__main__":

@@ -535,7 +535,9 @@ static int ask_as_nobody(const char *path)
 {
     static const char requests[] =
         "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"show\",\"params\":{\"dev\":\"nic0\"}}\n"
-        "{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"claim\",\"params\":{\"dev\":\"nic0\"}}\n";
+        "{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"claim\",\"params\":{\"dev\":\"nic0\"}}\n"
+        "{\"jsonrpc\":\"2.0\",\"id\":3,\"method\":\"reload\",\"params\":{\"dry_run\":true}}\n"
+        "{\"jsonrpc\":\"2.0\",\"id\":4,\"method\":\"denied\",\"params\":{\"dev\":\"nic0\"}}\n";
     char text[8192];
     size_t n = 0;
     ssize_t r;
@@ -550,9 +552,11 @@ static int ask_as_nobody(const char *path)
     while (n + 1 < sizeof(text) && (r = recv(fd, text + n, sizeof(text) - 1 - n, 0)) > 0)
         n += (size_t)r;
     text[n] = '\0';
-    if (!strstr(text, "\"id\":1,\"result\":{\"device\""))
+    if (!strstr(text, "\"id\":1,\"result\":{\"device\"") || !strstr(text, "\"id\":4,\"result\":{"))
         return 4;
-    return strstr(text, "\"id\":2,\"error\":{\"code\":-32008") && strstr(text, "\"permission\"")
+    return strstr(text, "\"id\":2,\"error\":{\"code\":-32008") &&
+                   strstr(text, "\"id\":3,\"error\":{\"code\":-32008") &&
+                   strstr(text, "\"permission\"")
                ? 0
                : 5;
 }

@@ -14,6 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "daemon/notify.h"
 
 /* A service manager's socket; NAME as in $NOTIFY_SOCKET. */
@@ -82,6 +83,39 @@ static void abstract_socket(void **state)
     assert_int_equal(pb_notify_send("READY=1"), -ECONNREFUSED);
 }
 
+static void reload_has_a_beginning_and_an_end_with_its_status(void **state)
+{
+    char name[64], text[200] = "";
+    unsigned long long before = pb_now_ns() / 1000, at;
+    int fd;
+
+    (void)state;
+    snprintf(name, sizeof(name), "@pb-notify-reload-%ld", (long)getpid());
+    fd = manager(name);
+    pb_notify_reloading();
+    assert_true(recv(fd, text, sizeof(text) - 1, 0) > 0);
+    assert_int_equal(sscanf(text, "RELOADING=1\nMONOTONIC_USEC=%llu", &at), 1);
+    assert_true(at >= before && at <= pb_now_ns() / 1000);
+    pb_notify_ready("generation 2: 1 quirk from 1 file");
+    assert_received(fd, "READY=1\nSTATUS=generation 2: 1 quirk from 1 file");
+    pb_notify_stopping();
+    assert_received(fd, "STOPPING=1");
+    close(fd);
+}
+
+static void status_stays_one_line(void **state)
+{
+    char name[64];
+    int fd;
+
+    (void)state;
+    snprintf(name, sizeof(name), "@pb-notify-line-%ld", (long)getpid());
+    fd = manager(name);
+    pb_notify_ready("/etc/a\nSTOPPING=1\x7f: no");
+    assert_received(fd, "READY=1\nSTATUS=/etc/a?STOPPING=1?: no");
+    close(fd);
+}
+
 static void senseless_addresses_are_refused(void **state)
 {
     char long_path[200];
@@ -101,6 +135,8 @@ int main(void)
         cmocka_unit_test(nobody_asks),
         cmocka_unit_test(path_socket),
         cmocka_unit_test(abstract_socket),
+        cmocka_unit_test(reload_has_a_beginning_and_an_end_with_its_status),
+        cmocka_unit_test(status_stays_one_line),
         cmocka_unit_test(senseless_addresses_are_refused),
     };
 

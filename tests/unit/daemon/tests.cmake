@@ -5,6 +5,7 @@ pb_unit(config daemon)
 pb_unit(control daemon ${fake})
 pb_unit(lock daemon)
 pb_unit(notify daemon)
+pb_unit(reload daemon ${fake})
 pb_unit(verbs daemon ${fake})
 
 # The faces as programs. Debian's own interpreter, for which python3-jsonschema is packaged.

@@ -1,0 +1,594 @@
+/* SPDX-License-Identifier: MIT */
+/* Reloading, through the control socket, with files that take as long to read as a test likes. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <ev.h>
+#include <ftw.h>
+#include <jansson.h>
+#include <semaphore.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "daemon/reload.h"
+#include "daemon/verbs.h"
+#include "fake_backend.h"
+
+#define CLIENTS 8
+
+struct client {
+    int fd;
+    char text[1 << 16];
+    size_t length;
+    json_t *reply;
+};
+
+struct fixture {
+    char dir[32], config[64], socket[64];
+    struct ev_loop *loop;
+    struct pb_verbs verbs;
+    struct client client[CLIENTS];
+};
+
+/* Between the thread that reads and the test. */
+static sem_t read_done, go_on;
+static bool gated;
+static unsigned readings;
+
+static void load(const struct pb_source *source, struct pb_generation *ret)
+{
+    pb_generation_load(source, ret);
+    readings++;
+    if (gated) {
+        assert_int_equal(sem_post(&read_done), 0);
+        assert_int_equal(sem_wait(&go_on), 0);
+    }
+}
+
+__attribute__((format(printf, 3, 4))) static void write_file(const struct fixture *f,
+                                                             const char *name, const char *fmt, ...)
+{
+    char path[128];
+    va_list ap;
+    FILE *file;
+
+    snprintf(path, sizeof(path), "%s/%s", f->dir, name);
+    file = fopen(path, "w");
+    assert_non_null(file);
+    va_start(ap, fmt);
+    assert_true(vfprintf(file, fmt, ap) >= 0);
+    va_end(ap);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* MORE are members of the configuration, each with a comma before it. */
+static void write_config(const struct fixture *f, const char *more)
+{
+    write_file(f, "config.json", "{ \"quirk_dirs\": [\"%s/q\"], \"plugin_dirs\": []%s }", f->dir,
+               more);
+}
+
+static void write_quirk(const struct fixture *f, const char *file, const char *id)
+{
+    write_file(f, file,
+               "{ \"schema\": 1, \"quirks\": [ { \"id\": \"%s\", \"reason\": \"a test\","
+               " \"source\": \"https://example.org/\","
+               " \"match\": { \"vendor\": \"0x8086\", \"device\": [\"0x10d3\"] },"
+               " \"fields\": [ { \"at\": \"0x40\", \"size\": 4, \"write\": \"0xff\","
+               " \"why\": \"a test\" } ] } ] }",
+               id);
+}
+
+static void connect_client(struct fixture *f, struct client *c)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+    c->fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", f->socket);
+    assert_int_equal(connect(c->fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+}
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+    struct pb_control_options control = { .group = "root",
+                                          .max_clients = CLIENTS,
+                                          .max_message = 4096,
+                                          .message = pb_verbs_message,
+                                          .ctx = &f->verbs };
+    struct pb_reloader_options options = { .verbs = &f->verbs, .load = load };
+    struct pb_json_error error = { 0 };
+    struct pb_generation start;
+    struct pb_policy *policy;
+    char path[128], why[300];
+
+    pb_log_setup(PB_LOG_TEXT, PB_LOG_ERR);
+    gated = false;
+    readings = 0;
+    assert_int_equal(sem_init(&read_done, 0, 0), 0);
+    assert_int_equal(sem_init(&go_on, 0, 0), 0);
+    strcpy(f->dir, "/tmp/pb-reload-XXXXXX");
+    assert_non_null(mkdtemp(f->dir));
+    snprintf(path, sizeof(path), "%s/q", f->dir);
+    assert_int_equal(mkdir(path, 0755), 0);
+    snprintf(f->config, sizeof(f->config), "%s/config.json", f->dir);
+    snprintf(f->socket, sizeof(f->socket), "%s/socket", f->dir);
+    write_config(f, "");
+    options.source = (struct pb_source){ f->config, true, true };
+    f->loop = options.loop = ev_loop_new(EVFLAG_AUTO);
+    pb_generation_load(&options.source, &start);
+    policy = pb_policy_copy(start.config->policy);
+    f->verbs.limits = policy->limits;
+    assert_int_equal(pb_backend_new(f->loop, NULL, NULL, policy, start.quirks, &f->verbs.backend),
+                     0);
+    f->verbs.reloader = pb_reloader_new(&options, start.config);
+    assert_non_null(f->verbs.reloader);
+    control.path = f->socket;
+    assert_int_equal(pb_control_open(f->loop, &control, &f->verbs.control, why, sizeof(why)), 0);
+    for (unsigned i = 0; i < CLIENTS; i++)
+        connect_client(f, &f->client[i]);
+    assert_false(error.set);
+    *state = f;
+    return 0;
+}
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+
+    pb_control_quiesce(f->verbs.control);
+    pb_reloader_free(f->verbs.reloader);
+    pb_backend_free(f->verbs.backend);
+    pb_control_close(f->verbs.control);
+    ev_loop_destroy(f->loop);
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        json_decref(f->client[i].reply);
+        close(f->client[i].fd);
+    }
+    nftw(f->dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    sem_destroy(&read_done);
+    sem_destroy(&go_on);
+    free(f);
+    return 0;
+}
+
+static void post(struct fixture *f, unsigned client, const char *method, const char *params)
+{
+    char text[200];
+    size_t n = (size_t)snprintf(text, sizeof(text),
+                                "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\",\"params\":%s}\n",
+                                method, params);
+
+    assert_int_equal(send(f->client[client].fd, text, n, MSG_NOSIGNAL), n);
+    f->client[client].length = 0;
+}
+
+static bool answered(struct client *c)
+{
+    ssize_t n = recv(c->fd, c->text + c->length, sizeof(c->text) - c->length, MSG_DONTWAIT);
+
+    c->length += n > 0 ? (size_t)n : 0;
+    return c->length > 0 && c->text[c->length - 1] == '\n';
+}
+
+/* The whole reply, which the client owns. */
+static const json_t *reply_to(struct fixture *f, unsigned client)
+{
+    struct client *c = &f->client[client];
+    uint64_t end = pb_now_ms() + 20000;
+
+    do
+        ev_run(f->loop, EVRUN_NOWAIT);
+    while (!answered(c) && pb_now_ms() < end);
+    json_decref(c->reply);
+    c->reply = json_loadb(c->text, c->length, 0, NULL);
+    assert_non_null(c->reply);
+    return c->reply;
+}
+
+static const json_t *result_to(struct fixture *f, unsigned client)
+{
+    const json_t *result = json_object_get(reply_to(f, client), "result");
+
+    if (!result)
+        fail_msg("refused: %s", json_dumps(f->client[client].reply, 0));
+    return result;
+}
+
+static const json_t *ask(struct fixture *f, const char *method, const char *params)
+{
+    post(f, 0, method, params);
+    return result_to(f, 0);
+}
+
+static long long number(const json_t *object, const char *key)
+{
+    assert_true(json_is_integer(json_object_get(object, key)));
+    return json_integer_value(json_object_get(object, key));
+}
+
+static const char *text_of(const json_t *object, const char *key)
+{
+    return json_string_value(json_object_get(object, key));
+}
+
+/* Does a string of ARRAY hold PART? */
+static bool tells(const json_t *array, const char *part)
+{
+    for (size_t i = 0; i < json_array_size(array); i++) {
+        const char *text = json_string_value(json_array_get(array, i));
+
+        if (text && strstr(text, part))
+            return true;
+    }
+    return false;
+}
+
+/* The error's data of a refused reload; the old generation is in force. */
+static const json_t *refused(struct fixture *f, const char *params)
+{
+    uint64_t before = pb_backend_generation(f->verbs.backend);
+    const struct pb_quirk_set *quirks = pb_backend_quirks(f->verbs.backend);
+    const json_t *error;
+
+    post(f, 0, "reload", params);
+    error = json_object_get(reply_to(f, 0), "error");
+    assert_int_equal(number(error, "code"), -32009);
+    assert_int_equal(pb_backend_generation(f->verbs.backend), before);
+    assert_ptr_equal(pb_backend_quirks(f->verbs.backend), quirks);
+    assert_non_null(strstr(text_of(json_object_get(error, "data"), "next"), "stays in force"));
+    return json_object_get(error, "data");
+}
+
+static void needs_root(void)
+{
+    if (geteuid() != 0)
+        skip();
+}
+
+static void good_reload_is_in_force_when_it_is_answered(void **state)
+{
+    struct fixture *f = *state;
+    const json_t *result, *change;
+
+    needs_root();
+    write_quirk(f, "q/50-a.json", "test-a");
+    write_config(f, ", \"devices\": [ { \"bdf\": \"03:00.0\", \"name\": \"nic0\","
+                    " \"permissive\": true } ], \"limits\": { \"guests\": 9 }");
+    result = ask(f, "reload", "{}");
+    assert_int_equal(number(result, "generation"), 2);
+    assert_int_equal(number(result, "quirks"), 1);
+    assert_int_equal(number(result, "files"), 1);
+    assert_true(json_is_false(json_object_get(result, "dry_run")));
+    assert_int_equal(json_array_size(json_object_get(result, "warnings")), 0);
+    assert_int_equal(json_array_size(json_object_get(result, "needs_restart")), 0);
+    change = json_array_get(json_object_get(result, "changes"), 0);
+    assert_string_equal(text_of(change, "device"), FAKE_NIC);
+    assert_string_equal(text_of(json_object_get(change, "guest"), "name"), "netvm");
+    assert_true(tells(json_object_get(change, "lines"), "permissive: false -> true"));
+    assert_int_equal(pb_backend_generation(f->verbs.backend), 2);
+    assert_int_equal(pb_quirk_set_count(pb_backend_quirks(f->verbs.backend)), 1);
+    assert_int_equal(f->verbs.limits.guests, 9);
+}
+
+static void reload_without_a_change_tells_none(void **state)
+{
+    struct fixture *f = *state;
+
+    needs_root();
+    assert_int_equal(json_array_size(json_object_get(ask(f, "reload", "{}"), "changes")), 0);
+    assert_int_equal(pb_backend_generation(f->verbs.backend), 2);
+}
+
+static void bad_configuration_keeps_the_old_generation(void **state)
+{
+    struct fixture *f = *state;
+    const json_t *data;
+
+    needs_root();
+    write_config(f, ", \"limits\": { \"guests\": 0 }");
+    data = refused(f, "{}");
+    assert_non_null(strstr(text_of(data, "reason"), "/limits/guests"));
+    assert_string_equal(text_of(data, "code"), "bad-config");
+    assert_int_equal(json_array_size(json_object_get(data, "problems")), 1);
+    assert_int_equal(unlink(f->config), 0);
+    assert_non_null(strstr(text_of(refused(f, "{}"), "reason"), "No such file"));
+    write_config(f, "");
+    assert_int_equal(number(ask(f, "reload", "{}"), "generation"), 2);
+}
+
+static void bad_quirk_keeps_the_old_generation_and_every_problem_is_told(void **state)
+{
+    struct fixture *f = *state;
+    const json_t *problems, *data;
+
+    needs_root();
+    write_quirk(f, "q/50-good.json", "test-good");
+    write_file(f, "q/50-a.json", "{\n  \"schema\": }");
+    write_file(f, "q/50-b.json", "{ \"schema\": 1, \"quirk\": [] }");
+    data = refused(f, "{}");
+    problems = json_object_get(data, "problems");
+    assert_non_null(strstr(text_of(data, "reason"), "2 problems"));
+    assert_int_equal(json_array_size(problems), 2);
+    assert_non_null(strstr(text_of(json_array_get(problems, 0), "text"), "50-a.json:2:"));
+    assert_non_null(strstr(text_of(json_array_get(problems, 1), "text"), "50-b.json: /quirk"));
+    refused(f, "{\"dry_run\":true}");
+    assert_int_equal(fake_backend_calls(f->verbs.backend)->prepared, 0);
+}
+
+static void device_that_cannot_be_compiled_keeps_the_old_generation(void **state)
+{
+    struct fixture *f = *state;
+
+    needs_root();
+    write_config(f, ", \"devices\": [ { \"bdf\": \"03:00.0\", \"name\": \"" FAKE_UNFIT "\" } ]");
+    assert_non_null(strstr(text_of(refused(f, "{}"), "reason"), "a quirk does not fit"));
+    assert_int_equal(fake_backend_calls(f->verbs.backend)->prepared, 1);
+}
+
+static void dry_run_changes_nothing(void **state)
+{
+    struct fixture *f = *state;
+    const struct pb_quirk_set *quirks = pb_backend_quirks(f->verbs.backend);
+    const json_t *result;
+
+    needs_root();
+    write_quirk(f, "q/50-a.json", "test-a");
+    write_config(f, ", \"devices\": [ { \"bdf\": \"03:00.0\", \"permissive\": true } ],"
+                    " \"limits\": { \"guests\": 9 }");
+    for (unsigned i = 0; i < 2; i++) {
+        result = ask(f, "reload", "{\"dry_run\":true}");
+        assert_true(json_is_true(json_object_get(result, "dry_run")));
+        assert_int_equal(number(result, "generation"), 1);
+        assert_int_equal(number(result, "quirks"), 1);
+        assert_int_equal(json_array_size(json_object_get(result, "changes")), 1);
+    }
+    assert_ptr_equal(pb_backend_quirks(f->verbs.backend), quirks);
+    assert_int_equal(f->verbs.limits.guests, 128);
+    assert_int_equal(pb_reloader_last(f->verbs.reloader).at, 0);
+}
+
+static void keys_that_need_a_restart_are_named_until_it(void **state)
+{
+    static const char *const keys[] = { "control.socket", "control.group", "state_dir",
+                                        "limits.control_clients", "limits.control_message_bytes" };
+    struct fixture *f = *state;
+    const json_t *restart;
+
+    needs_root();
+    write_config(f, ", \"control\": { \"socket\": \"/run/other.sock\", \"group\": \"wheel\" },"
+                    " \"state_dir\": \"/run/other\", \"limits\": { \"control_clients\": 3,"
+                    " \"control_message_bytes\": 300, \"guests\": 4 }");
+    for (unsigned n = 0; n < 2; n++) {
+        restart = json_object_get(ask(f, "reload", "{}"), "needs_restart");
+        assert_int_equal(json_array_size(restart), 5);
+        for (unsigned i = 0; i < 5; i++)
+            assert_true(tells(restart, keys[i]));
+    }
+    assert_int_equal(f->verbs.limits.control_clients, 64);
+    assert_int_equal(f->verbs.limits.guests, 4);
+    write_config(f, "");
+    assert_int_equal(json_array_size(json_object_get(ask(f, "reload", "{}"), "needs_restart")), 0);
+}
+
+static void warnings_are_told_and_do_not_refuse(void **state)
+{
+    struct fixture *f = *state;
+    const json_t *result;
+
+    needs_root();
+    write_config(f, ", \"disable\": [\"no-such-quirk\"]");
+    result = ask(f, "reload", "{}");
+    assert_true(tells(json_object_get(result, "warnings"), "no-such-quirk"));
+    assert_int_equal(number(result, "generation"), 2);
+}
+
+static void loop_serves_others_while_files_are_read(void **state)
+{
+    struct fixture *f = *state;
+
+    needs_root();
+    gated = true;
+    post(f, 0, "reload", "{}");
+    while (sem_trywait(&read_done) != 0)
+        ev_run(f->loop, EVRUN_NOWAIT);
+    for (unsigned i = 0; i < 3; i++) {
+        post(f, 1, "version", "{}");
+        result_to(f, 1);
+        assert_false(answered(&f->client[0]));
+    }
+    assert_int_equal(pb_backend_generation(f->verbs.backend), 1);
+    sem_post(&go_on);
+    assert_int_equal(number(result_to(f, 0), "generation"), 2);
+}
+
+static void who_asks_while_files_are_read_gets_what_they_say_after_it(void **state)
+{
+    struct fixture *f = *state;
+
+    needs_root();
+    gated = true;
+    post(f, 0, "reload", "{}");
+    while (sem_trywait(&read_done) != 0)
+        ev_run(f->loop, EVRUN_NOWAIT);
+    write_quirk(f, "q/50-a.json", "test-a");
+    post(f, 1, "reload", "{}");
+    post(f, 2, "version", "{}");
+    result_to(f, 2); /* so that the request before it was taken too */
+    gated = false;
+    sem_post(&go_on);
+    assert_int_equal(number(result_to(f, 0), "quirks"), 0);
+    assert_int_equal(number(result_to(f, 1), "quirks"), 1);
+    assert_int_equal(readings, 2);
+}
+
+static void requests_that_wait_share_one_reading_and_all_are_answered(void **state)
+{
+    struct fixture *f = *state;
+
+    needs_root();
+    gated = true;
+    post(f, 0, "reload", "{}");
+    while (sem_trywait(&read_done) != 0)
+        ev_run(f->loop, EVRUN_NOWAIT);
+    for (unsigned i = 1; i < CLIENTS - 2; i++)
+        post(f, i, "reload", "{}");
+    post(f, CLIENTS - 2, "reload", "{\"dry_run\":true}");
+    post(f, CLIENTS - 1, "check-config", "{}");
+    for (unsigned i = 0; i < 100; i++) {
+        pb_reloader_hangup(f->verbs.reloader);
+        ev_run(f->loop, EVRUN_NOWAIT);
+    }
+    gated = false;
+    sem_post(&go_on);
+    assert_int_equal(number(result_to(f, 0), "generation"), 2);
+    for (unsigned i = 1; i < CLIENTS - 2; i++)
+        assert_int_equal(number(result_to(f, i), "generation"), 3);
+    /* the old one was in force when the dry run was answered */
+    assert_int_equal(number(result_to(f, CLIENTS - 2), "generation"), 2);
+    assert_true(json_is_true(json_object_get(result_to(f, CLIENTS - 1), "valid")));
+    assert_int_equal(readings, 2);
+    assert_int_equal(pb_backend_generation(f->verbs.backend), 3);
+}
+
+static void hangups_in_a_row_end_with_what_the_files_say_last(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t end = pb_now_ms() + 20000;
+
+    for (unsigned i = 0; i < 100; i++) {
+        write_quirk(f, "q/50-a.json", i % 2 ? "test-odd" : "test-even");
+        if (i == 99)
+            write_quirk(f, "q/50-b.json", "test-last");
+        pb_reloader_hangup(f->verbs.reloader);
+        ev_run(f->loop, EVRUN_NOWAIT);
+    }
+    while (pb_quirk_set_count(pb_backend_quirks(f->verbs.backend)) != 2 && pb_now_ms() < end)
+        ev_run(f->loop, EVRUN_NOWAIT);
+    assert_int_equal(pb_quirk_set_count(pb_backend_quirks(f->verbs.backend)), 2);
+    assert_true(readings <= 100);
+    assert_int_equal(pb_backend_generation(f->verbs.backend), readings + 1);
+}
+
+static void client_that_vanishes_does_not_stop_its_reload(void **state)
+{
+    struct fixture *f = *state;
+
+    needs_root();
+    gated = true;
+    post(f, 3, "reload", "{}");
+    while (sem_trywait(&read_done) != 0)
+        ev_run(f->loop, EVRUN_NOWAIT);
+    close(f->client[3].fd);
+    f->client[3].fd = -1;
+    post(f, 0, "reload", "{}");
+    post(f, 1, "version", "{}");
+    result_to(f, 1);
+    gated = false;
+    sem_post(&go_on);
+    assert_int_equal(number(result_to(f, 0), "generation"), 3);
+}
+
+static void end_of_the_daemon_answers_those_who_wait(void **state)
+{
+    struct fixture *f = *state;
+
+    needs_root();
+    gated = true;
+    post(f, 0, "reload", "{}");
+    while (sem_trywait(&read_done) != 0)
+        ev_run(f->loop, EVRUN_NOWAIT);
+    post(f, 1, "reload", "{}");
+    post(f, 2, "version", "{}");
+    result_to(f, 2);
+    sem_post(&go_on);
+    pb_control_quiesce(f->verbs.control);
+    pb_reloader_free(f->verbs.reloader);
+    f->verbs.reloader = NULL;
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(number(json_object_get(reply_to(f, i), "error"), "code"), -32603);
+    assert_int_equal(pb_backend_generation(f->verbs.backend), 1);
+}
+
+static void check_config_tells_every_problem_and_changes_nothing(void **state)
+{
+    struct fixture *f = *state;
+    const json_t *result;
+
+    write_quirk(f, "q/50-good.json", "test-good");
+    write_file(f, "q/50-a.json", "[]");
+    result = ask(f, "check-config", "{}");
+    assert_true(json_is_false(json_object_get(result, "valid")));
+    assert_non_null(strstr(text_of(result, "error"), "50-a.json"));
+    assert_int_equal(json_array_size(json_object_get(result, "problems")), 1);
+    assert_int_equal(number(result, "quirks"), 1);
+    assert_int_equal(number(result, "quirk_files"), 1);
+    assert_int_equal(pb_backend_generation(f->verbs.backend), 1);
+    assert_int_equal(fake_backend_calls(f->verbs.backend)->prepared, 0);
+}
+
+static void stats_tell_the_generation_and_the_last_reload(void **state)
+{
+    struct fixture *f = *state;
+    const json_t *stats = ask(f, "stats", "{}");
+
+    assert_true(json_is_null(json_object_get(stats, "last_reload")));
+    assert_int_equal(number(stats, "generation"), 1);
+    needs_root();
+    write_quirk(f, "q/50-a.json", "test-a");
+    ask(f, "reload", "{}");
+    stats = ask(f, "stats", "{}");
+    assert_int_equal(number(stats, "generation"), 2);
+    assert_int_equal(number(stats, "quirks"), 1);
+    assert_int_equal(number(stats, "files"), 1);
+    assert_true(json_is_true(json_object_get(json_object_get(stats, "last_reload"), "ok")));
+    write_config(f, ", \"frob\": 1");
+    refused(f, "{}");
+    stats = ask(f, "stats", "{}");
+    assert_true(json_is_false(json_object_get(json_object_get(stats, "last_reload"), "ok")));
+    assert_true(number(json_object_get(stats, "last_reload"), "at") > 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        TEST(good_reload_is_in_force_when_it_is_answered),
+        TEST(reload_without_a_change_tells_none),
+        TEST(bad_configuration_keeps_the_old_generation),
+        TEST(bad_quirk_keeps_the_old_generation_and_every_problem_is_told),
+        TEST(device_that_cannot_be_compiled_keeps_the_old_generation),
+        TEST(dry_run_changes_nothing),
+        TEST(keys_that_need_a_restart_are_named_until_it),
+        TEST(warnings_are_told_and_do_not_refuse),
+        TEST(loop_serves_others_while_files_are_read),
+        TEST(who_asks_while_files_are_read_gets_what_they_say_after_it),
+        TEST(requests_that_wait_share_one_reading_and_all_are_answered),
+        TEST(hangups_in_a_row_end_with_what_the_files_say_last),
+        TEST(client_that_vanishes_does_not_stop_its_reload),
+        TEST(end_of_the_daemon_answers_those_who_wait),
+        TEST(check_config_tells_every_problem_and_changes_nothing),
+        TEST(stats_tell_the_generation_and_the_last_reload),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
