@@ -92,13 +92,13 @@ uint16_t pb_manifest_cap(const struct pb_json *at, bool extended)
         return 0;
     if (json_is_string(at->value) && strncmp(json_string_value(at->value), "0x", 2) != 0) {
         id = pb_cap_by_name(extended, json_string_value(at->value));
-        if (id <= 0)
+        if (id < 0)
             pb_json_fail(at, "unknown %s capability; its number will do, too",
                          extended ? "extended" : "standard");
-        return id <= 0 ? 0 : (uint16_t)id;
+        return id < 0 ? 0 : (uint16_t)id;
     }
     /* All ones is no capability: nothing answers there. */
-    return (uint16_t)pb_json_number(at, 1, extended ? 0xfffe : 0xfe, 0);
+    return (uint16_t)pb_json_number(at, extended ? 1 : 0, extended ? 0xfffe : 0xfe, 0);
 }
 
 static struct pb_place read_cap_place(const struct pb_json *at)

@@ -49,6 +49,8 @@ static void read_link(const struct pb_json *at, struct pb_cap_edit *ret)
     ret->at = read_at(at);
     ret->id = read_id(at);
     ret->after = (uint8_t)pb_manifest_cap(&after, false);
+    if (after.value && ret->after == 0)
+        pb_json_fail(&after, "must be a capability that can end a list");
 }
 
 static int hex_digit(char c)

@@ -133,26 +133,48 @@ static void look_at(struct pb_quirk_set *set, struct candidates *all, const char
     }
 }
 
+/* Why the manifests of a directory cannot be used; NULL: they can, or there is no such directory.
+ */
+static const char *objection(const char *path, bool any_owner)
+{
+    struct stat st;
+
+    if (stat(path, &st) != 0)
+        return errno == ENOENT ? NULL : strerror(errno);
+    if (!any_owner && (st.st_uid != 0 || (st.st_mode & 022)))
+        return "others than root may write to this directory: it is left out";
+    return NULL;
+}
+
+static int compare_names(const struct dirent **a, const struct dirent **b)
+{
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
 static void list_dir(struct pb_quirk_set *set, struct candidates *all, const char *path,
                      size_t rank, bool any_owner)
 {
-    DIR *dir = opendir(path);
-    struct dirent *entry;
-    struct stat st;
+    const char *why = objection(path, any_owner);
+    struct dirent **names;
+    int count;
 
-    if (!dir) {
+    if (why) {
+        problem(set, true, path, "%s", why);
+        return;
+    }
+    count = scandir(path, &names, NULL, compare_names);
+    if (count < 0) {
         if (errno == ENOMEM)
             set->no_memory = true;
         else if (errno != ENOENT)
             problem(set, true, path, "%s", strerror(errno));
         return;
     }
-    if (!any_owner && (fstat(dirfd(dir), &st) != 0 || st.st_uid != 0 || (st.st_mode & 022)))
-        problem(set, true, path, "others than root may write to this directory: it is left out");
-    else
-        while ((entry = readdir(dir)))
-            look_at(set, all, path, entry->d_name, rank);
-    (void)closedir(dir);
+    for (int i = 0; i < count; i++) {
+        look_at(set, all, path, names[i]->d_name, rank);
+        free(names[i]);
+    }
+    free(names);
 }
 
 static int compare_candidates(const void *a, const void *b)

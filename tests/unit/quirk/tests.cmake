@@ -3,6 +3,20 @@ pb_unit(dump quirk)
 target_compile_definitions(test_quirk_dump PRIVATE DUMPS="${PROJECT_SOURCE_DIR}/tests/sim/devices")
 pb_unit(sxp quirk)
 pb_unit(manifest quirk)
+pb_unit(lint quirk)
+target_compile_definitions(test_quirk_lint PRIVATE PB_CORPUS="${CMAKE_CURRENT_LIST_DIR}")
+pb_unit(set quirk)
+foreach(module match)
+  pb_unit(${module} quirk ${CMAKE_CURRENT_SOURCE_DIR}/pci/device.c)
+  target_include_directories(test_quirk_${module} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/pci)
+endforeach()
+
+# Debian's own interpreter, for which python3-jsonschema is packaged.
+find_program(PB_PYTHON NAMES python3 PATHS /usr/bin NO_DEFAULT_PATH)
+find_program(PB_PYTHON NAMES python3 REQUIRED)
+add_test(NAME unit.quirk.schema COMMAND ${PB_PYTHON} ${CMAKE_CURRENT_LIST_DIR}/schema_test.py -b)
+set_tests_properties(unit.quirk.schema PROPERTIES LABELS unit TIMEOUT 120
+  ENVIRONMENT "PYTHONDONTWRITEBYTECODE=1")
 
 # Plugins, on fixtures that do what the tests say.
 include(${CMAKE_CURRENT_LIST_DIR}/plugins/plugins.cmake)
