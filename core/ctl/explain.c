@@ -263,27 +263,70 @@ void pb_ctl_print_explain(const struct pb_ctl_command *command, const json_t *re
     print_registers(registers);
 }
 
+/* "2 fields, 1 capability, msi, plugin trace" */
+static const char *changes_of(const json_t *quirk, char *buf, size_t size)
+{
+    const json_t *traits = json_object_get(quirk, "traits");
+    unsigned long long fields = pb_ctl_number(quirk, "fields");
+    unsigned long long caps = pb_ctl_number(quirk, "capabilities");
+    char text[TEXT / 8];
+    size_t n = 0;
+
+    buf[0] = '\0';
+    if (fields)
+        n += (size_t)snprintf(buf + n, size - n, ", %llu register%s", fields,
+                              fields == 1 ? "" : "s");
+    if (caps)
+        n += (size_t)snprintf(buf + n, size - n, ", %llu capabilit%s", caps,
+                              caps == 1 ? "y" : "ies");
+    for (size_t i = 0; i < json_array_size(traits) && n < size; i++)
+        n += (size_t)snprintf(
+            buf + n, size - n, ", %s",
+            pb_ctl_clean(json_string_value(json_array_get(traits, i)), text, sizeof(text)));
+    if (n < size && pb_ctl_text(quirk, "plugin", text, sizeof(text))[0])
+        (void)snprintf(buf + n, size - n, ", plugin %s", text);
+    return buf[0] ? buf + 2 : "nothing";
+}
+
+void pb_ctl_print_query(const struct pb_ctl_command *command, const json_t *result)
+{
+    const json_t *quirks = json_object_get(result, "quirks");
+    char text[TEXT];
+
+    (void)command;
+    if (json_array_size(quirks) == 0)
+        (void)printf("no quirk matches\n");
+    for (size_t i = 0; i < json_array_size(quirks); i++) {
+        const json_t *quirk = json_array_get(quirks, i);
+
+        (void)printf("%s%s\n", i ? "\n" : "", pb_ctl_cell(quirk, "id", text, sizeof(text)));
+        (void)printf("  matches by %s\n", pb_ctl_cell(quirk, "match", text, sizeof(text)));
+        (void)printf("  changes    %s\n", changes_of(quirk, text, sizeof(text)));
+        (void)printf("  because    %s\n", pb_ctl_cell(quirk, "reason", text, sizeof(text)));
+        (void)printf("  source     %s\n", pb_ctl_cell(quirk, "source", text, sizeof(text)));
+        (void)printf("  file       %s\n", pb_ctl_cell(quirk, "file", text, sizeof(text)));
+        if (json_is_true(json_object_get(quirk, "disabled")))
+            (void)printf("  is switched off\n");
+    }
+}
+
 void pb_ctl_print_quirks(const struct pb_ctl_command *command, const json_t *result)
 {
-    static const char *const headers[] = {
-        "QUIRK", "MATCHES BY", "IN FORCE", "FILE", "REASON", NULL
-    };
+    static const char *const headers[] = { "QUIRK",   "MATCHES BY", "IN FORCE",
+                                           "CHANGES", "FILE",       NULL };
     const json_t *quirks = json_object_get(result, "quirks");
     struct pb_table table;
 
-    if (json_array_size(quirks) == 0) {
-        (void)printf(command->has_ids ? "no quirk matches\n" : "no quirks\n");
-        pb_ctl_print_problem_list(json_object_get(result, "problems"));
-        return;
-    }
     pb_table_init(&table, headers);
     for (size_t i = 0; i < json_array_size(quirks); i++) {
         const json_t *quirk = json_array_get(quirks, i);
+        char text[TEXT];
 
         cells(&table, quirk, (const char *const[]){ "id", "match", NULL });
         pb_table_add(&table, "%s",
                      json_is_true(json_object_get(quirk, "disabled")) ? "no: disabled" : "yes");
-        cells(&table, quirk, (const char *const[]){ "file", "reason", NULL });
+        pb_table_add(&table, "%s", changes_of(quirk, text, sizeof(text)));
+        cells(&table, quirk, (const char *const[]){ "file", NULL });
     }
     pb_table_print(&table);
     pb_ctl_print_problems(command, result);

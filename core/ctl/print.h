@@ -22,6 +22,7 @@ void pb_ctl_print_prometheus(const json_t *result);
 /* explain.c */
 void pb_ctl_print_explain(const struct pb_ctl_command *command, const json_t *result);
 void pb_ctl_print_quirks(const struct pb_ctl_command *command, const json_t *result);
+void pb_ctl_print_query(const struct pb_ctl_command *command, const json_t *result);
 void pb_ctl_print_problems(const struct pb_ctl_command *command, const json_t *result);
 /* A line each: "error: …", "warning: …". */
 void pb_ctl_print_problem_list(const json_t *problems);

@@ -8,6 +8,7 @@ import tempfile
 import unittest
 
 import fakelib
+import schema_test
 from fakelib import ctl
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -185,6 +186,30 @@ class Explain(Tool):
                              "60-bad.json", "correct the quirk, or mask its file")
 
 
+class Schemas(Tool):
+    """What the tools print as JSON is what the daemon would answer."""
+
+    DEVICE = {"address": "0000:00:05.0", "name": "", "state": "claimed"}
+
+    def check(self, method, result):
+        reply = {"jsonrpc": "2.0", "id": 1, "result": result}
+        self.assertEqual(schema_test.errors("reply-" + method, reply), [])
+
+    def test_of_dumps(self):
+        self.manifest("50-test.json", QUIRK, OFF)
+        for verb, method in ((["quirks", "explain"], "quirks.explain"), (["map"], "map")):
+            for device in sorted(os.listdir(DEVICES)):
+                done = ctl("--json", *verb, "--dir", self.dir, "--dump", os.path.join(DEVICES, device))
+                with self.subTest(device):
+                    self.check(method, {**json.loads(done.stdout), "device": self.DEVICE})
+
+    def test_of_manifests(self):
+        self.manifest("50-test.json", QUIRK, OFF)
+        self.file("60-bad.json", "{")
+        for verb in (["list", "--dir"], ["validate"]):
+            self.check("quirks.list", json.loads(ctl("--json", "quirks", *verb, self.dir).stdout))
+
+
 class Manifests(Tool):
     def test_good_ones_pass(self):
         self.manifest("50-test.json", QUIRK, OFF)
@@ -281,8 +306,23 @@ class Manifests(Tool):
         self.assertEqual(self.query("--ids", "1b36:10", "--vf"), ["by-function"])
         self.assertEqual(ctl("quirks", "query", "--dir", self.dir, "--ids", "1:2").stdout,
                          "no quirk matches\n")
-        self.assertIn("no: disabled", ctl("quirks", "query", "--dir", self.dir, "--ids",
-                                          "8086:10d3").stdout)
+        done = ctl("quirks", "query", "--dir", self.dir, "--ids", "8086:10d3")
+        self.assertEqual(done.stdout.replace(self.dir, "DIR"), """\
+test-off
+  matches by vendor
+  changes    msi
+  because    is known to be wrong
+  source     s
+  file       DIR/50-test.json
+  is switched off
+
+test-nic
+  matches by device
+  changes    2 registers, 1 capability, no_reset, delay_after_reset_ms
+  because    its driver writes there
+  source     the data sheet
+  file       DIR/50-test.json
+""")
 
     def test_example_of_the_manual_page_is_valid(self):
         page = read(os.path.join(fakelib.SOURCE, "contrib", "man", "pcibackd-quirks.5"))

@@ -89,12 +89,14 @@ class Views(unittest.TestCase):
 
     def test_list_says_which_quirks_are_off_and_what_is_wrong(self):
         done = self.ask({"quirks": [{"id": "a", "match": "class", "file": "/q/10-a.json",
-                                     "reason": "r", "disabled": True}],
+                                     "reason": "r", "disabled": True, "fields": 1,
+                                     "capabilities": 2, "traits": ["msi", "rom"], "plugin": "t"}],
                          "problems": [{"error": True, "file": "/q/x", "text": "/q/x:1:2: bad"},
                                       {"error": False, "file": "/q/y", "text": "/q/y: /a: odd"}],
                          "files": 3}, "quirks", "list")
         self.assertEqual(flat(done.stdout).splitlines(), [
-            "QUIRK MATCHES BY IN FORCE FILE REASON", "a class no: disabled /q/10-a.json r",
+            "QUIRK MATCHES BY IN FORCE CHANGES FILE",
+            "a class no: disabled 1 register, 2 capabilities, msi, rom, plugin t /q/10-a.json",
             "error: /q/x:1:2: bad", "warning: /q/y: /a: odd", "1 quirk in 3 files"])
 
     MAP = {"size": 256, "classes": "wwcc" + "f" * 12 + "h" * 236 + "vmp.",
