@@ -268,7 +268,7 @@ static const char *changes_of(const json_t *quirk, char *buf, size_t size)
 {
     const json_t *traits = json_object_get(quirk, "traits");
     unsigned long long fields = pb_ctl_number(quirk, "fields");
-    unsigned long long caps = pb_ctl_number(quirk, "capabilities");
+    unsigned long long caps = pb_ctl_number(quirk, "cap_edits");
     char text[TEXT / 8];
     size_t n = 0;
 

@@ -90,7 +90,7 @@ class Views(unittest.TestCase):
     def test_list_says_which_quirks_are_off_and_what_is_wrong(self):
         done = self.ask({"quirks": [{"id": "a", "match": "class", "file": "/q/10-a.json",
                                      "reason": "r", "disabled": True, "fields": 1,
-                                     "capabilities": 2, "traits": ["msi", "rom"], "plugin": "t"}],
+                                     "cap_edits": 2, "traits": ["msi", "rom"], "plugin": "t"}],
                          "problems": [{"error": True, "file": "/q/x", "text": "/q/x:1:2: bad"},
                                       {"error": False, "file": "/q/y", "text": "/q/y: /a: odd"}],
                          "files": 3}, "quirks", "list")
