@@ -65,6 +65,24 @@ class Manual(unittest.TestCase):
             for state in d.start().ask("stats")["result"]["device_states"]:
                 self.assertRegex(text, r"(?m)^\.B %s$" % state)
 
+    def test_every_key_of_a_manifest(self):
+        def keys(schema):
+            if isinstance(schema, dict):
+                for key, value in schema.get("properties", {}).items():
+                    yield key
+                    yield from keys(value)
+                for key, value in schema.items():
+                    if key != "properties":
+                        yield from keys(value)
+            elif isinstance(schema, list):
+                for value in schema:
+                    yield from keys(value)
+        text = page("pcibackd-quirks.5")
+        found = set(keys(json.loads(read("schemas", "quirks.schema.json"))))
+        self.assertLess({"fields", "hide_extended", "device_mask", "params", "copy"}, found)
+        for key in found:
+            self.assertRegex(text, r"(?<![\w])%s(?![\w])" % re.escape(key))
+
     def test_every_property_of_a_device_in_a_manifest(self):
         text = page("pcibackd-quirks.5")
         keys = re.findall(r'(?m)^    X\([A-Z0-9_]+, "(\w+)", "', read("core", "pci", "traits.h"))
