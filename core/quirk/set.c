@@ -54,9 +54,21 @@ static bool grow(struct pb_quirk_set *set, void *array, size_t count, size_t siz
     return grown != NULL;
 }
 
+/* A file may be named with any bytes; what is told is text. */
+static char *printable(const char *text)
+{
+    char *copy = strdup(text);
+
+    for (char *p = copy; p && *p; p++) {
+        if (*p < 0x20 || *p > 0x7e)
+            *p = '?';
+    }
+    return copy;
+}
+
 static void add_problem(struct pb_quirk_set *set, bool error, const char *file, const char *text)
 {
-    struct pb_quirk_problem p = { .error = error, .file = strdup(file), .text = strdup(text) };
+    struct pb_quirk_problem p = { .error = error, .file = printable(file), .text = printable(text) };
 
     set->errors += error;
     if (!p.file || !p.text || !grow(set, &set->problem, set->problem_count, sizeof(p))) {
@@ -81,11 +93,15 @@ __attribute__((format(printf, 4, 5))) static void problem(struct pb_quirk_set *s
     add_problem(set, error, file, text);
 }
 
-/* NN-SOMETHING.json */
+/* NN-SOMETHING.json, in printable ASCII */
 static bool is_manifest_name(const char *name)
 {
     size_t length = strlen(name);
 
+    for (const char *p = name; *p; p++) {
+        if (*p < 0x20 || *p > 0x7e)
+            return false;
+    }
     return length > strlen("00-.json") && strspn(name, "0123456789") == 2 && name[2] == '-' &&
            strcmp(name + length - strlen(".json"), ".json") == 0;
 }

@@ -199,6 +199,17 @@ class Messages(unittest.TestCase):
             self.assert_fails(reply, "bad-config")
             self.assertIn("50-bad.json:1:", reply["error"]["data"]["problems"][0]["text"])
 
+    def test_names_of_files_may_be_any_bytes(self):
+        with Daemon() as d:
+            d.write_quirk("50-good.json", fakelib.manifest("test-good"))
+            for name in (b"50-\xff.json", b"50-a\nb.json", b"50-\xc3\xa4.json", b"\x80"):
+                with open(os.path.join(os.fsencode(d.quirks), name), "w") as f:
+                    f.write("{")
+            reply = d.start().ask("quirks.list")
+            self.assertEqual(errors("reply-quirks.list", reply), [])
+            self.assertEqual([q["id"] for q in reply["result"]["quirks"]], ["test-good"])
+            self.assertEqual(len(reply["result"]["problems"]), 4)
+
     @unittest.skipUnless(fakelib.ROOT, "only root may change")
     def test_a_reload_with_changes_is_described(self):
         with Daemon() as d:
