@@ -128,6 +128,17 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
     finish(timer->data, false);
 }
 
+/* What its guest does to the nic with each verb: plugins see it. */
+static void access_nic(struct pb_backend *b)
+{
+    uint32_t value = 0x1234, handled, denied;
+
+    if (!pb_hooks_cover(b->hooks, 0x40, 4))
+        return;
+    pb_hooks_write(b->hooks, 0x40, 4, &value, &handled, &denied);
+    pb_hooks_read(b->hooks, 0x40, 4, 0, &value);
+}
+
 static void run(struct pb_backend *b, const char *name, const char *guest, const char *dev,
                 pb_verb_fn done, void *ctx)
 {
@@ -135,6 +146,7 @@ static void run(struct pb_backend *b, const char *name, const char *guest, const
 
     if (!v)
         abort();
+    access_nic(b);
     b->calls.count++;
     b->calls.pending++;
     snprintf(b->calls.last, sizeof(b->calls.last), "%s", name);

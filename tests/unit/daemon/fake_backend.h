@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A backend without a machine: it has two devices and a guest, remembers what it was asked and
- * answers when it is told. Linked instead of core/backend's functions. Its quirks and the profile
- * of its nic are real ones.
+ * answers when it is told. Linked instead of core/backend's functions. Its quirks, the profile of
+ * its nic and its plugins are real ones; with each verb the nic's guest writes and reads register
+ * 0x40.
  */
 #ifndef FAKE_BACKEND_H
 #define FAKE_BACKEND_H

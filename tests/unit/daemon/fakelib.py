@@ -15,6 +15,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 SOURCE = os.path.abspath(os.path.join(HERE, "..", "..", ".."))
 FAKE = os.environ["PCIBACKD_FAKE"]
 PCIBACKD = os.environ.get("PCIBACKD", "")
+PLUGINS = os.environ.get("PCIBACKD_PLUGINS", "")
 PCIBACKCTL = os.environ["PCIBACKCTL"]
 ROOT = os.geteuid() == 0
 PATIENCE_S = 20
@@ -53,8 +54,10 @@ class Daemon:
 
     def write_quirk(self, name, text):
         os.makedirs(self.quirks, exist_ok=True)
-        with open(os.path.join(self.quirks, name), "w") as f:
+        unseen = os.path.join(self.quirks, "." + name)  # never half of it
+        with open(unseen, "w") as f:
             f.write(text)
+        os.replace(unseen, os.path.join(self.quirks, name))
 
     def __exit__(self, *_):
         self.kill()

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import time
 import unittest
 
 import fakelib
@@ -62,6 +63,40 @@ class Start(unittest.TestCase):
         with Daemon(env={"FAKE_XEN_FAILS": "1"}) as d:
             self.assert_one_line(d.run_to_end(), 1, "/dev/xen/evtchn", "No such file", "control domain")
 
+    def test_bad_manifest_is_left_out_and_the_daemon_starts(self):
+        with Daemon() as d:
+            d.write_quirk("50-bad.json", "{\n  \"schema\": 1,\n")
+            d.write_quirk("50-good.json", fakelib.manifest("test-good"))
+            d.start()
+            self.assertRegex(d.stderr(), r"(?m)^err: %s/50-bad\.json:\d+:\d+: " % d.quirks)
+            self.assertRegex(d.stderr(), r"(?m)^notice: .*; 1 quirk from 1 file$")
+            self.assertEqual([q["id"] for q in d.ask("quirks.list")["result"]["quirks"]],
+                             ["test-good"])
+
+    def test_check_config_tells_every_bad_manifest(self):
+        with Daemon() as d:
+            d.write_quirk("50-good.json", fakelib.manifest("test-good"))
+            done = d.run_to_end("--check-config")
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertEqual(done.stdout, "%s: valid, 1 file read\n1 quirk from 1 file\n"
+                             % d.config_path)
+            d.write_quirk("50-a.json", "{")
+            d.write_quirk("50-b.json", '{"schema": 1, "quirks": [{"id": "x"}]}')
+            done = d.run_to_end("--check-config")
+            self.assertEqual((done.returncode, done.stdout), (1, ""))
+            self.assertRegex(done.stderr, r"\Aerr: %s/50-a\.json:1:1: .*\n"
+                             r"err: %s/50-b\.json: /quirks/0/id: .*\n\Z" % (d.quirks, d.quirks))
+
+    def test_manifests_are_roots_alone(self):
+        with Daemon() as d:
+            d.write_quirk("50-good.json", fakelib.manifest("test-good"))
+            os.chmod(os.path.join(d.quirks, "50-good.json"), 0o666)
+            done = subprocess.run([fakelib.PCIBACKD, "--check-config", "--config", d.config_path],
+                                  capture_output=True, text=True)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("50-good.json", done.stderr)
+            self.assertEqual(d.run_to_end("--check-config").returncode, 0)
+
     def test_socket_that_cannot_be(self):
         with Daemon({"control": {"socket": "/nonexistent/dir/sock", "group": "root"}}) as d:
             self.assert_one_line(d.run_to_end(), 1, "/nonexistent/dir/sock", "`control`")
@@ -94,6 +129,45 @@ class Life(unittest.TestCase):
             reply = json.loads(s.makefile().readline())
             self.assertIn("error", reply)
 
+    def test_hangup_reloads_and_the_log_tells(self):
+        with Daemon() as d:
+            d.start()
+            d.write_quirk("50-new.json", fakelib.manifest("test-new"))
+            d.process.send_signal(signal.SIGHUP)
+            wait_until(lambda: "reload: generation 2 is in force: 1 quirk from 1 file" in d.stderr())
+            self.assertIn("info: reload: 0000:03:00.0: ", d.stderr())
+            d.write_quirk("50-bad.json", "{")
+            d.process.send_signal(signal.SIGHUP)
+            wait_until(lambda: "reload: refused; generation 2 stays in force" in d.stderr())
+            self.assertRegex(d.stderr(), r"(?m)^err: reload: .*/50-bad\.json:1:")
+            stats = d.ask("stats")["result"]
+            self.assertEqual((stats["generation"], stats["quirks"]), (2, 1))
+            self.assertEqual(d.stop(), 0)
+
+    def test_storm_of_hangups_is_answered_with_what_the_files_say_last(self):
+        with Daemon() as d:
+            d.start()
+            for i in range(100):
+                d.write_quirk("50-new.json", fakelib.manifest("test-%d" % i))
+                d.process.send_signal(signal.SIGHUP)
+                self.assertIn("result", d.ask("version"))
+
+            def last():
+                return [q["id"] for q in d.ask("quirks.list")["result"]["quirks"]]
+            wait_until(lambda: last() == ["test-99"])
+            done = d.stderr().count(" is in force: ")
+            self.assertTrue(1 <= done <= 100)
+            self.assertNotIn("refused", d.stderr())
+            self.assertEqual(d.ask("stats")["result"]["generation"], 1 + done)
+            self.assertEqual(d.stop(), 0)
+
+    def test_end_during_a_reload_is_in_order(self):
+        with Daemon() as d:
+            d.start()
+            for _ in range(20):
+                d.process.send_signal(signal.SIGHUP)
+            self.assertEqual(d.stop(), 0)
+
     def test_second_daemon_is_refused(self):
         with Daemon() as d:
             d.start()
@@ -120,8 +194,24 @@ class Life(unittest.TestCase):
                 d.start()
                 self.assertEqual(manager.recv(100),
                                  b"READY=1\nSTATUS=generation 1: 0 quirks from 0 files")
+                for generation in (2, 3):
+                    before = time.monotonic_ns() // 1000
+                    d.process.send_signal(signal.SIGHUP)
+                    self.assert_reloading(manager.recv(100), before)
+                    self.assertEqual(manager.recv(100), b"READY=1\nSTATUS=generation %d: "
+                                     b"0 quirks from 0 files" % generation)
+                d.write_quirk("50-bad.json", "{")
+                d.process.send_signal(signal.SIGHUP)
+                self.assert_reloading(manager.recv(100), before)
+                self.assertTrue(manager.recv(1000).startswith(
+                    b"READY=1\nSTATUS=reload refused, generation 3 stays: "))
+                self.assertIn("error", d.ask("reload", {"dry_run": True}))  # not worth a word
                 d.stop()
                 self.assertEqual(manager.recv(100), b"STOPPING=1")
+
+    def assert_reloading(self, message, before):
+        self.assertRegex(message, rb"\ARELOADING=1\nMONOTONIC_USEC=\d+\Z")
+        self.assertGreaterEqual(int(message.split(b"=")[2]), before)
 
     def test_log_formats(self):
         with Daemon(arguments=["--log-format", "journal"]) as d:

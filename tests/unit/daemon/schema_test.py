@@ -153,7 +153,7 @@ class Messages(unittest.TestCase):
                     self.assertEqual(errors("reply-" + method, d.ask(method, params)), [])
                     seen.add(method)
             verbs = {v["name"] for v in d.ask("version")["result"]["verbs"]}
-        self.assertEqual(seen | {"trace"}, verbs)
+        self.assertEqual(seen | {"trace"}, verbs)  # which needs a plugin
         self.assertEqual(verbs, {s[len("urn:pcibackd:reply-"):] for s in STORE if "reply-" in s})
 
     def test_bad_requests_and_their_errors(self):
@@ -232,9 +232,53 @@ class Messages(unittest.TestCase):
             self.assertEqual([q["id"] for q in explained["result"]["quirks"]], ["test-new"])
 
     @unittest.skipUnless(fakelib.ROOT, "only root may change")
+    def test_trace_goes_on_where_it_was_left(self):
+        plugin = {"name": "trace", "registers": [{"at": "0x40", "size": 4, "mask": "0xffffffff"}]}
+
+        def trace(**params):
+            reply = d.ask("trace", {"dev": "nic0", **params})
+            self.assertEqual(errors("request", self.request("trace", {"dev": "nic0", **params})), [])
+            self.assertEqual(errors("reply-trace", reply), [])
+            return reply["result"]
+
+        with Daemon({"plugin_dirs": [fakelib.PLUGINS]}) as d:
+            d.start()
+            reply = d.ask("trace", {"dev": "nic0"})
+            self.assert_fails(reply, "wrong-state")
+            self.assertIn("\"trace\"", reply["error"]["data"]["next"])
+            d.write_quirk("90-trace.json", fakelib.manifest("test-trace", plugin=plugin))
+            self.assertIn("result", d.ask("reload"))
+            self.assertEqual(trace(), {**trace(), "entries": [], "next": 0, "lost": 0})
+            d.ask("claim", {"dev": "nic0"})
+            first = trace()
+            self.assertEqual([e["write"] for e in first["entries"]], [True, False])
+            self.assertEqual(first["entries"][0], {
+                **first["entries"][0], "number": 1, "offset": "0x40", "size": 4,
+                "value": "0x00001234", "mask": "0xffffffff"})
+            self.assertEqual(first["next"], 2)
+            self.assertEqual(trace(since=2), {**first, "entries": []})
+            d.ask("claim", {"dev": "nic0"})
+            self.assertEqual([e["number"] for e in trace(since="0x2")["entries"]], [3, 4])
+            # what was there before another guest came is no number of this one's
+            self.assertEqual([e["number"] for e in trace(since=1000)["entries"]], [1, 2, 3, 4])
+            for _ in range(600):
+                d.ask("claim", {"dev": "nic0"})
+            late = trace(since=4)
+            self.assertEqual((len(late["entries"]), late["next"]), (1024, 1204))
+            self.assertEqual(late["lost"], 1200 - 1024)
+            shown = d.ask("show", {"dev": "nic0"})
+            self.assertEqual(errors("reply-show", shown), [])
+            # its attach, too
+            self.assertEqual(shown["result"]["device"]["plugins"][0]["calls"], 1 + 1204)
+            stats = d.ask("stats")
+            self.assertEqual(errors("reply-stats", stats), [])
+            self.assertEqual(stats["result"]["devices"][0]["plugin_stats"]["trace.writes"], 602)
+
+    @unittest.skipUnless(fakelib.ROOT, "only root may change")
     def test_loading_what_is_suggested_is_allowed(self):
         with Daemon() as d:
             manifest = d.start().ask("suggest-quirk", {"dev": "nic0"})["result"]["manifest"]
+            self.assertEqual(errors("quirks", manifest), [])
             d.write_quirk("90-suggested.json", json.dumps(manifest))
             reply = d.ask("reload")
             self.assertEqual(errors("reply-reload", reply), [])

@@ -17,5 +17,5 @@ foreach(name IN ITEMS ctl docs life schema)
   add_test(NAME unit.daemon.${name}
     COMMAND ${PB_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/daemon/${name}_test.py -b)
   set_tests_properties(unit.daemon.${name} PROPERTIES LABELS unit TIMEOUT 120
-    ENVIRONMENT "PCIBACKD=$<TARGET_FILE:pcibackd>;PCIBACKCTL=$<TARGET_FILE:pcibackctl>;PCIBACKD_FAKE=$<TARGET_FILE:pcibackd-fake>;PYTHONDONTWRITEBYTECODE=1")
+    ENVIRONMENT "PCIBACKD=$<TARGET_FILE:pcibackd>;PCIBACKCTL=$<TARGET_FILE:pcibackctl>;PCIBACKD_FAKE=$<TARGET_FILE:pcibackd-fake>;PCIBACKD_PLUGINS=${CMAKE_BINARY_DIR}/plugins;PYTHONDONTWRITEBYTECODE=1")
 endforeach()
