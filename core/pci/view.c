@@ -5,40 +5,49 @@
 
 #include "base/bytes.h"
 
+static void begin_fresh(struct pb_view *view, unsigned from, unsigned end)
+{
+    for (unsigned i = from; i < end; i++)
+        view->shadow[i] = view->map->value[i] & view->map->virt[i];
+}
+
 void pb_view_init(struct pb_view *view, const struct pb_map *map)
 {
     memset(view, 0, sizeof(*view));
     view->map = map;
-    for (unsigned i = 0; i < PB_CONFIG_SIZE_PCIE; i++)
-        view->shadow[i] = map->value[i] & map->virt[i];
+    begin_fresh(view, 0, PB_CONFIG_SIZE_PCIE);
 }
 
-/* The BAR register that the byte belongs to, or NULL. */
-static const struct pb_reg *bar_at(const struct pb_map *map, unsigned at)
+static bool is_bar(const struct pb_reg *reg)
 {
-    const struct pb_reg *reg = map->reg_of[at] ? &map->reg[map->reg_of[at] - 1] : NULL;
-
-    return reg && (reg->effect == PB_EFFECT_BAR || reg->effect == PB_EFFECT_BAR_HIGH) ? reg : NULL;
+    return reg->effect == PB_EFFECT_BAR || reg->effect == PB_EFFECT_BAR_HIGH;
 }
 
-static bool bar_is_sized(const struct pb_view *view, const struct pb_reg *reg)
+/* What it answers when it was sized last. */
+static uint32_t length_of(const struct pb_map *map, const struct pb_reg *reg)
 {
-    const struct pb_bar *bar = &view->map->bar[reg->index];
-
-    return pb_le32(view->shadow + reg->offset) == bar->length[reg->effect == PB_EFFECT_BAR_HIGH];
+    return map->bar[reg->index].length[reg->effect == PB_EFFECT_BAR_HIGH];
 }
 
-/* Gives the new view the BARs of the old: what they answer follows the new map. */
+/* Bytes that are, or were, a BAR hold no bits to keep, but whether it is being sized. */
 static void move_bars(const struct pb_view *old, struct pb_view *view)
 {
-    for (unsigned i = 0; i < view->map->reg_count; i++) {
-        const struct pb_reg *reg = &view->map->reg[i], *was = bar_at(old->map, reg->offset);
-        unsigned half = reg->effect == PB_EFFECT_BAR_HIGH;
+    for (unsigned i = 0; i < old->map->reg_count; i++) {
+        const struct pb_reg *reg = &old->map->reg[i];
 
-        if (reg != bar_at(view->map, reg->offset))
+        if (is_bar(reg))
+            begin_fresh(view, reg->offset, reg->offset + 4U);
+    }
+    for (unsigned i = 0; i < view->map->reg_count; i++) {
+        const struct pb_reg *reg = &view->map->reg[i];
+        unsigned number = old->map->reg_of[reg->offset];
+        const struct pb_reg *was = number ? &old->map->reg[number - 1] : NULL;
+
+        if (!is_bar(reg))
             continue;
-        if (was && bar_is_sized(old, was))
-            pb_le_put(view->shadow + reg->offset, 4, view->map->bar[reg->index].length[half]);
+        begin_fresh(view, reg->offset, reg->offset + 4U);
+        if (was && is_bar(was) && pb_le32(old->shadow + was->offset) == length_of(old->map, was))
+            pb_le_put(view->shadow + reg->offset, 4, length_of(view->map, reg));
     }
 }
 
@@ -46,14 +55,12 @@ void pb_view_move(struct pb_view *view, const struct pb_map *map)
 {
     const struct pb_view old = *view;
 
-    pb_view_init(view, map);
-    view->permissive = old.permissive;
-    view->allow_interrupt_control = old.allow_interrupt_control;
+    view->map = map;
+    begin_fresh(view, 0, PB_CONFIG_SIZE_PCIE);
     for (unsigned i = 0; i < PB_CONFIG_SIZE_PCIE; i++) {
-        uint8_t kept = old.map->virt[i] & map->virt[i];
+        unsigned kept = old.map->virt[i] & map->virt[i];
 
-        if (!bar_at(map, i) && !bar_at(old.map, i))
-            view->shadow[i] = (uint8_t)((view->shadow[i] & ~kept) | (old.shadow[i] & kept));
+        view->shadow[i] = (uint8_t)((view->shadow[i] & ~kept) | (old.shadow[i] & kept));
     }
     move_bars(&old, view);
 }
@@ -61,9 +68,13 @@ void pb_view_move(struct pb_view *view, const struct pb_map *map)
 void pb_view_reset(struct pb_view *view)
 {
     const struct pb_map *map = view->map;
+    const struct pb_view old = *view;
 
-    for (unsigned i = 0; i < PB_CONFIG_SIZE_PCIE; i++) {
-        if (!bar_at(map, i))
-            view->shadow[i] = map->value[i] & map->virt[i];
+    begin_fresh(view, 0, PB_CONFIG_SIZE_PCIE);
+    for (unsigned i = 0; i < map->reg_count; i++) {
+        const struct pb_reg *reg = &map->reg[i];
+
+        if (is_bar(reg))
+            memcpy(view->shadow + reg->offset, old.shadow + reg->offset, reg->size);
     }
 }

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Any sequence of accesses of a guest: the engine ends, its cycles are well-formed, and what the
- * guest must never reach stays as it was. Ten bytes an access: flags, offset (4), size, value (4).
+ * Any sequence of a guest's accesses, of new rules under it and of a device that changes by itself:
+ * the engine ends, its cycles are well-formed, and what the guest must never reach stays as it was.
+ *
+ * The first byte chooses device and modes. Then operations: a byte that says which (its top bit:
+ * the device fails) and its arguments, little endian; what is missing at the end is 0.
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -15,63 +20,295 @@
 #include "fuzz.h"
 #include "pci/regs.h"
 
-static void check_cycle(const struct pb_test_device *dev, const struct pb_cycle *c)
+enum op {
+    OP_READ,
+    OP_WRITE,
+    OP_SHARED,
+    OP_RULE,
+    OP_TRAITS,
+    OP_MOVE,
+    OP_DEVICE,
+    OP_RESET,
+    OP_COUNT
+};
+
+#define RULES_MAX 16
+#define SLOW_MAX  8 /* operations that go over all of the space */
+#define VPD       0x60
+#define AF        0x70
+
+struct run {
+    const uint8_t *data;
+    size_t left;
+    struct pb_test_device *dev;
+    bool fail, busy;
+    /* of the next generation */
+    struct pb_rule rule[RULES_MAX];
+    unsigned rules, slow;
+    uint16_t size, vpd_end, d3_delay_ms, raw_at, raw_count;
+    uint8_t flr;
+};
+
+static uint32_t take(struct run *run, unsigned size)
 {
-    PB_ASSERT(c->size == 1 || c->size == 2 || c->size == 4);
-    PB_ASSERT(c->offset % c->size == 0);
-    PB_ASSERT((unsigned)c->offset + c->size <= dev->map->size);
+    uint8_t bytes[4] = { 0 };
+    unsigned n = run->left < size ? (unsigned)run->left : size;
+
+    memcpy(bytes, run->data, n);
+    run->data += n;
+    run->left -= n;
+    return pb_le_get(bytes, size);
 }
 
-static void check_device(const struct pb_test_device *dev)
+/* ---- what always holds -------------------------------------------------------------------------
+ */
+
+static void check_cycle(const struct run *run, const struct pb_access *acc, enum pb_step step)
 {
+    const struct pb_cycle *c = &acc->cycle;
+
+    if (step == PB_STEP_RESET) {
+        PB_ASSERT(c->reset == PB_RESET_BY_FLR || c->reset == PB_RESET_BY_AF_FLR);
+        PB_ASSERT(run->dev->map->flr >> c->reset & 1);
+        return;
+    }
+    if (step == PB_STEP_WAIT) {
+        PB_ASSERT(c->wait_ms > 0);
+        return;
+    }
+    PB_ASSERT(c->size == 1 || c->size == 2 || c->size == 4);
+    PB_ASSERT(c->offset % c->size == 0);
+    PB_ASSERT((unsigned)c->offset + c->size <= run->dev->map->size);
+}
+
+static void check_device(const struct run *run)
+{
+    const struct pb_test_device *dev = run->dev;
     unsigned command = pb_le16(dev->hw.config + PCI_COMMAND);
+    unsigned exp = dev->layout.exp, now, was;
 
     /* XSA-120: decode is never turned off under a guest, errors never reach the host */
     PB_ASSERT((command & (PCI_COMMAND_IO | PCI_COMMAND_MEMORY)) ==
               (pb_le16(dev->facts.config + PCI_COMMAND) & (PCI_COMMAND_IO | PCI_COMMAND_MEMORY)));
     PB_ASSERT(!(command & (PCI_COMMAND_SERR | PCI_COMMAND_PARITY)));
     PB_ASSERT(dev->hw.discarded == 0);
+    if (!exp)
+        return;
+    now = pb_le16(dev->hw.config + exp + PCI_EXP_DEVCTL);
+    was = pb_le16(dev->facts.config + exp + PCI_EXP_DEVCTL);
+    PB_ASSERT(!(now & ~was &
+                (PCI_EXP_DEVCTL_ERRORS | PCI_EXP_DEVCTL_PAYLOAD | PCI_EXP_DEVCTL_PHANTOM |
+                 PCI_EXP_DEVCTL_FLR)));
 }
 
-static void access_once(struct pb_test_device *dev, const uint8_t *in)
+static void check_read(const struct run *run, const struct pb_access *acc)
 {
-    struct pb_access acc;
-    enum pb_step step;
+    const struct pb_map *map = run->dev->map;
+
+    for (unsigned i = 0; i < acc->size; i++) {
+        unsigned at = (unsigned)acc->offset + i, byte = acc->value >> (8 * i) & 0xff;
+
+        if (at >= map->size)
+            PB_ASSERT(byte == 0xff);
+        else
+            PB_ASSERT(((byte ^ map->value[at]) & map->fixed[at]) == 0);
+    }
+}
+
+/* ---- operations --------------------------------------------------------------------------------
+ */
+
+static unsigned drive(struct run *run, struct pb_access *acc, enum pb_step step)
+{
+    struct pb_test_hw *hw = &run->dev->hw;
     unsigned cycles = 0;
 
-    step = pb_access_begin(&acc, &dev->view, in[0] & 1, (int32_t)pb_le32(in + 1), (int8_t)in[5],
-                           pb_le32(in + 6));
     while (step != PB_STEP_DONE) {
+        bool last = step == PB_STEP_RESET;
         uint32_t value = 0;
+        int rc = run->fail ? -EIO : 0;
 
         PB_ASSERT(++cycles < 64);
-        if (step != PB_STEP_WAIT)
-            check_cycle(dev, &acc.cycle);
-        if (step == PB_STEP_READ)
-            value = pb_test_hw_read(&dev->hw, acc.cycle.offset, acc.cycle.size);
-        else if (step == PB_STEP_WRITE)
-            pb_test_hw_write(&dev->hw, acc.cycle.offset, acc.cycle.size, acc.cycle.value);
-        step = pb_access_resume(&acc, in[0] & 0x80 ? -5 : 0, value);
+        check_cycle(run, acc, step);
+        if (last)
+            rc = run->busy ? -EBUSY : rc;
+        else if (step == PB_STEP_READ)
+            value = pb_test_hw_read(hw, acc->cycle.offset, acc->cycle.size);
+        else if (step == PB_STEP_WRITE && rc == 0)
+            pb_test_hw_write(hw, acc->cycle.offset, acc->cycle.size, acc->cycle.value);
+        step = pb_access_resume(acc, rc, value);
+        PB_ASSERT(!last || step == PB_STEP_DONE);
     }
-    PB_ASSERT(acc.err <= PB_GUEST_OK && acc.err >= PB_GUEST_OP_FAILED);
+    PB_ASSERT(acc->err <= PB_GUEST_OK && acc->err >= PB_GUEST_OP_FAILED);
+    PB_ASSERT((acc->denied & ~pb_ones(acc->size)) == 0);
+    PB_ASSERT(acc->err == PB_GUEST_OK || acc->denied == 0);
+    return cycles;
+}
+
+static void access_op(struct run *run, bool write)
+{
+    int32_t offset = (int32_t)take(run, 4), size = (int8_t)take(run, 1);
+    uint32_t value = write ? take(run, 4) : 0;
+    struct pb_access acc;
+
+    (void)drive(run, &acc, pb_access_begin(&acc, &run->dev->view, write, offset, size, value));
+    if (!write && acc.err == PB_GUEST_OK)
+        check_read(run, &acc);
+}
+
+static void shared_op(struct run *run)
+{
+    int32_t offset = (int32_t)take(run, 4), size = (int8_t)take(run, 1);
+    uint32_t value = take(run, 4), mine = take(run, 4), denied = take(run, 4);
+    struct pb_access acc;
+    unsigned cycles;
+
+    cycles = drive(run, &acc,
+                   pb_access_begin_write(&acc, &run->dev->view, offset, size, value, mine, denied));
+    PB_ASSERT((acc.denied & ~(mine | denied)) == 0);
+    PB_ASSERT(cycles == 0 || (mine & pb_ones(acc.size)) != 0);
+}
+
+/* As a manifest may say it: bits of any class, nothing locked, no effect. */
+static void rule_op(struct run *run)
+{
+    struct pb_rule rule = { .offset = (uint16_t)take(run, 2), .size = (uint8_t)take(run, 1) };
+    uint32_t a = take(run, 4), b = take(run, 4), c = take(run, 4), all, value = take(run, 4);
+    unsigned msix = run->dev->layout.msix;
+
+    all = rule.size == 1 || rule.size == 2 || rule.size == 4 ? pb_ones(rule.size) : UINT32_MAX;
+    rule.hw = all & a & b & c;
+    rule.write = all & a & b & ~c;
+    rule.w1c = all & a & ~b & c;
+    rule.virt = all & ~a & b;
+    rule.fixed = all & ~a & ~b & c;
+    rule.value = value & (rule.virt | rule.fixed);
+    rule.image = ~value & (rule.virt | rule.fixed) & a;
+    rule.swallow = value & 1;
+    /* Xen drops what is written there; that nothing is dropped otherwise is checked */
+    if (msix && rule.offset + 4U > msix + 4U && rule.offset < msix + PCI_MSIX_SIZE)
+        return;
+    if (run->rules < RULES_MAX)
+        run->rule[run->rules++] = rule;
+}
+
+static void traits_op(struct run *run)
+{
+    run->size = (uint16_t)take(run, 2);
+    run->vpd_end = (uint16_t)take(run, 2);
+    run->d3_delay_ms = (uint16_t)take(run, 2);
+    run->raw_at = (uint16_t)take(run, 2);
+    run->raw_count = (uint16_t)take(run, 1);
+    run->flr = (uint8_t)take(run, 1) & (1U << PB_RESET_BY_FLR | 1U << PB_RESET_BY_AF_FLR);
+}
+
+/* A reload between two accesses. */
+static void move_op(struct run *run)
+{
+    struct pb_test_device *dev = run->dev;
+    struct pb_map *old = dev->map, *map;
+    size_t bad;
+    int rc;
+
+    map = pb_map_baseline(&dev->facts, &dev->layout, &rc);
+    PB_ASSERT(map);
+    for (unsigned i = 0; i < run->rules; i++) {
+        rc = pb_map_apply(map, &run->rule[i], 1, &bad);
+        PB_ASSERT(rc == 0 || rc == -EINVAL || rc == -EEXIST || rc == -EPERM || rc == -ENOSPC);
+    }
+    if (run->size % 4 == 0 && run->size >= PCI_HEADER_END && run->size <= map->space)
+        map->size = run->size;
+    map->vpd_end = run->vpd_end;
+    map->d3_delay_ms = run->d3_delay_ms;
+    map->flr = run->flr;
+    for (unsigned i = 0; i < run->raw_count; i++)
+        map->raw[(run->raw_at + i) % PB_CONFIG_SIZE_PCIE] = 0xff;
+    pb_view_move(&dev->view, map);
+    dev->map = map;
+    free(old);
+}
+
+/* The device says something else than before: all that matters was read at claim (XSA-337). */
+static void device_op(struct run *run)
+{
+    unsigned at = take(run, 2) % PB_CONFIG_SIZE_PCIE, exp = run->dev->layout.exp;
+    uint8_t value = (uint8_t)take(run, 1);
+
+    if (at < PCI_HEADER_END || (exp && at / 2 == (exp + PCI_EXP_DEVCTL) / 2))
+        return; /* what check_device looks at */
+    run->dev->hw.config[at] = value;
+}
+
+static void one_op(struct run *run)
+{
+    unsigned byte = take(run, 1);
+
+    run->fail = (byte & 0x80) && run->slow++ < SLOW_MAX;
+    run->busy = byte & 0x40;
+    switch ((enum op)(byte & 7)) {
+    case OP_READ:
+    case OP_WRITE:
+        access_op(run, (byte & 7) == OP_WRITE);
+        break;
+    case OP_SHARED:
+        shared_op(run);
+        break;
+    case OP_RULE:
+        rule_op(run);
+        break;
+    case OP_TRAITS:
+        traits_op(run);
+        break;
+    case OP_MOVE:
+        if (run->slow++ < SLOW_MAX)
+            move_op(run);
+        break;
+    case OP_DEVICE:
+        device_op(run);
+        break;
+    case OP_RESET:
+        if (run->slow++ < SLOW_MAX)
+            pb_view_reset(&run->dev->view);
+        break;
+    case OP_COUNT:
+    default:
+        break;
+    }
+    /* A failing cycle may leave a device that lost its registers in D3hot without them. */
+    if (run->fail)
+        pb_test_device_reset(run->dev);
+    check_device(run);
+}
+
+static void fill(struct pb_facts *facts, uint8_t byte)
+{
+    if (byte & 1)
+        pb_test_e1000(facts);
+    else if (byte & 0x10)
+        pb_test_vf(facts);
+    else
+        pb_test_e1000e(facts);
+    if (byte & 8 && !facts->virtual_function) {
+        pb_test_add_cap(facts, VPD, PCI_CAP_VPD);
+        pb_test_add_cap(facts, AF, PCI_CAP_AF);
+    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct pb_test_device *dev;
+    struct run run = { .data = data, .left = size };
+    struct pb_facts facts;
+    uint8_t byte;
 
     if (size < 1)
         return 0;
-    dev = pb_test_device_new(data[0] & 1 ? pb_test_e1000 : pb_test_e1000e);
-    dev->view.permissive = data[0] & 2;
-    dev->view.allow_interrupt_control = data[0] & 4;
-    for (size_t at = 1; at + 10 <= size; at += 10) {
-        access_once(dev, data + at);
-        /* A failing cycle may leave a device that lost its registers in D3hot without them. */
-        if (data[at] & 0x80)
-            pb_test_device_reset(dev);
-        check_device(dev);
-    }
-    pb_test_device_free(dev);
+    byte = (uint8_t)take(&run, 1);
+    fill(&facts, byte);
+    run.dev = pb_test_device_of(&facts);
+    run.dev->view.permissive = byte & 2;
+    run.dev->view.allow_interrupt_control = byte & 4;
+    while (run.left > 0)
+        one_op(&run);
+    pb_test_device_free(run.dev);
     return 0;
 }
