@@ -270,6 +270,8 @@ static bool complete(const struct pb_ctl_command *c)
         return pb_ctl_usage_error(c->verb->name, "needs --ids");
     if (c->json && c->prometheus)
         return pb_ctl_usage_error("--prometheus", "does not go with --json");
+    if (c->json && c->byte >= 0)
+        return pb_ctl_usage_error("--byte", "does not go with --json");
     return true;
 }
 

@@ -48,7 +48,8 @@ class Ctl(unittest.TestCase):
                           ["map", "d", "--color", "blue"], ["map", "d", "--byte", "0x3"],
                           ["map", "--dump", "x", "--device", "03:00"], ["map", "--dump"],
                           ["quirks", "explain", "d", "--byte", "0x1000"],
-                          ["quirks", "explain", "d", "--byte", "-1"], ["reload", "x"],
+                          ["quirks", "explain", "d", "--byte", "-1"],
+                          ["--json", "quirks", "explain", "d", "--byte", "1"], ["reload", "x"],
                           ["quirks", "validate", ""], ["quirks", "validate", *["x"] * 17],
                           *(["quirks", "query", "--ids", ids] for ids in
                             ("", "8086", "8086:", ":10d3", "8086:10d3:", "8086:10d3:1",
