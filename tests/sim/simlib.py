@@ -144,7 +144,7 @@ def binary():
 
 class Sim:
     def __init__(self, devices=None, domains=None, config=None, scenario=None, clean=False,
-                 violations=False, start=True):
+                 violations=False, start=True, quirks=None):
         self.dir = tempfile.mkdtemp(prefix="pcibackd-sim-")
         self.config_path = os.path.join(self.dir, "config.json")
         self.scenario_path = os.path.join(self.dir, "scenario.json")
@@ -157,6 +157,12 @@ class Sim:
             "limits": {"attach_timeout_ms": 3000, "detach_timeout_ms": 600,
                        "reset_timeout_ms": 1000},
         }
+        self.quirk_dir = os.path.join(self.dir, "quirks.d")
+        self.config["quirk_dirs"] = [self.quirk_dir]
+        self.config["plugin_dirs"] = [os.environ.get("PCIBACKD_SIM_PLUGINS", self.dir)]
+        os.makedirs(self.quirk_dir)
+        if quirks:
+            self.write_quirks(quirks)
         for key, value in (config or {}).items():
             if isinstance(value, dict) and isinstance(self.config.get(key), dict):
                 self.config[key] = {**self.config[key], **value}
@@ -186,8 +192,7 @@ class Sim:
 
     def start(self, *arguments):
         os.makedirs(self.config["state_dir"], exist_ok=True)
-        with open(self.config_path, "w") as f:
-            json.dump(self.config, f)
+        self.write_config()
         with open(self.scenario_path, "w") as f:
             json.dump(self.scenario, f)
         env = dict(os.environ)
@@ -201,6 +206,26 @@ class Sim:
         self._await(self.control_path)
         self.rpc = Rpc(self.control_path)
         self.world = Lines(self.sim_path)
+
+    def write_config(self):
+        with open(self.config_path, "w") as f:
+            json.dump(self.config, f)
+
+    def write_quirks(self, quirks, file="50-test.json"):
+        """A manifest of these quirks; what every quirk needs is filled in. None removes it."""
+        path = os.path.join(self.quirk_dir, file)
+        if quirks is None:
+            os.unlink(path)
+            return
+        whole = [{"id": "test-%d" % i, "reason": "a test", "source": "https://example.org/",
+                  "match": {"vendor": "0x8086"}, **q}
+                 for i, q in enumerate(quirks)]
+        with open(path, "w") as f:
+            json.dump({"schema": 1, "quirks": whole}, f)
+        os.chmod(path, 0o644)
+
+    def reload(self, **more):
+        return self.call("reload", **more)
 
     def _await(self, path):
         end = time.monotonic() + 20
