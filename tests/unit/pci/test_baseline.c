@@ -65,6 +65,10 @@ static void capabilities_upon_one_another_are_refused(void **state)
     pb_test_add_cap(&facts, 0x64, PCI_CAP_PM); /* its PMCSR lies upon the MSI-X PBA, … */
     facts.config[0x61] = 0;                    /* … and it is the only one */
     assert_int_equal(refusal(&facts), -EPROTO);
+    /* whatever the other one is, MSI must be whole */
+    pb_test_e1000e(&facts);
+    pb_test_add_cap(&facts, E1000E_MSI + 8, 0x09);
+    assert_int_equal(refusal(&facts), -EPROTO);
 }
 
 /* All at once, as nothing of it may need hardware. */
@@ -234,6 +238,271 @@ static void what_kernels_swallow_is_not_denied(void **state)
     }
 }
 
+/* ---- traits ------------------------------------------------------------------------------------
+ */
+
+static void with(const struct pb_facts *facts, const struct pb_traits *traits)
+{
+    pb_test_device_free(dev);
+    dev = pb_test_device_with(facts, traits, NULL, 0);
+}
+
+static void a_class_is_what_the_trait_says(void **state)
+{
+    struct pb_traits traits = { .class_code = 0x118000 };
+    struct pb_facts facts;
+
+    (void)state;
+    pb_test_e1000e(&facts);
+    with(&facts, &traits); /* not set: a class of 0 could be meant */
+    assert_int_equal(pb_test_read(dev, PCI_REVISION, 4), 0x02000000);
+    traits.set[PB_TRAIT_CLASS] = true;
+    with(&facts, &traits);
+    assert_int_equal(pb_test_read(dev, PCI_REVISION, 4), 0x11800000);
+}
+
+static void without_intx_there_is_neither_pin_nor_line(void **state)
+{
+    struct pb_traits traits = { .intx = PB_INTX_WARN };
+    struct pb_facts facts;
+
+    (void)state;
+    pb_test_e1000e(&facts);
+    with(&facts, &traits);
+    assert_int_equal(pb_test_read(dev, PCI_INTERRUPT_LINE, 2), 0x0111);
+    traits.intx = PB_INTX_DENY;
+    with(&facts, &traits);
+    assert_int_equal(pb_test_read(dev, PCI_INTERRUPT_LINE, 2), 0);
+    assert_int_equal(pb_test_run(dev, true, PCI_INTERRUPT_LINE, 2, 0x0101).denied, 0);
+}
+
+static void a_hidden_rom_is_no_rom(void **state)
+{
+    const struct pb_traits traits = { .hide_rom = true };
+    struct pb_facts facts;
+
+    (void)state;
+    pb_test_e1000e(&facts);
+    with(&facts, &traits);
+    assert_int_equal(pb_test_read(dev, PCI_ROM_ADDRESS, 4), 0);
+    assert_int_equal(pb_test_run(dev, true, PCI_ROM_ADDRESS, 4, 0xfffff800).denied, 0);
+    assert_int_equal(pb_test_read(dev, PCI_ROM_ADDRESS, 4), 0);
+    assert_int_equal(dev->map->bar[PB_PCI_ROM].type_mask, 0);
+    assert_int_equal(pb_test_read(dev, PCI_BAR0, 4), 0xfebc0000);
+}
+
+static void delays_and_ends_are_handed_on(void **state)
+{
+    struct pb_traits traits = { .vpd_size = 2048, .d3_delay_ms = 50, .config_size = 0xa2 };
+    struct pb_facts facts;
+
+    (void)state;
+    pb_test_e1000(&facts);
+    with(&facts, &traits);
+    assert_int_equal(dev->map->vpd_end, 2048);
+    assert_int_equal(dev->map->d3_delay_ms, 10); /* not set */
+    assert_int_equal(dev->map->size, 0xa0);
+    assert_int_equal(dev->map->space, 256);
+    traits.set[PB_TRAIT_D3_DELAY] = true;
+    with(&facts, &traits);
+    assert_int_equal(dev->map->d3_delay_ms, 50);
+    use(pb_test_e1000e);
+    assert_int_equal(dev->map->vpd_end, 0);
+    assert_int_equal(dev->map->d3_delay_ms, 10);
+    assert_int_equal(dev->map->size, 4096);
+}
+
+/* A function with both FLR capabilities, both advertised. */
+static void with_flr(struct pb_facts *facts)
+{
+    pb_test_e1000e(facts);
+    pb_test_add_cap(facts, 0x60, PCI_CAP_AF);
+    facts->config[0x60 + PCI_AF_CAP] = 3;
+    facts->config[E1000E_EXP + PCI_EXP_DEVCAP + 3] |= 0x10;
+}
+
+static void a_reset_is_offered_where_it_can_be_carried_out(void **state)
+{
+    const uint8_t flr = 1U << PB_RESET_BY_FLR, af = 1U << PB_RESET_BY_AF_FLR;
+    const struct {
+        const char *methods;
+        struct pb_traits traits;
+        unsigned flr;
+    } cases[] = {
+        { "", { .no_reset = 0 }, 0 },
+        { "flr", { .no_reset = 0 }, flr },
+        { "pm af_flr bus", { .no_reset = 0 }, af },
+        { "device_specific flr af_flr", { .no_reset = 0 }, flr | af },
+        { "flrx xflr  af_fl", { .no_reset = 0 }, 0 },
+        { "flr af_flr", { .no_reset = flr }, af },
+        { "flr af_flr", { .no_reset = flr | af }, 0 },
+        { "flr af_flr pm", { .reset_method = { PB_RESET_BY_PM }, .reset_method_count = 1 }, 0 },
+        { "flr af_flr pm",
+          { .reset_method = { PB_RESET_BY_PM, PB_RESET_BY_FLR }, .reset_method_count = 2 },
+          flr },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < PB_ARRAY_SIZE(cases); i++) {
+        struct pb_facts facts;
+        uint32_t devcap;
+
+        with_flr(&facts);
+        (void)strcpy(facts.reset_methods, cases[i].methods);
+        with(&facts, &cases[i].traits);
+        assert_int_equal(dev->map->flr, cases[i].flr);
+        /* and the guest is told of those alone */
+        devcap = pb_test_read(dev, E1000E_EXP + PCI_EXP_DEVCAP, 4);
+        assert_int_equal(devcap & 0x0fffffff, 0x00008cc1);
+        assert_int_equal(devcap >> 28 & 1, cases[i].flr & flr ? 1 : 0);
+        assert_int_equal(pb_test_read(dev, 0x60 + PCI_AF_CAP, 1), cases[i].flr & af ? 3 : 1);
+    }
+}
+
+static void a_reset_that_the_device_does_not_have_is_not_offered(void **state)
+{
+    struct pb_facts facts;
+
+    (void)state;
+    with_flr(&facts);
+    facts.config[0x60 + PCI_AF_CAP] = 1;
+    facts.config[E1000E_EXP + PCI_EXP_DEVCAP + 3] &= 0xef;
+    (void)strcpy(facts.reset_methods, "flr af_flr");
+    pb_test_device_free(dev);
+    dev = pb_test_device_of(&facts);
+    assert_int_equal(dev->map->flr, 0);
+}
+
+/* ---- capabilities ------------------------------------------------------------------------------
+ */
+
+static void express_registers_end_where_the_next_capability_begins(void **state)
+{
+    struct pb_facts facts;
+
+    (void)state;
+    pb_test_e1000e(&facts);
+    pb_test_add_cap(&facts, 0xf0, 0x09);
+    dev = pb_test_device_of(&facts);
+    /* Device Control is there, Link Control lies in the other one */
+    assert_int_equal(pb_test_run(dev, true, E1000E_EXP + PCI_EXP_DEVCTL, 2, 0x2810).denied, 0);
+    assert_int_equal(pb_test_read(dev, 0xf0, 2), 0xc809);
+    assert_int_equal(pb_le16(dev->map->virt + E1000E_EXP + PCI_EXP_LNKCTL), 0);
+    assert_int_equal(pb_test_run(dev, true, 0xf2, 2, 0x1010).denied, 0x0001);
+}
+
+static void old_express_capabilities_have_the_registers_of_their_kind(void **state)
+{
+    static const struct {
+        uint16_t flags;
+        unsigned last; /* control register that there is */
+    } kinds[] = { { 0x0001, PCI_EXP_LNKCTL },  { 0x0011, PCI_EXP_LNKCTL },
+                  { 0x0091, PCI_EXP_DEVCTL },  { 0x0041, PCI_EXP_RTCTL },
+                  { 0x0002, PCI_EXP_SLTCTL2 }, { 0x0092, PCI_EXP_SLTCTL2 } };
+    static const unsigned controls[] = { PCI_EXP_DEVCTL, PCI_EXP_LNKCTL,  PCI_EXP_SLTCTL,
+                                         PCI_EXP_RTCTL,  PCI_EXP_DEVCTL2, PCI_EXP_LNKCTL2,
+                                         PCI_EXP_SLTCTL2 };
+
+    (void)state;
+    for (size_t i = 0; i < PB_ARRAY_SIZE(kinds); i++) {
+        struct pb_facts facts;
+
+        pb_test_e1000(&facts);
+        pb_test_add_cap(&facts, 0x40, PCI_CAP_EXP);
+        pb_le_put(facts.config + 0x42, 2, kinds[i].flags);
+        pb_test_device_free(dev);
+        dev = pb_test_device_of(&facts);
+        for (size_t n = 0; n < PB_ARRAY_SIZE(controls); n++) {
+            unsigned shadow = pb_le16(dev->map->virt + 0x40 + controls[n]);
+
+            assert_int_equal(shadow != 0, controls[n] <= kinds[i].last);
+        }
+    }
+}
+
+static void a_second_capability_of_a_kind_may_only_be_read(void **state)
+{
+    static const uint8_t ids[] = { PCI_CAP_PM,   PCI_CAP_VPD, PCI_CAP_MSI, PCI_CAP_PCIX,
+                                   PCI_CAP_MSIX, PCI_CAP_EXP, PCI_CAP_AF };
+
+    (void)state;
+    for (size_t i = 0; i < PB_ARRAY_SIZE(ids); i++) {
+        struct pb_facts facts;
+
+        pb_test_e1000(&facts);
+        facts.config[PCI_CAPABILITIES] = 0;
+        pb_test_add_cap(&facts, 0xa0, ids[i]);
+        pb_test_add_cap(&facts, 0x40, ids[i]);
+        pb_test_device_free(dev);
+        dev = pb_test_device_of(&facts);
+        dev->view.permissive = true;
+        for (int32_t at = 0xa0; at < 0xa6; at++) {
+            assert_int_equal(pb_test_write(dev, at, 1, 0xff), 0);
+            assert_int_equal(pb_test_count(&dev->hw, PB_STEP_WRITE), 0);
+        }
+        assert_int_equal(dev->map->reg[dev->map->reg_of[0xa2] - 1].effect, PB_EFFECT_NONE);
+    }
+}
+
+static void aer_status_is_clear_and_swallows_masks_are_the_guests(void **state)
+{
+    struct pb_facts facts;
+
+    (void)state;
+    pb_test_e1000e(&facts);
+    pb_le_put(facts.config + 0x100 + PCI_AER_UNCOR_SEVERITY, 4, 0x00062030);
+    pb_test_device_free(dev);
+    dev = pb_test_device_of(&facts);
+    pb_le_put(dev->hw.config + 0x104, 4, 0x00100000);
+    pb_le_put(dev->hw.config + 0x110, 4, 0x00002001);
+    assert_int_equal(pb_test_read(dev, 0x104, 4), 0);
+    assert_int_equal(pb_test_read(dev, 0x110, 4), 0);
+    assert_int_equal(pb_test_run(dev, true, 0x104, 4, UINT32_MAX).denied, 0);
+    assert_int_equal(pb_test_run(dev, true, 0x110, 4, UINT32_MAX).denied, 0);
+    assert_int_equal(dev->hw.count, 0);
+    assert_int_equal(pb_test_read(dev, 0x10c, 4), 0x00062030);
+    assert_int_equal(pb_test_run(dev, true, 0x10c, 4, 0x12345678).denied, 0);
+    assert_int_equal(pb_test_read(dev, 0x10c, 4), 0x12345678);
+    assert_int_equal(pb_le32(dev->hw.config + 0x10c), 0x00062030);
+    /* the log of the first error is hardware's */
+    pb_le_put(dev->hw.config + 0x11c, 4, 0x4a000001);
+    assert_int_equal(pb_test_read(dev, 0x11c, 4), 0x4a000001);
+    pb_le_put(dev->hw.config + 0x118, 4, 0x000000f4);
+    assert_int_equal(pb_test_read(dev, 0x118, 4), 0xb4);
+}
+
+static void pcix_command_is_a_shadow_status_is_live(void **state)
+{
+    (void)state;
+    use(pb_test_e1000);
+    assert_int_equal(pb_test_read(dev, 0xe6, 2), 0x0022);
+    assert_int_equal(pb_test_run(dev, true, 0xe6, 2, 0x0045).denied, 0);
+    assert_int_equal(pb_test_read(dev, 0xe6, 2), 0x0045);
+    assert_int_equal(pb_le16(dev->hw.config + 0xe6), 0x0022);
+    pb_le_put(dev->hw.config + 0xe8, 4, 0x00030018);
+    assert_int_equal(pb_test_read(dev, 0xe8, 4), 0x00030018);
+    assert_int_equal(pb_test_run(dev, true, 0xe8, 4, 0x000c0000).denied, 0);
+    assert_int_equal(pb_test_count(&dev->hw, PB_STEP_WRITE), 0);
+}
+
+static void bytes_that_a_plugin_wants_to_see_are_read_from_hardware(void **state)
+{
+    static uint8_t mask[PB_CONFIG_SIZE_PCIE];
+
+    (void)state;
+    use(pb_test_e1000e);
+    memset(mask, 0, sizeof(mask));
+    mask[E1000E_MSI + 4] = 0x01;
+    pb_map_set_raw(dev->map, mask);
+    memset(mask, 0, sizeof(mask));
+    pb_map_set_raw(dev->map, mask); /* another plugin wants nothing */
+    pb_le_put(dev->hw.config + E1000E_MSI + 4, 4, 0xfee00278);
+    assert_int_equal(pb_test_run(dev, false, E1000E_MSI + 4, 4, 0).raw, 0xfee00278);
+    assert_int_equal(pb_test_read(dev, E1000E_MSI + 4, 4), 0);
+    assert_int_equal(pb_test_read(dev, E1000E_MSI + 8, 4), 0);
+    assert_int_equal(dev->hw.count, 0);
+}
+
 static void every_bit_has_one_class(void **state)
 {
     static void (*const fills[])(struct pb_facts *) = { pb_test_e1000e, pb_test_e1000, pb_test_vf };
@@ -253,22 +522,36 @@ static void every_bit_has_one_class(void **state)
     }
 }
 
+#define TEST(test) cmocka_unit_test_teardown(test, teardown)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(bridges_are_refused, teardown),
-        cmocka_unit_test_teardown(capabilities_upon_one_another_are_refused, teardown),
-        cmocka_unit_test_teardown(identity_is_read_from_facts_without_hardware, teardown),
-        cmocka_unit_test_teardown(H21_a_vf_has_ids_bars_and_decode_from_facts, teardown),
-        cmocka_unit_test_teardown(H21_resources_are_the_bars_not_the_registers, teardown),
-        cmocka_unit_test_teardown(H21_command_and_interrupt_control_are_read_live, teardown),
-        cmocka_unit_test_teardown(H14_transactions_pending_is_read_live, teardown),
-        cmocka_unit_test_teardown(decode_starts_as_the_bars_are, teardown),
-        cmocka_unit_test_teardown(bars_that_cannot_be_told_read_zero, teardown),
-        cmocka_unit_test_teardown(latency_is_the_guests_own, teardown),
-        cmocka_unit_test_teardown(pme_is_hidden, teardown),
-        cmocka_unit_test_teardown(what_kernels_swallow_is_not_denied, teardown),
-        cmocka_unit_test_teardown(every_bit_has_one_class, teardown),
+        TEST(bridges_are_refused),
+        TEST(capabilities_upon_one_another_are_refused),
+        TEST(identity_is_read_from_facts_without_hardware),
+        TEST(H21_a_vf_has_ids_bars_and_decode_from_facts),
+        TEST(H21_resources_are_the_bars_not_the_registers),
+        TEST(H21_command_and_interrupt_control_are_read_live),
+        TEST(H14_transactions_pending_is_read_live),
+        TEST(decode_starts_as_the_bars_are),
+        TEST(bars_that_cannot_be_told_read_zero),
+        TEST(latency_is_the_guests_own),
+        TEST(pme_is_hidden),
+        TEST(what_kernels_swallow_is_not_denied),
+        TEST(a_class_is_what_the_trait_says),
+        TEST(without_intx_there_is_neither_pin_nor_line),
+        TEST(a_hidden_rom_is_no_rom),
+        TEST(delays_and_ends_are_handed_on),
+        TEST(a_reset_is_offered_where_it_can_be_carried_out),
+        TEST(a_reset_that_the_device_does_not_have_is_not_offered),
+        TEST(express_registers_end_where_the_next_capability_begins),
+        TEST(old_express_capabilities_have_the_registers_of_their_kind),
+        TEST(a_second_capability_of_a_kind_may_only_be_read),
+        TEST(aer_status_is_clear_and_swallows_masks_are_the_guests),
+        TEST(pcix_command_is_a_shadow_status_is_live),
+        TEST(bytes_that_a_plugin_wants_to_see_are_read_from_hardware),
+        TEST(every_bit_has_one_class),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
