@@ -2,6 +2,8 @@
 pb_unit(dump quirk)
 target_compile_definitions(test_quirk_dump PRIVATE DUMPS="${PROJECT_SOURCE_DIR}/tests/sim/devices")
 pb_unit(sxp quirk)
+pb_unit(suggest quirk ${CMAKE_CURRENT_SOURCE_DIR}/pci/device.c)
+target_include_directories(test_quirk_suggest PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/pci)
 pb_unit(manifest quirk)
 pb_unit(lint quirk)
 target_compile_definitions(test_quirk_lint PRIVATE PB_CORPUS="${CMAKE_CURRENT_LIST_DIR}")
