@@ -59,8 +59,8 @@ static void pcix(struct pb_facts *facts)
 {
     facts->config_size = PB_CONFIG_SIZE_PCI;
     put(facts, PCI_STATUS, 2, PCI_STATUS_CAP_LIST);
-    put(facts, PCI_CAPABILITIES, 1, 0xdc);
-    put(facts, 0xdc, 4, 0x0022e001);
+    put(facts, PCI_CAPABILITIES, 1, 0xd0);
+    put(facts, 0xd0, 4, 0x0022e001);
     put(facts, 0xe0, 4, 0x00220007);
 }
 
@@ -577,8 +577,8 @@ const struct sample samples[] = {
       .plugin = "i219-flr" },
     { "igd-view", 0x8086, 0x5912, VGA, .shape = igd, .check = has_plugin, .bits = igd_view,
       .plugin = "igd-view" },
-    { "wcn6855-msi-readback", 0x17cb, 0x1103, 0x028000, .check = has_plugin,
-      .bits = msi_message, .plugin = "msi-real-readback" },
+    { "wcn6855-msi-readback", 0x17cb, 0x1103, 0x028000, .check = has_plugin, .bits = msi_message,
+      .plugin = "msi-real-readback" },
     { "trace-all", 0x8086, 0x10d3, NIC, .check = has_plugin, .want = 0xff, .plugin = "trace",
       .any_device = true },
     { "lsi-fw643-reset", 0x11c1, 0x5901, FW, .check = resets_by, .want = 0xff00U | PB_RESET_BY_PM },

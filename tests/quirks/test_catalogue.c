@@ -12,6 +12,7 @@
 
 #include "base/bytes.h"
 #include "base/json.h"
+#include "quirk/dump.h"
 #include "quirk/set.h"
 #include "samples.h"
 
@@ -73,6 +74,52 @@ static void each_shipped_quirk_loads_and_has_a_sample(void **state)
     assert_int_equal(pb_quirk_set_count(set), census.quirks - census.disabled);
     print_message("%u quirks in %zu files, %u of them opt-in\n", census.quirks,
                   pb_quirk_set_files(set), census.disabled);
+    pb_quirk_set_unref(set);
+}
+
+/* ---- the table for people ----------------------------------------------------------------------
+ */
+
+static char readme[64 * 1024];
+
+static void is_listed(void *ctx, const struct pb_quirk_view *view)
+{
+    char quoted[80];
+
+    ++*(unsigned *)ctx;
+    (void)snprintf(quoted, sizeof(quoted), "`%s`", view->id);
+    if (!strstr(readme, quoted))
+        fail_msg("quirks.d/README.md does not list %s", view->id);
+}
+
+static void the_list_of_what_is_covered_is_complete(void **state)
+{
+    struct pb_quirk_set *set = load(QUIRKS_DIR);
+    unsigned quirks = 0, rows = 0, covered = 0, built_in = 0;
+    FILE *file = fopen(QUIRKS_DIR "/README.md", "re");
+    char *line, *save = NULL, text[200];
+    size_t length;
+
+    (void)state;
+    assert_non_null(file);
+    length = fread(readme, 1, sizeof(readme) - 1, file);
+    assert_int_equal(fclose(file), 0);
+    readme[length] = 0;
+    pb_quirk_set_each(set, is_listed, &quirks);
+    (void)snprintf(text, sizeof(text), "%u quirks in %zu files.", quirks, pb_quirk_set_files(set));
+    assert_non_null(strstr(readme, text));
+    for (line = strtok_r(strstr(readme, "|---"), "\n", &save); line;
+         line = strtok_r(NULL, "\n", &save)) {
+        if (strncmp(line, "| ", 2) != 0 || strncmp(line, "| **", 4) == 0)
+            continue;
+        rows++;
+        covered += strstr(line, " | `") != NULL;
+        built_in += strstr(line, " | – | built in") != NULL;
+    }
+    print_message("%u quirks in %zu files; %u of %u rows of the catalogue, %u of them built in\n",
+                  quirks, pb_quirk_set_files(set), covered + built_in, rows, built_in);
+    assert_int_equal(rows, 59);
+    assert_int_equal(covered + built_in, 54);
     pb_quirk_set_unref(set);
 }
 
@@ -321,15 +368,65 @@ static void conditions_on_registers_are_obeyed(void **state)
     pb_quirk_set_unref(set);
 }
 
+static void count_line(void *ctx, const char *text)
+{
+    unsigned *lines = ctx;
+
+    (void)text;
+    ++*lines;
+}
+
+/* Whole devices, as real ones look: no shipped quirk is in the way of one. */
+static void real_devices_fit(void **state)
+{
+    static const struct {
+        const char *name;
+        bool changed; /* by a quirk */
+    } rows[] = {
+        { "e1000", false },    { "e1000e", false },  { "nvme", false },
+        { "intel-hda", true }, { "rtl8139", false }, { "virtio-net", false },
+    };
+    struct pb_quirk_set *set = load(QUIRKS_DIR), *none = pb_quirk_set_empty();
+
+    (void)state;
+    assert_non_null(none);
+    for (size_t i = 0; i < PB_ARRAY_SIZE(rows); i++) {
+        static char text[64 * 1024];
+        struct pb_profile *with, *without;
+        struct pb_facts facts;
+        char path[300], why[200];
+        unsigned lines = 0;
+        size_t length;
+        FILE *file;
+
+        (void)snprintf(path, sizeof(path), "%s/%s.txt", DUMPS_DIR, rows[i].name);
+        file = fopen(path, "re");
+        assert_non_null(file);
+        length = fread(text, 1, sizeof(text), file);
+        assert_int_equal(fclose(file), 0);
+        assert_int_equal(pb_dump_parse(text, length, NULL, &facts, why, sizeof(why)), 0);
+        with = apply(set, &facts);
+        without = apply(none, &facts);
+        pb_profile_diff(without, with, count_line, &lines);
+        assert_int_equal(lines > 0, rows[i].changed);
+        pb_profile_unref(with);
+        pb_profile_unref(without);
+    }
+    pb_quirk_set_unref(set);
+    pb_quirk_set_unref(none);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_shipped_quirk_loads_and_has_a_sample),
+        cmocka_unit_test(the_list_of_what_is_covered_is_complete),
         cmocka_unit_test(each_shipped_quirk_does_what_it_says),
         cmocka_unit_test(quirks_keep_to_their_own_devices),
         cmocka_unit_test(tg3_has_its_45_ids_and_11_registers),
         cmocka_unit_test(masks_and_ranges_end_where_they_should),
         cmocka_unit_test(conditions_on_registers_are_obeyed),
+        cmocka_unit_test(real_devices_fit),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
