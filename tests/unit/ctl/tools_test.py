@@ -178,6 +178,21 @@ class Explain(Tool):
             if "explain" in verb:
                 self.assertEqual(done.stdout.replace(self.dir, ".").split(), before.split())
 
+    def test_plugins_are_not_opened_to_explain(self):
+        plugins = os.path.join(self.dir, "plugins")
+        os.mkdir(plugins)
+        with open(os.path.join(plugins, "none.so"), "w") as f:
+            f.write("not an object")
+        self.manifest("60-plugin.json", {**QUIRK, "id": "test-plugin", "fields": [], "device": {},
+                                         "capabilities": {}, "plugin": {"name": "none"}},
+                      {**QUIRK, "id": "test-both", "plugin": {"name": "none"}})
+        done = ctl("--json", "quirks", "explain", "--dump", E1000E, "--dir", self.dir,
+                   "--plugin-dir", plugins)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        effects = {q["id"]: q["effect"] for q in json.loads(done.stdout)["quirks"]}
+        self.assertEqual(effects["test-plugin"], "its plugin is not opened here")
+        self.assertIsNone(effects["test-both"])
+
     def test_quirk_that_does_not_fit_is_named(self):
         self.manifest("60-bad.json", {
             **QUIRK, "id": "test-bad", "fields": [], "device": {},
