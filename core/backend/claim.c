@@ -78,8 +78,7 @@ static void taken(struct pb_job *job, void *ctx)
     dev->stuck = false;
     dev->masked = false;
     pb_denied_clear(dev);
-    dev->interrupts.count = 0;
-    dev->interrupts.mode = PB_INTERRUPT_NONE;
+    memset(&dev->interrupts, 0, sizeof(dev->interrupts)); /* none */
     dev->host_command = pb_le16(dev->facts.config + PCI_COMMAND);
     if (dev->hw)
         dev->b->host->ops->hw_close(dev->b->host, dev->hw);

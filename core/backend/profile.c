@@ -32,27 +32,37 @@ static bool has_word(const char *text, const char *name)
     return false;
 }
 
+/* Calls VISIT for each method that is named in TEXT, in its order. */
+static void each_method(const char *text, void (*visit)(void *ctx, enum pb_reset_method method),
+                        void *ctx)
+{
+    for (const char *p = text; *(p += strspn(p, " ")); p += strcspn(p, " ")) {
+        for (unsigned m = 0; m < PB_RESET_METHOD_COUNT; m++) {
+            if (strcspn(p, " ") == strlen(reset_names[m]) &&
+                strncmp(p, reset_names[m], strlen(reset_names[m])) == 0)
+                visit(ctx, (enum pb_reset_method)m);
+        }
+    }
+}
+
+static void add_to_operator(void *ctx, enum pb_reset_method method)
+{
+    struct pb_operator *op = ctx;
+
+    if (op->reset_method_count < PB_RESET_METHOD_COUNT)
+        op->reset_method[op->reset_method_count++] = (uint8_t)method;
+}
+
 static void operator_of(const struct pb_device_policy *policy, const struct pb_limits *limits,
                         struct pb_operator *ret)
 {
-    const char *p = policy->reset_method;
-
     memset(ret, 0, sizeof(*ret));
     ret->has_assign = policy->has_assign;
     ret->assign = policy->assign;
     ret->msix_vectors_max = PB_MSIX_ENTRIES_MAX;
     if (limits->pirqs_per_guest < ret->msix_vectors_max)
         ret->msix_vectors_max = (uint16_t)limits->pirqs_per_guest;
-    while (*(p += strspn(p, " "))) {
-        size_t length = strcspn(p, " ");
-
-        for (uint8_t m = 0; m < PB_RESET_METHOD_COUNT; m++) {
-            if (strlen(reset_names[m]) == length && strncmp(p, reset_names[m], length) == 0 &&
-                ret->reset_method_count < PB_RESET_METHOD_COUNT)
-                ret->reset_method[ret->reset_method_count++] = m;
-        }
-        p += length;
-    }
+    each_method(policy->reset_method, add_to_operator, ret);
 }
 
 static bool takes_part(const struct pb_binding *binding)
@@ -203,16 +213,21 @@ static bool forbidden(const struct pb_device *dev, enum pb_reset_method method)
     return dev->profile && (dev->profile->traits.no_reset & 1U << method);
 }
 
-/* Adds METHOD to the list TEXT; one that the device lacks only where MUST says so. */
-static void add_method(const struct pb_device *dev, enum pb_reset_method method, bool must,
-                       char *text)
-{
-    size_t used = strlen(text);
+struct method_list {
+    const struct pb_device *dev;
+    bool must; /* also methods that the device does not have */
+    char *text;
+};
 
-    if (forbidden(dev, method) ||
-        (!must && !has_word(dev->facts.reset_methods, reset_names[method])))
+static void add_method(void *ctx, enum pb_reset_method method)
+{
+    const struct method_list *list = ctx;
+    size_t used = strlen(list->text);
+
+    if (forbidden(list->dev, method) ||
+        (!list->must && !has_word(list->dev->facts.reset_methods, reset_names[method])))
         return;
-    (void)snprintf(text + used, PB_RESET_METHODS_TEXT - used, "%s%s", used ? " " : "",
+    (void)snprintf(list->text + used, PB_RESET_METHODS_TEXT - used, "%s%s", used ? " " : "",
                    reset_names[method]);
 }
 
@@ -223,25 +238,16 @@ static void add_method(const struct pb_device *dev, enum pb_reset_method method,
 int pb_profile_reset_methods(const struct pb_device *dev, char ret[PB_RESET_METHODS_TEXT])
 {
     const struct pb_traits *traits = dev->profile ? &dev->profile->traits : NULL;
-    struct pb_operator op;
+    struct method_list list = { .dev = dev, .must = dev->policy.reset_method[0], .text = ret };
 
     ret[0] = '\0';
-    operator_of(&dev->policy, &dev->b->policy->limits, &op);
-    if (op.reset_method_count) {
-        for (unsigned i = 0; i < op.reset_method_count; i++)
-            add_method(dev, (enum pb_reset_method)op.reset_method[i], true, ret);
+    if (list.must) {
+        each_method(dev->policy.reset_method, add_method, &list);
     } else if (traits && traits->reset_method_count) {
         for (unsigned i = 0; i < traits->reset_method_count; i++)
-            add_method(dev, (enum pb_reset_method)traits->reset_method[i], false, ret);
+            add_method(&list, (enum pb_reset_method)traits->reset_method[i]);
     } else if (traits && traits->no_reset) {
-        for (const char *p = dev->facts.reset_methods; *(p += strspn(p, " "));
-             p += strcspn(p, " ")) {
-            for (unsigned m = 0; m < PB_RESET_METHOD_COUNT; m++) {
-                if (strcspn(p, " ") == strlen(reset_names[m]) &&
-                    strncmp(p, reset_names[m], strlen(reset_names[m])) == 0)
-                    add_method(dev, (enum pb_reset_method)m, false, ret);
-            }
-        }
+        each_method(dev->facts.reset_methods, add_method, &list);
     } else {
         return 0;
     }

@@ -377,9 +377,8 @@ void pb_serve_unpark(struct pb_guest *g, const struct pb_device *dev)
     run->parked = false;
     run->busy = false;
     ev_timer_stop(g->b->loop, &run->wait);
-    if (!g->page || run->connection != g->counters.connects)
-        answer_late(g); /* nobody waits for it any more */
-    else if (start_op(g))
+    /* Of a frontend that went away meanwhile nothing is carried out: nobody waits for it. */
+    if (!g->page || run->connection != g->counters.connects || start_op(g))
         answer_late(g);
 }
 
