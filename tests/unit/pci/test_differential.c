@@ -216,7 +216,8 @@ static void model_place(const struct pb_rule *rule)
 static void model_classify(const struct pb_rule *rule)
 {
     for (unsigned i = 0; i < 8U * rule->size; i++) {
-        unsigned bit = 8U * rule->offset + i, image = dev->facts.config[bit / 8] >> bit % 8 & 1U;
+        unsigned bit = 8U * rule->offset + i,
+                 image = (unsigned)dev->facts.config[bit / 8] >> bit % 8 & 1U;
         const uint32_t masks[PB_BITS_COUNT] = { rule->hw, rule->write, rule->w1c, rule->virt,
                                                 rule->fixed };
 
@@ -224,7 +225,7 @@ static void model_classify(const struct pb_rule *rule)
             if (masks[class] >> i & 1) {
                 model.class[bit] = (uint8_t) class;
                 model.constant[bit] =
-                    (rule->image >> i & 1) ? (uint8_t)image : (uint8_t)(rule->value >> i & 1);
+                    (uint8_t)((rule->image >> i & 1) ? image : (rule->value >> i & 1));
             }
         }
         if (rule->lock >> i & 1)
@@ -483,10 +484,10 @@ static void compare_byte(unsigned at)
     for (unsigned i = 0; i < 8; i++) {
         unsigned bit = 8 * at + i;
 
-        if ((dev->hw.config[at] >> i & 1U) != model.hw[bit])
+        if (((unsigned)dev->hw.config[at] >> i & 1U) != model.hw[bit])
             fail_msg("hardware differs at bit %u of %#x", i, at);
         if (model.class[bit] == PB_BITS_VIRTUAL &&
-            (dev->view.shadow[at] >> i & 1U) != model.shadow[bit])
+            ((unsigned)dev->view.shadow[at] >> i & 1U) != model.shadow[bit])
             fail_msg("the shadow differs at bit %u of %#x", i, at);
     }
 }
