@@ -68,7 +68,9 @@ static char *printable(const char *text)
 
 static void add_problem(struct pb_quirk_set *set, bool error, const char *file, const char *text)
 {
-    struct pb_quirk_problem p = { .error = error, .file = printable(file), .text = printable(text) };
+    struct pb_quirk_problem p = { .error = error,
+                                  .file = printable(file),
+                                  .text = printable(text) };
 
     set->errors += error;
     if (!p.file || !p.text || !grow(set, &set->problem, set->problem_count, sizeof(p))) {
@@ -308,20 +310,13 @@ static bool accept(struct pb_quirk_set *set, struct pb_manifest *m,
     return open_plugins(set, m, sources);
 }
 
-static void load_file(struct pb_quirk_set *set, const struct candidate *c,
-                      const struct pb_quirk_sources *sources)
+/* Takes a manifest, which counts or is kept until the set is freed. */
+static void add_manifest(struct pb_quirk_set *set, struct pb_manifest *m, size_t rank,
+                         const struct pb_quirk_sources *sources)
 {
-    struct pb_json_error error = { 0 };
-    struct pb_manifest *m;
     bool good;
 
-    if (!pb_manifest_load(c->path, sources->any_owner, &m, &error)) {
-        add_problem(set, true, c->path, error.text);
-        return;
-    }
-    if (!m)
-        return;
-    m->rank = c->rank;
+    m->rank = rank;
     good = accept(set, m, sources);
     if (good ? grow(set, &set->manifest, set->manifest_count, sizeof(m))
              : grow(set, &set->refused, set->refused_count, sizeof(m))) {
@@ -334,6 +329,18 @@ static void load_file(struct pb_quirk_set *set, const struct candidate *c,
         return;
     }
     pb_manifest_free(m);
+}
+
+static void load_file(struct pb_quirk_set *set, const struct candidate *c,
+                      const struct pb_quirk_sources *sources)
+{
+    struct pb_json_error error = { 0 };
+    struct pb_manifest *m;
+
+    if (!pb_manifest_load(c->path, sources->any_owner, &m, &error))
+        add_problem(set, true, c->path, error.text);
+    else if (m)
+        add_manifest(set, m, c->rank, sources);
 }
 
 static int compare_quirks(const void *a, const void *b)
@@ -379,6 +386,17 @@ static void check_disabled(struct pb_quirk_set *set, const struct pb_quirk_sourc
     }
 }
 
+/* SET, which is complete but for its order; NULL if memory was short on the way. */
+static struct pb_quirk_set *finish(struct pb_quirk_set *set, const struct pb_quirk_sources *sources)
+{
+    check_disabled(set, sources);
+    sort_quirks(set);
+    if (!set->no_memory)
+        return set;
+    pb_quirk_set_unref(set);
+    return NULL;
+}
+
 struct pb_quirk_set *pb_quirk_set_load(const struct pb_quirk_sources *sources)
 {
     struct pb_quirk_set *set = pb_quirk_set_empty();
@@ -395,12 +413,24 @@ struct pb_quirk_set *pb_quirk_set_load(const struct pb_quirk_sources *sources)
         free(all.list[i].path);
     }
     free(all.list);
-    check_disabled(set, sources);
-    sort_quirks(set);
-    if (!set->no_memory)
-        return set;
-    pb_quirk_set_unref(set);
-    return NULL;
+    return finish(set, sources);
+}
+
+struct pb_quirk_set *pb_quirk_set_parse(const char *text, size_t length, const char *name,
+                                        const struct pb_quirk_sources *sources)
+{
+    struct pb_quirk_set *set = pb_quirk_set_empty();
+    struct pb_json_error error = { 0 };
+    struct pb_manifest *m;
+
+    if (!set)
+        return NULL;
+    m = pb_manifest_parse(text, length, name, &error);
+    if (m)
+        add_manifest(set, m, 0, sources);
+    else
+        add_problem(set, true, name, error.text);
+    return finish(set, sources);
 }
 
 struct pb_quirk_set *pb_quirk_set_empty(void)

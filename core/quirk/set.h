@@ -50,6 +50,9 @@ struct pb_quirk_sources {
  * plugin cannot be opened is a problem and is left out with its file. NULL when out of memory.
  */
 struct pb_quirk_set *pb_quirk_set_load(const struct pb_quirk_sources *sources);
+/* The same from one manifest that is not a file; NAME stands for its path. Without directories. */
+struct pb_quirk_set *pb_quirk_set_parse(const char *text, size_t length, const char *name,
+                                        const struct pb_quirk_sources *sources);
 /* No quirks at all. NULL when out of memory. */
 struct pb_quirk_set *pb_quirk_set_empty(void);
 struct pb_quirk_set *pb_quirk_set_ref(struct pb_quirk_set *set);
