@@ -579,7 +579,7 @@ const struct sample samples[] = {
       .plugin = "igd-view" },
     { "wcn6855-msi-readback", 0x17cb, 0x1103, 0x028000, .check = has_plugin, .bits = msi_message,
       .plugin = "msi-real-readback" },
-    { "trace-all", 0x8086, 0x10d3, NIC, .check = has_plugin, .want = 0xff, .plugin = "trace",
+    { "trace", 0x8086, 0x10d3, NIC, .check = has_plugin, .want = 0xff, .plugin = "trace",
       .any_device = true },
     { "lsi-fw643-reset", 0x11c1, 0x5901, FW, .check = resets_by, .want = 0xff00U | PB_RESET_BY_PM },
 };
