@@ -223,7 +223,8 @@ void pb_hooks_move(struct pb_hooks *hooks, struct pb_profile *profile)
     struct pb_profile *before = hooks->profile;
     struct slot *old[PB_BINDINGS_MAX] = { NULL }, *now[PB_BINDINGS_MAX] = { NULL };
 
-    memcpy(old, hooks->slot, hooks->count * sizeof(old[0]));
+    for (unsigned i = 0; i < hooks->count; i++)
+        old[i] = hooks->slot[i];
     hooks->profile = pb_profile_ref(profile);
     for (unsigned i = 0; i < profile->binding_count; i++) {
         now[i] = take(old, profile->binding[i]);

@@ -177,14 +177,10 @@ static int open_file(struct opening *o, bool any_owner)
 static void spell(const struct opening *o, unsigned number, char ret[PATH_MAX + 2 * SPELLINGS])
 {
     const char *slash = strrchr(o->path, '/');
-    size_t n = (size_t)(slash - o->path);
+    static const char dots[] = "/././././././././.";
 
-    memcpy(ret, o->path, n);
-    while (number-- > 0) {
-        memcpy(ret + n, "/.", 2);
-        n += 2;
-    }
-    memcpy(ret + n, slash, strlen(slash) + 1);
+    (void)snprintf(ret, PATH_MAX + 2 * SPELLINGS, "%.*s%.*s%s", (int)(slash - o->path), o->path,
+                   (int)(2 * number), dots, slash);
 }
 
 /*
@@ -285,7 +281,7 @@ static int open_shared(const struct opening *o, struct pb_plugin **ret)
         rc = refuse(o, -EINVAL, "%s calls itself %s", o->path, found->name);
     else if (!found)
         rc = open_new(o, &found);
-    if (rc == 0) {
+    if (rc == 0 && found) {
         found->refs++;
         *ret = found;
     }

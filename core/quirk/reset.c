@@ -148,10 +148,10 @@ static int reach(struct pb_reset_hooks *h, unsigned bar, uint64_t offset, unsign
 int pb_reset_bar_read(const struct pcibackd_device *dev, unsigned bar, uint64_t offset,
                       unsigned size, uint64_t *ret_value)
 {
-    volatile uint8_t *at;
+    volatile uint8_t *at = NULL;
     int rc = dev->resetting ? reach(dev->resetting, bar, offset, size, &at) : -EPERM;
 
-    if (rc)
+    if (rc || !at)
         return rc;
     if (size == 8)
         *ret_value = *(volatile uint64_t *)(volatile void *)at;
@@ -167,10 +167,10 @@ int pb_reset_bar_read(const struct pcibackd_device *dev, unsigned bar, uint64_t 
 int pb_reset_bar_write(const struct pcibackd_device *dev, unsigned bar, uint64_t offset,
                        unsigned size, uint64_t value)
 {
-    volatile uint8_t *at;
+    volatile uint8_t *at = NULL;
     int rc = dev->resetting ? reach(dev->resetting, bar, offset, size, &at) : -EPERM;
 
-    if (rc)
+    if (rc || !at)
         return rc;
     if (size == 8)
         *(volatile uint64_t *)(volatile void *)at = value;

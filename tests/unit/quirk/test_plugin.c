@@ -343,10 +343,10 @@ static void the_last_directory_that_has_it_counts(void **state)
     assert_int_equal(pb_plugin_open(dirs, 3, true, "bare", &plugin, why, sizeof(why)), 0);
     assert_string_equal(pb_plugin_path(plugin), fixture("bare"));
     pb_plugin_unref(plugin);
+    plugin = NULL;
     /* The last directory that has it counts, also if it is refused there. */
     copy(fixture("magic"), in_dir("bare.so"));
     assert_int_equal(pb_plugin_open(dirs, 3, true, "bare", &plugin, why, sizeof(why)), -ENOEXEC);
-    plugin = NULL;
     assert_int_equal(pb_plugin_open(NULL, 0, true, "bare", &plugin, why, sizeof(why)), -ENOENT);
 }
 
@@ -401,6 +401,7 @@ static void a_plugin_that_was_not_loaded_is_not_unloaded(void **state)
     f = control(in_dir("fake.so"));
     assert_int_equal(open_in(dir, true, "fake"), 0);
     pb_plugin_unref(plugin);
+    plugin = NULL;
     assert_int_equal(open_in(dir, true, "fake"), 0);
     f->load_rc = -ENXIO;
     assert_int_equal(pb_plugin_load(plugin, why, sizeof(why)), -ENXIO);
