@@ -19,9 +19,10 @@ struct work {
 /* ---- edits -------------------------------------------------------------------------------------
  */
 
+/* An id of all ones ends the list for whoever walks it. */
 static bool place_is_right(const struct pb_cap_edit *edit)
 {
-    return edit->at >= PCI_HEADER_END && edit->at % 4 == 0 && edit->id <= UINT8_MAX;
+    return edit->at >= PCI_HEADER_END && edit->at % 4 == 0 && edit->id < UINT8_MAX;
 }
 
 static bool bytes_are_right(const struct pb_cap_edit *edit)

@@ -559,6 +559,7 @@ static void edits_that_cannot_be_are_refused_and_named(void **state)
         { .kind = PB_CAP_LINK, .id = 9, .at = 0x3c },
         { .kind = PB_CAP_LINK, .id = 9, .at = 0x42 },
         { .kind = PB_CAP_LINK, .id = 0x109, .at = 0x40 },
+        { .kind = PB_CAP_ADD, .id = 0xff, .at = 0x40, .size = 4 },
         { .kind = PB_CAP_ADD, .id = 9, .at = 0x40, .size = 1 },
         { .kind = PB_CAP_ADD, .id = 9, .at = 0x40, .size = PB_CAP_BYTES_MAX + 1 },
         { .kind = PB_CAP_ADD, .id = 9, .at = 0xfc, .size = 5 },
