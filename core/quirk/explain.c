@@ -150,6 +150,36 @@ static json_t *explain_plugins(const struct pb_profile *p)
     return list;
 }
 
+/* What pb_rules_deciding says of each bit, all at once: asking it 32768 times takes too long. */
+struct deciders {
+    const struct pb_profile *profile;
+    const char *name[PB_REGS_MAX]; /* the last one that a rule gives to exactly this register */
+    const struct pb_rule *rule[8 * PB_CONFIG_SIZE_PCIE];
+};
+
+static struct deciders *deciders_of(const struct pb_profile *p)
+{
+    struct deciders *d = calloc(1, sizeof(*d));
+
+    if (!d)
+        return NULL;
+    d->profile = p;
+    for (size_t i = 0; i < p->rules.count; i++) {
+        const struct pb_rule *rule = &p->rules.rule[i];
+        uint32_t named = rule->hw | rule->write | rule->w1c | rule->virt | rule->fixed;
+        unsigned number = p->map->reg_of[rule->offset];
+
+        for (unsigned bit = 0; bit < 8U * rule->size; bit++) {
+            if (named >> bit & 1)
+                d->rule[8 * rule->offset + bit] = rule;
+        }
+        if (rule->name && number && p->map->reg[number - 1].offset == rule->offset &&
+            p->map->reg[number - 1].size == rule->size)
+            d->name[number - 1] = rule->name;
+    }
+    return d;
+}
+
 /* Bits of one register that one rule decides, and that are of one class. */
 static json_t *explain_part(const struct pb_profile *p, const struct pb_reg *reg,
                             enum pb_bits class, uint32_t mask, const struct pb_rule *rule)
@@ -176,18 +206,17 @@ static enum pb_bits class_of(const struct pb_map *map, const struct pb_reg *reg,
     return PB_BITS_HW;
 }
 
-static json_t *explain_parts(const struct pb_profile *p, const struct pb_reg *reg)
+static json_t *explain_parts(const struct deciders *d, const struct pb_reg *reg)
 {
-    const struct pb_rule *rule[32];
+    const struct pb_profile *p = d->profile;
+    const struct pb_rule *const *rule = &d->rule[8 * reg->offset];
     enum pb_bits class[32];
     unsigned bits = 8U * reg->size;
     json_t *list = json_array();
     uint32_t done = 0;
 
-    for (unsigned i = 0; i < bits; i++) {
-        rule[i] = pb_rules_deciding(&p->rules, reg->offset + i / 8, i % 8);
+    for (unsigned i = 0; i < bits; i++)
         class[i] = class_of(p->map, reg, i);
-    }
     for (unsigned i = 0; i < bits && list; i++) {
         uint32_t mask = 0;
 
@@ -206,22 +235,11 @@ static json_t *explain_parts(const struct pb_profile *p, const struct pb_reg *re
     return list;
 }
 
-/* The last name that a rule gives to exactly this register. */
-static const char *name_of(const struct pb_rules *rules, const struct pb_reg *reg)
-{
-    for (size_t i = rules->count; i > 0; i--) {
-        const struct pb_rule *rule = &rules->rule[i - 1];
-
-        if (rule->name && rule->offset == reg->offset && rule->size == reg->size)
-            return rule->name;
-    }
-    return NULL;
-}
-
 static json_t *explain_registers(const struct pb_profile *p)
 {
     const struct pb_map *map = p->map;
-    json_t *list = json_array();
+    struct deciders *d = deciders_of(p);
+    json_t *list = d ? json_array() : NULL;
     unsigned offset = 0;
     char at[HEX_MAX];
 
@@ -233,16 +251,17 @@ static json_t *explain_registers(const struct pb_profile *p)
             offset++;
             continue;
         }
-        parts = explain_parts(p, reg);
+        parts = explain_parts(d, reg);
         /* json_pack takes the parts, and frees them when it fails */
         if (!append(list, json_pack("{s:s, s:i, s:s?, s:s, s:o}", "at", hex(reg->offset, 2, at),
-                                    "size", (int)reg->size, "name", name_of(&p->rules, reg),
+                                    "size", (int)reg->size, "name", d->name[reg - map->reg],
                                     "effect", effects[reg->effect], "parts", parts))) {
             json_decref(list);
             list = NULL;
         }
         offset = (unsigned)reg->offset + reg->size;
     }
+    free(d);
     return list;
 }
 
@@ -299,15 +318,15 @@ static char letter_of(const struct pb_profile *p, unsigned offset)
 }
 
 /* Of the rules that decide its bits, the last one's. */
-static const char *byte_origin(const struct pb_profile *p, unsigned offset)
+static const char *byte_origin(const struct deciders *d, unsigned offset)
 {
-    const struct pb_binding *binding = bound_to(p, offset);
+    const struct pb_binding *binding = bound_to(d->profile, offset);
     const struct pb_rule *last = NULL;
 
     if (binding)
         return binding->quirk;
     for (unsigned bit = 0; bit < 8; bit++) {
-        const struct pb_rule *rule = pb_rules_deciding(&p->rules, offset, bit);
+        const struct pb_rule *rule = d->rule[8 * offset + bit];
 
         if (rule && (!last || rule > last))
             last = rule;
@@ -327,46 +346,45 @@ static int number_of(json_t *origins, const char *origin)
     return append(origins, json_string(origin)) ? (int)count : -1;
 }
 
-static bool add_runs(const struct pb_profile *p, json_t *origins, json_t *runs)
+static bool add_runs(const struct deciders *d, json_t *origins, json_t *runs)
 {
-    unsigned length = 0;
+    unsigned size = d->profile->map->size, length = 0;
+    const char *last = NULL;
     int run = -1;
 
-    for (unsigned i = 0; i <= p->map->size; i++) {
-        int number = i < p->map->size ? number_of(origins, byte_origin(p, i)) : -2;
+    for (unsigned i = 0; i < size; i++) {
+        const char *origin = byte_origin(d, i);
+        int number = origin == last ? run : number_of(origins, origin);
 
-        if (number == -1)
+        last = origin;
+        if (number < 0)
             return false;
-        if (number == run) {
-            length++;
-            continue;
-        }
-        if (length && !append(runs, json_pack("[i, i]", (int)length, run)))
+        if (number != run && length && !append(runs, json_pack("[i, i]", (int)length, run)))
             return false;
+        length = number == run ? length + 1 : 1;
         run = number;
-        length = 1;
     }
-    return true;
+    return append(runs, json_pack("[i, i]", (int)length, run));
 }
 
 json_t *pb_explain_map(const struct pb_profile *profile)
 {
-    json_t *origins = json_array(), *runs = json_array(), *result;
+    json_t *origins = json_array(), *runs = json_array(), *result = NULL;
+    struct deciders *d = deciders_of(profile);
     size_t size = profile->map->size;
     char *classes = calloc(1, size + 1);
 
-    if (!origins || !runs || !classes || !add_runs(profile, origins, runs)) {
-        json_decref(origins);
-        json_decref(runs);
-        free(classes);
-        return NULL;
+    if (d && origins && runs && classes && add_runs(d, origins, runs)) {
+        for (unsigned i = 0; i < size; i++)
+            classes[i] = letter_of(profile, i);
+        result = json_pack("{s:i, s:s, s:O, s:O}", "size", (int)size, "classes", classes, "origins",
+                           origins, "origin_of", runs);
     }
-    for (unsigned i = 0; i < size; i++)
-        classes[i] = letter_of(profile, i);
-    result = json_pack("{s:i, s:s}", "size", (int)size, "classes", classes);
+    json_decref(origins);
+    json_decref(runs);
     free(classes);
-    result = with_part(result, "origins", origins);
-    return with_part(result, "origin_of", runs);
+    free(d);
+    return result;
 }
 
 json_t *pb_explain_quirk(const struct pb_quirk_view *view)

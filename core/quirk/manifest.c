@@ -11,6 +11,19 @@
 #define STANDARD_ROOM (PB_CONFIG_SIZE_PCI - 0x40)   /* of a standard capability */
 #define EXTENDED_ROOM (PB_CONFIG_SIZE_PCIE - 0x100) /* of an extended one */
 
+char *pb_manifest_printable(const char *text)
+{
+    json_t *string = json_string(text); /* NULL: no UTF-8 */
+    char *copy = strdup(text);
+
+    for (char *p = copy; p && *p; p++) {
+        if ((unsigned char)*p < 0x20 || *p == 0x7f || (!string && (unsigned char)*p > 0x7f))
+            *p = '?';
+    }
+    json_decref(string);
+    return copy;
+}
+
 bool pb_manifest_need(const struct pb_json *at, const struct pb_json *member)
 {
     if (!member->value)
@@ -280,7 +293,7 @@ struct pb_manifest *pb_manifest_parse(const char *text, size_t length, const cha
     struct pb_manifest *m = calloc(1, sizeof(*m));
 
     if (m)
-        m->path = strdup(path);
+        m->path = pb_manifest_printable(path);
     if (!m || !m->path) {
         pb_json_error_set(error, "%s: %s", path, strerror(ENOMEM));
         free(m);

@@ -122,7 +122,13 @@ void pb_manifest_read_plugin(const struct pb_json *at, struct pb_quirk_plugin *r
 void pb_manifest_read_caps(const struct pb_json *at, struct pb_quirk *quirk);
 void pb_manifest_read_device(const struct pb_json *at, struct pb_quirk *quirk);
 
-/* Shared by them. */
+/*
+ * A copy for terminals and JSON, which take no control characters and only UTF-8: a file's name may
+ * be anything. Free it; NULL when out of memory.
+ */
+char *pb_manifest_printable(const char *text);
+
+/* Shared by the parts. */
 bool pb_manifest_need(const struct pb_json *at, const struct pb_json *member);
 /* Index of the word at AT in WORDS; an error if it is none of them; FALLBACK then or if absent. */
 unsigned pb_manifest_word(const struct pb_json *at, const char *const *words, size_t count,

@@ -54,23 +54,11 @@ static bool grow(struct pb_quirk_set *set, void *array, size_t count, size_t siz
     return grown != NULL;
 }
 
-/* A file may be named with any bytes; what is told is text. */
-static char *printable(const char *text)
-{
-    char *copy = strdup(text);
-
-    for (char *p = copy; p && *p; p++) {
-        if (*p < 0x20 || *p > 0x7e)
-            *p = '?';
-    }
-    return copy;
-}
-
 static void add_problem(struct pb_quirk_set *set, bool error, const char *file, const char *text)
 {
     struct pb_quirk_problem p = { .error = error,
-                                  .file = printable(file),
-                                  .text = printable(text) };
+                                  .file = pb_manifest_printable(file),
+                                  .text = pb_manifest_printable(text) };
 
     set->errors += error;
     if (!p.file || !p.text || !grow(set, &set->problem, set->problem_count, sizeof(p))) {

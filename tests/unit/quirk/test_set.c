@@ -265,6 +265,25 @@ static void what_is_not_named_like_a_manifest_is_ignored_with_a_warning(void **s
     pb_quirk_set_unref(set);
 }
 
+static void names_that_a_terminal_must_not_see_are_made_printable(void **state)
+{
+    struct pb_quirk_set *set;
+
+    (void)state;
+    put(usr, "50-a\033[2J.json", "one", "");
+    put(usr, "50-b\xff\xc3\xbc.json", "two", "");
+    put(usr, "50-\xc3\xbc.json", "three", "");
+    set = load();
+    expect_ids(set, "");
+    expect_problem(set, false, usr, "50-a?[2J.json",
+                   ": is ignored: a manifest is named NN-NAME.json");
+    expect_problem(set, false, usr, "50-b???.json",
+                   ": is ignored: a manifest is named NN-NAME.json");
+    expect_problem(set, false, usr, "50-\xc3\xbc.json",
+                   ": is ignored: a manifest is named NN-NAME.json");
+    pb_quirk_set_unref(set);
+}
+
 static void disabled_quirks_are_listed_but_do_not_count(void **state)
 {
     struct pb_quirk_set *set;
@@ -436,6 +455,7 @@ int main(void)
         WITH_DIRS(a_bad_file_is_left_out_as_a_whole_and_masks_too),
         WITH_DIRS(an_id_of_two_files_is_an_error_that_names_both),
         WITH_DIRS(what_is_not_named_like_a_manifest_is_ignored_with_a_warning),
+        WITH_DIRS(names_that_a_terminal_must_not_see_are_made_printable),
         WITH_DIRS(disabled_quirks_are_listed_but_do_not_count),
         WITH_DIRS(a_quirk_without_its_plugin_is_left_out_with_its_file),
         WITH_DIRS(a_manifest_is_a_regular_file_of_at_most_1_MiB),
