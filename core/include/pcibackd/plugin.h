@@ -9,14 +9,19 @@
  *
  * ABI: a plugin is loaded when its major version is the daemon's and its minor version is not
  * newer. Nothing else of the structure is looked at before that. Later minor versions only append
- * members and give meaning to bits and values that are reserved now; `struct_size` says how much a
- * side knows.
+ * members and give meaning to bits and values that are reserved now (and refused); `struct_size`
+ * says how much a side knows: what is behind its end counts as NULL or 0.
+ *
+ * The file, and each directory above it, must be root's alone to write, and none of them a symbolic
+ * link. Libraries are opened with all their symbols bound and none of them shared. A plugin has no
+ * constructors, threads, signal or exit handlers: the library is closed after its last user.
  *
  * Where callbacks run. `load`, `unload`, `attach`, `detach`, `read`, `write` and `stats` run on the
  * daemon's event loop, for all guests: they never block, sleep, allocate without bound or touch the
  * device. A call of more than 1 ms is counted as slow. After 8 slow calls or faults (a verdict that
  * does not exist, bits changed outside of the mask, an error where none may be) the plugin is
- * switched off for that device until the next attach, and the log, `show` and `stats` say so.
+ * switched off for that device until the next attach, and the log, `show` and `stats` say so; its
+ * registers are then what the rules beneath it make of them.
  * `before_reset` and `after_reset` run in a process of their own that ends afterwards, and may wait
  * up to the reset's deadline: nothing that other callbacks stored is there, and `load` has been
  * called anew.
@@ -66,15 +71,20 @@ struct pcibackd_access {
 };
 
 enum pcibackd_verdict {
-    PCIBACKD_PASS = 0,    /* go on; a VALUE that was changed within MASK counts */
-    PCIBACKD_HANDLED = 1, /* write: done, these bits go no further. read: the same as PASS */
-    PCIBACKD_DENY = 2,    /* write: refused and counted as denied. read: these bits read 0 */
+    PCIBACKD_PASS = 0, /* go on; a VALUE that was changed within MASK counts */
+    /* write: done, these bits go no further, nor to another plugin. read: the same as PASS */
+    PCIBACKD_HANDLED = 1,
+    PCIBACKD_DENY = 2, /* write: refused and counted as denied. read: these bits read 0 */
 };
 
 enum pcibackd_level { PCIBACKD_ERR = 3, PCIBACKD_WARN = 4, PCIBACKD_INFO = 6, PCIBACKD_DEBUG = 7 };
 
-/* What `before_reset` may answer beside 0 and a negative errno, which fails the reset. */
-#define PCIBACKD_RESET_DONE 1 /* the plugin has reset the device: the kernel is not asked to */
+/*
+ * What `before_reset` may answer beside 0 and a negative errno, which fails the reset: the plugin
+ * has reset the device. Neither the kernel nor the plugins behind it are asked to; all of them get
+ * `after_reset`.
+ */
+#define PCIBACKD_RESET_DONE 1
 
 /* The daemon's services. Valid as long as the plugin is loaded. */
 struct pcibackd_host {
@@ -98,8 +108,9 @@ struct pcibackd_host {
     /*
      * Only in before_reset and after_reset, elsewhere -EPERM. A BAR is read and written with one
      * access of SIZE 1, 2, 4 or 8 bytes; memory decode is turned on for it if it was off, and back
-     * when the callback returns. -ENXIO: the BAR has no memory, is smaller, or the device does not
-     * answer (CVE-2020-12888); -EINVAL: misaligned.
+     * when the callback returns. -ENXIO: the BAR has no memory, is smaller, is not where the kernel
+     * put it (after a reset of the plugin's own), or the device does not answer (CVE-2020-12888);
+     * -EINVAL: misaligned, no such size or BAR; -EIO, -EACCES …: the kernel refuses it.
      */
     int (*config_read)(const struct pcibackd_device *dev, uint16_t offset, uint8_t size,
                        uint32_t *ret_value);
@@ -109,7 +120,7 @@ struct pcibackd_host {
                     uint64_t *ret_value);
     int (*bar_write)(const struct pcibackd_device *dev, unsigned bar, uint64_t offset,
                      unsigned size, uint64_t value);
-    void (*sleep_ms)(unsigned ms);
+    void (*sleep_ms)(unsigned ms); /* elsewhere it returns at once */
 };
 
 /* flags */
@@ -135,8 +146,12 @@ struct pcibackd_plugin {
     /* After the daemon's own rules for a read, before them for a write. enum pcibackd_verdict. */
     int (*read)(const struct pcibackd_device *dev, void *state, struct pcibackd_access *access);
     int (*write)(const struct pcibackd_device *dev, void *state, struct pcibackd_access *access);
+    /* An error fails the reset, and the device is given to nobody. */
     int (*before_reset)(const struct pcibackd_device *dev);
-    /* RC: how the reset went, 0 or a negative errno. */
+    /*
+     * After the time that the device needs to settle. RC: how the reset went, 0 or a negative
+     * errno, also that of another plugin's before_reset (then nothing was reset).
+     */
     int (*after_reset)(const struct pcibackd_device *dev, int rc);
     /* Calls STAT for each of its numbers, with CTX. */
     void (*stats)(const struct pcibackd_device *dev, void *state, pcibackd_stat_fn stat, void *ctx);
@@ -148,16 +163,15 @@ struct pcibackd_plugin {
 #define PCIBACKD_EXPORT
 #endif
 
-/* The one symbol that is looked up: PCIBACKD_PLUGIN = { PCIBACKD_PLUGIN_HEAD, .name = "…", … }; */
-#ifdef __cplusplus
-#define PCIBACKD_PLUGIN extern "C" PCIBACKD_EXPORT const struct pcibackd_plugin pcibackd_plugin
-#else
-#define PCIBACKD_PLUGIN PCIBACKD_EXPORT const struct pcibackd_plugin pcibackd_plugin
-#endif
+/*
+ * The one symbol that is looked up: PCIBACKD_PLUGIN = { PCIBACKD_PLUGIN_HEAD, .name = "…", … };
+ * Its declaration below makes it visible, and C's also in C++.
+ */
+#define PCIBACKD_PLUGIN const struct pcibackd_plugin pcibackd_plugin
 #define PCIBACKD_PLUGIN_HEAD \
     PCIBACKD_PLUGIN_MAGIC, PCIBACKD_ABI_MAJOR, PCIBACKD_ABI_MINOR, sizeof(struct pcibackd_plugin)
 
-extern PCIBACKD_EXPORT const struct pcibackd_plugin pcibackd_plugin;
+extern const struct pcibackd_plugin pcibackd_plugin PCIBACKD_EXPORT;
 
 #ifdef __cplusplus
 }

@@ -301,6 +301,20 @@ static void without_callbacks_nothing_happens(void **state)
     pb_hooks_stats(hooks, NULL, NULL);
 }
 
+static void plugins_may_be_written_in_strict_C11_and_Cxx17(void **state)
+{
+    (void)state;
+    own(bind(profile, "c11", "{}"), 0x40, 4, UINT32_MAX);
+#ifdef PB_HAVE_CXX
+    own(bind(profile, "cxx", "{}"), 0x40, 4, 0xff);
+    start();
+    assert_int_equal(read_it(0x40, 4, 0, 0x11111111), 0x11111134);
+#else
+    start();
+    assert_int_equal(read_it(0x40, 4, 0, 0x11111111), 0x11111111);
+#endif
+}
+
 static void a_device_without_plugins_has_hooks_that_do_nothing(void **state)
 {
     (void)state;
@@ -836,6 +850,7 @@ int main(void)
         RULE(accesses_that_are_none_cover_nothing),
         RULE(raw_is_for_those_who_asked_and_masked),
         RULE(without_callbacks_nothing_happens),
+        RULE(plugins_may_be_written_in_strict_C11_and_Cxx17),
         RULE(a_device_without_plugins_has_hooks_that_do_nothing),
         RULE(a_write_is_passed_handled_or_denied_within_the_mask),
         RULE(a_read_is_changed_or_denied_within_the_mask),

@@ -23,13 +23,21 @@ set_tests_properties(unit.quirk.schema PROPERTIES LABELS unit TIMEOUT 120
 # Plugins, on fixtures that do what the tests say.
 include(${CMAKE_CURRENT_LIST_DIR}/plugins/plugins.cmake)
 get_property(fixtures GLOBAL PROPERTY PB_FIXTURES)
-foreach(module plugin hooks reset)
+foreach(module plugin hooks reset minor)
   pb_unit(${module} quirk)
   target_compile_definitions(test_quirk_${module} PRIVATE PB_FIXTURE_DIR="${PB_FIXTURE_DIR}")
   target_include_directories(test_quirk_${module} PRIVATE ${CMAKE_CURRENT_LIST_DIR})
   add_dependencies(test_quirk_${module} ${fixtures})
 endforeach()
 target_link_options(test_quirk_plugin PRIVATE -Wl,--wrap=fstat -Wl,--wrap=dlopen)
+# A loader of a later minor version than there is.
+target_sources(test_quirk_minor PRIVATE ${PROJECT_SOURCE_DIR}/core/quirk/plugin.c)
+set_source_files_properties(${PROJECT_SOURCE_DIR}/core/quirk/plugin.c
+  TARGET_DIRECTORY test_quirk_minor
+  PROPERTIES COMPILE_OPTIONS "-include;${CMAKE_CURRENT_LIST_DIR}/plugins/later.h")
+if(TARGET fixture_cxx)
+  target_compile_definitions(test_quirk_hooks PRIVATE PB_HAVE_CXX)
+endif()
 target_link_options(test_quirk_hooks PRIVATE -Wl,--wrap=pb_now_ns -Wl,--wrap=pb_now_ms)
 target_sources(test_quirk_reset PRIVATE ${CMAKE_CURRENT_LIST_DIR}/machine.c)
 target_link_options(test_quirk_reset PRIVATE -Wl,--wrap=nanosleep)
@@ -50,3 +58,13 @@ foreach(module profile explain)
   target_compile_definitions(test_quirk_${module} PRIVATE PB_FIXTURE_DIR="${PB_FIXTURE_DIR}")
   add_dependencies(test_quirk_${module} ${fixtures})
 endforeach()
+
+# The template of a plugin, built outside of the tree against what an install brings.
+find_program(PB_PYTHON NAMES python3 PATHS /usr/bin NO_DEFAULT_PATH)
+find_program(PB_PYTHON NAMES python3 REQUIRED)
+add_executable(template_check ${CMAKE_CURRENT_LIST_DIR}/template_check.c)
+target_link_libraries(template_check PRIVATE pb_quirk pb_build_options)
+add_test(NAME unit.quirk.template
+  COMMAND ${PB_PYTHON} ${CMAKE_CURRENT_LIST_DIR}/template_test.py -b)
+set_tests_properties(unit.quirk.template PROPERTIES LABELS unit TIMEOUT 120
+  ENVIRONMENT "CMAKE=${CMAKE_COMMAND};BUILD=${CMAKE_BINARY_DIR};TEMPLATE=${PROJECT_SOURCE_DIR}/contrib/plugin-template;CC=${CMAKE_C_COMPILER};CHECK=$<TARGET_FILE:template_check>;PYTHONDONTWRITEBYTECODE=1")
