@@ -178,8 +178,9 @@ static json_t *group_of(json_t *groups, const uint32_t *id, bool subsystem)
     json_t *match = json_pack("{s:o, s:[]}", "vendor", hex(id[0], 4), "device"), *other;
     size_t i;
 
-    subsystem = subsystem && (id[2] | id[3]) != 0;
-    if (match && subsystem && id[2] != 0xffff)
+    /* a device's number means nothing without its vendor's */
+    subsystem = subsystem && id[2] != 0xffff && (id[2] | id[3]) != 0;
+    if (match && subsystem)
         (void)json_object_set_new(match, "subsystem_vendor", hex(id[2], 4));
     if (match && subsystem && id[3] != 0xffff)
         (void)json_object_set_new(match, "subsystem_device", hex(id[3], 4));
@@ -361,8 +362,8 @@ static void name_quirk(const json_t *quirks, const struct entry *entry, const js
 {
     const char *vendor = json_string_value(json_object_get(match, "vendor")) + 2;
     bool several = json_array_size(entry->groups) > 1;
-    int length =
-        snprintf(ret, size, "xend-%s%s%s", entry->name, several ? "-" : "", several ? vendor : "");
+    int length = snprintf(ret, size, "xend-%.40s%s%s", entry->name, several ? "-" : "",
+                          several ? vendor : "");
 
     for (unsigned i = 2; id_is_taken(quirks, ret); i++)
         (void)snprintf(ret + length, size - (size_t)length, "-%u", i);

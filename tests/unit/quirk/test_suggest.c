@@ -179,6 +179,58 @@ static void a_suggestion_allows_exactly_what_was_refused(void **state)
     pb_quirk_set_unref(set);
 }
 
+/* Whatever was refused, wherever: the manifest loads, fits, and opens bits of that and no others.
+ */
+static void a_suggestion_from_any_refusals_opens_no_other_bits(void **state)
+{
+    uint32_t seed = 20150331;
+
+    (void)state;
+    for (unsigned round = 0; round < 60; round++) {
+        struct pb_denied denied[12];
+        uint8_t refused[PB_CONFIG_SIZE_PCIE] = { 0 };
+        struct pb_profile *before, *after;
+        struct pb_quirk_set *set;
+        struct pb_facts facts;
+        json_t *file, *left_out;
+
+        nic(&facts);
+        before = plain_profile(&facts);
+        for (size_t i = 0; i < PB_ARRAY_SIZE(denied); i++) {
+            unsigned size = 1U << pb_test_random(&seed) % 3;
+            unsigned space = i % 2 ? PB_CONFIG_SIZE_PCI : 0x180;
+
+            denied[i] = (struct pb_denied){
+                .offset = (uint16_t)(pb_test_random(&seed) % space & ~(size - 1)),
+                .size = (uint8_t)size,
+                .bits = pb_test_random(&seed) & pb_test_random(&seed) & pb_ones(size),
+                .count = 1,
+            };
+            for (unsigned n = 0; n < size; n++)
+                refused[denied[i].offset + n] |= (uint8_t)(denied[i].bits >> (8 * n));
+        }
+        file = pb_suggest(before, denied, PB_ARRAY_SIZE(denied), &left_out);
+        assert_non_null(file);
+        set = load(file);
+        after = profile_of(&facts, set);
+        for (unsigned at = 0; at < PB_CONFIG_SIZE_PCIE; at++) {
+            uint8_t opened = after->map->write[at] & (uint8_t)~before->map->write[at];
+
+            assert_int_equal(opened & ~refused[at], 0);
+            assert_int_equal(opened & before->map->lock[at], 0);
+            assert_int_equal(before->map->write[at] & ~after->map->write[at], 0);
+            assert_int_equal(after->map->w1c[at], before->map->w1c[at]);
+            assert_int_equal(after->map->virt[at], before->map->virt[at]);
+            assert_int_equal(after->map->fixed[at], before->map->fixed[at] & ~opened);
+        }
+        json_decref(file);
+        json_decref(left_out);
+        pb_profile_unref(before);
+        pb_profile_unref(after);
+        pb_quirk_set_unref(set);
+    }
+}
+
 static void the_writes_are_denied_no_more(void **state)
 {
     struct pb_denied denied[PB_ARRAY_SIZE(rows)];
@@ -349,6 +401,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_suggestion_allows_exactly_what_was_refused),
+        cmocka_unit_test(a_suggestion_from_any_refusals_opens_no_other_bits),
         cmocka_unit_test(the_writes_are_denied_no_more),
         cmocka_unit_test(dangerous_registers_say_so),
         cmocka_unit_test(what_no_manifest_can_open_is_left_out_and_named),

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/bytes.h"
+#include "quirk/lint.h"
 
 static char why[200];
 
@@ -60,6 +61,14 @@ static const char sample[] = "# (new_quirky_dev_name\n"
                              "    )\n"
                              ")\n";
 
+static void count_error(void *ctx, bool error, const char *text)
+{
+    unsigned *errors = ctx;
+
+    (void)text;
+    *errors += error;
+}
+
 static void each_vendor_of_an_entry_becomes_a_quirk(void **state)
 {
     json_t *file = import(sample);
@@ -88,7 +97,7 @@ static void each_vendor_of_an_entry_becomes_a_quirk(void **state)
 static void subsystems_are_kept_and_wildcards_are_not(void **state)
 {
     json_t *file = import("(a (pci_ids (1234:5678:9abc:def0 1234:5679:9abc:def0 1234:567a"
-                          " 1234:567b:0000:0000 1234:567c:1111:ffff))"
+                          " 1234:567b:0000:0000 1234:567c:1111:ffff 1234:567d:ffff:2222))"
                           " (pci_config_space_fields (40:1:0)))");
     const json_t *match;
 
@@ -101,7 +110,8 @@ static void subsystems_are_kept_and_wildcards_are_not(void **state)
     assert_int_equal(json_array_size(json_object_get(match, "device")), 2);
     match = json_object_get(quirk(file, 1), "match");
     assert_null(json_object_get(match, "subsystem_vendor"));
-    assert_int_equal(json_array_size(json_object_get(match, "device")), 2);
+    assert_null(json_object_get(match, "subsystem_device"));
+    assert_int_equal(json_array_size(json_object_get(match, "device")), 3);
     match = json_object_get(quirk(file, 2), "match");
     assert_string_equal(text_of(match, "subsystem_vendor"), "0x1111");
     assert_null(json_object_get(match, "subsystem_device"));
@@ -137,6 +147,40 @@ static void ids_of_quirks_are_unique(void **state)
     assert_string_equal(text_of(quirk(file, 1), "id"), "xend-a-2");
     assert_string_equal(text_of(quirk(file, 2), "id"), "xend-a-2-2");
     json_decref(file);
+}
+
+/* Whatever an entry is called, the loader takes what it becomes. */
+static void what_is_imported_is_a_manifest(void **state)
+{
+    static const char *const texts[] = {
+        sample,
+        "(A_Name.that/is@as-long-as-a-word-of-this-file_0123456789_xyz"
+        " (pci_ids (1:2 3:4:5:6 3:4:5:7 ffff:ffff)) (pci_config_space_fields (40:1:0 fff:1:0)))",
+        "(- (pci_ids (1:2)) (pci_config_space_fields (40:4:0 100:4:0)))",
+        "(a (pci_ids (1:2:ffff:3 1:3:0:4)) (pci_config_space_fields (40:1:0)))",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < PB_ARRAY_SIZE(texts); i++) {
+        json_t *file = import(texts[i]);
+        struct pb_json_error error = { 0 };
+        struct pb_manifest *manifest;
+        unsigned errors = 0;
+        char *text;
+
+        if (!file)
+            fail_msg("%s", why);
+        text = json_dumps(file, JSON_COMPACT);
+        assert_non_null(text);
+        manifest = pb_manifest_parse(text, strlen(text), "FILE", &error);
+        if (!manifest)
+            fail_msg("%s", error.text);
+        pb_lint_manifest(manifest, count_error, &errors);
+        assert_int_equal(errors, 0);
+        pb_manifest_free(manifest);
+        free(text);
+        json_decref(file);
+    }
 }
 
 static void what_is_wrong_is_refused_with_its_line(void **state)
@@ -194,6 +238,7 @@ int main(void)
         cmocka_unit_test(subsystems_are_kept_and_wildcards_are_not),
         cmocka_unit_test(registers_that_lie_upon_one_another_become_the_widest),
         cmocka_unit_test(ids_of_quirks_are_unique),
+        cmocka_unit_test(what_is_imported_is_a_manifest),
         cmocka_unit_test(what_is_wrong_is_refused_with_its_line),
     };
 
