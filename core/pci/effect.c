@@ -252,6 +252,8 @@ static enum pb_verdict interrupt_decide(struct pb_access *acc, const struct pb_p
         return PB_VERDICT_GO;
     if (!acc->view->allow_interrupt_control || ((value ^ acc->old) & ~allowed))
         return PB_VERDICT_REFUSE;
+    if (acc->old == pb_ones(2)) /* nobody answers: a "change" of one bit would set all others */
+        return PB_VERDICT_BROKEN;
     if ((value & enable_bit(is_msix(acc))) && other) {
         acc->cycle.offset = (uint16_t)(other + PCI_MSI_FLAGS);
         acc->cycle.size = 2;

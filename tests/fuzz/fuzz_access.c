@@ -3,8 +3,9 @@
  * Any sequence of a guest's accesses, of new rules under it and of a device that changes by itself:
  * the engine ends, its cycles are well-formed, and what the guest must never reach stays as it was.
  *
- * The first byte chooses device and modes. Then operations: a byte that says which (its top bit:
- * the device fails) and its arguments, little endian; what is missing at the end is 0.
+ * The first byte chooses device and modes. Then operations: a byte that says which (its top
+ * bits: the device fails, may not be reset now, is away) and its arguments, little endian; what is
+ * missing at the end is 0.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -42,6 +43,7 @@ struct run {
     size_t left;
     struct pb_test_device *dev;
     bool fail, busy;
+    bool away; /* reads give all ones; what is written finds it there again */
     /* of the next generation */
     struct pb_rule rule[RULES_MAX];
     unsigned rules, slow;
@@ -133,7 +135,8 @@ static unsigned drive(struct run *run, struct pb_access *acc, enum pb_step step)
         if (last)
             rc = run->busy ? -EBUSY : rc;
         else if (step == PB_STEP_READ)
-            value = pb_test_hw_read(hw, acc->cycle.offset, acc->cycle.size);
+            value = run->away ? pb_ones(acc->cycle.size)
+                              : pb_test_hw_read(hw, acc->cycle.offset, acc->cycle.size);
         else if (step == PB_STEP_WRITE && rc == 0)
             pb_test_hw_write(hw, acc->cycle.offset, acc->cycle.size, acc->cycle.value);
         step = pb_access_resume(acc, rc, value);
@@ -245,6 +248,7 @@ static void one_op(struct run *run)
 
     run->fail = (byte & 0x80) && run->slow++ < SLOW_MAX;
     run->busy = byte & 0x40;
+    run->away = byte & 0x20;
     switch ((enum op)(byte & 7)) {
     case OP_READ:
     case OP_WRITE:
@@ -292,6 +296,9 @@ static void fill(struct pb_facts *facts, uint8_t byte)
         pb_test_add_cap(facts, VPD, PCI_CAP_VPD);
         pb_test_add_cap(facts, AF, PCI_CAP_AF);
     }
+    if (byte & 0x20 && !(byte & 0x10))
+        facts->config[(byte & 1 ? E1000_PM : E1000E_PM) + PCI_PM_PMC + 1] |=
+            (PCI_PM_PMC_D1 | PCI_PM_PMC_D2) >> 8;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -483,6 +483,18 @@ static void interrupt_control_opens_the_enable_bits_alone(void **state)
     }
 }
 
+static void H21_the_interrupt_control_of_an_absent_device_is_not_written(void **state)
+{
+    (void)state;
+    dev->view.allow_interrupt_control = true;
+    pb_le_put(dev->hw.config + E1000E_MSI + 2, 2, 0xffff);
+    pb_le_put(dev->hw.config + E1000E_MSIX + 2, 2, 0xffff);
+    assert_int_equal(pb_test_write(dev, E1000E_MSI + 2, 2, 0xfffe), PB_GUEST_OP_FAILED);
+    assert_int_equal(pb_test_count(&dev->hw, PB_STEP_WRITE), 0);
+    assert_int_equal(pb_test_write(dev, E1000E_MSIX + 2, 2, 0x7fff), PB_GUEST_OP_FAILED);
+    assert_int_equal(pb_test_count(&dev->hw, PB_STEP_WRITE), 0);
+}
+
 static void one_kind_of_interrupt_at_a_time(void **state)
 {
     (void)state;
@@ -655,6 +667,7 @@ int main(void)
         ON(e1000e, an_unchanged_interrupt_control_succeeds),
         ON(e1000e, a_changed_interrupt_control_is_refused),
         ON(e1000e, interrupt_control_opens_the_enable_bits_alone),
+        ON(e1000e, H21_the_interrupt_control_of_an_absent_device_is_not_written),
         ON(e1000e, one_kind_of_interrupt_at_a_time),
         ON(e1000e, H13_msix_control_is_written_as_one_word),
         ON(e1000e, a_table_that_is_shown_smaller_can_be_written_back),
