@@ -447,6 +447,7 @@ static void a_second_capability_of_a_kind_may_only_be_read(void **state)
 static void aer_status_is_clear_and_swallows_masks_are_the_guests(void **state)
 {
     struct pb_facts facts;
+    size_t bad;
 
     (void)state;
     pb_test_e1000e(&facts);
@@ -464,6 +465,11 @@ static void aer_status_is_clear_and_swallows_masks_are_the_guests(void **state)
     assert_int_equal(pb_test_run(dev, true, 0x10c, 4, 0x12345678).denied, 0);
     assert_int_equal(pb_test_read(dev, 0x10c, 4), 0x12345678);
     assert_int_equal(pb_le32(dev->hw.config + 0x10c), 0x00062030);
+    for (uint16_t at = 0x104; at < 0x134; at += 4) {
+        const struct pb_rule open = { .offset = at, .size = 4, .write = 1 };
+
+        assert_int_equal(pb_map_apply(dev->map, &open, 1, &bad), -EPERM);
+    }
     /* the log of the first error is hardware's */
     pb_le_put(dev->hw.config + 0x11c, 4, 0x4a000001);
     assert_int_equal(pb_test_read(dev, 0x11c, 4), 0x4a000001);

@@ -105,10 +105,14 @@ static const char *walk_extended(void)
     return text;
 }
 
+/* Neither permissive mode nor a later rule opens it. */
 static void check_dead(unsigned from, unsigned end)
 {
     dev->view.permissive = true;
     for (unsigned at = from; at < end; at++) {
+        const struct pb_rule open = { .offset = (uint16_t)at, .size = 1, .write = 1 };
+
+        assert_int_equal(pb_map_apply(dev->map, &open, 1, &bad), -EPERM);
         assert_int_equal(pb_test_read(dev, (int32_t)at, 1), 0);
         assert_int_equal(pb_test_write(dev, (int32_t)at, 1, 0xff), 0);
         assert_int_equal(pb_test_count(&dev->hw, PB_STEP_WRITE), 0);
