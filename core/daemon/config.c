@@ -150,7 +150,7 @@ struct pb_config *pb_config_load(const char *path, bool required, struct pb_json
     if (!listed)
         pb_json_error_set(error, "%s: %s", path, strerror(ENOMEM));
     read_files(&reader, &list);
-    if (!error->set && !set_defaults(reader.config))
+    if (reader.config && !error->set && !set_defaults(reader.config))
         pb_json_error_set(error, "%s: %s", path, strerror(ENOMEM));
 
     free(reader.device_places);

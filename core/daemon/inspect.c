@@ -181,9 +181,23 @@ static void collect_entry(void *ctx, const struct pb_trace_entry *entry)
                   "value", hex(entry->value, entry->size)));
 }
 
+struct opt_in {
+    char file[160]; /* "" none */
+};
+
+static void find_opt_in(void *ctx, const struct pb_quirk_view *view)
+{
+    struct opt_in *found = ctx;
+
+    if (view->disabled && view->plugin && strcmp(view->plugin, "trace") == 0)
+        (void)snprintf(found->file, sizeof(found->file), "%s", view->file);
+}
+
+/* What has to be done before something is recorded. */
 static void refuse_trace(struct pb_call *call, const struct pb_device_view *view)
 {
     struct pb_failure failure = { .code = PB_FAIL_STATE };
+    struct opt_in found = { "" };
     bool plugged = false;
 
     for (unsigned i = 0; i < view->profile->binding_count; i++) {
@@ -191,14 +205,20 @@ static void refuse_trace(struct pb_call *call, const struct pb_device_view *view
 
         plugged = plugged || (pb_plugin_ops(plugin)->flags & PCIBACKD_WANT_TRACE);
     }
+    pb_quirk_set_each(pb_backend_quirks(call->verbs->backend), find_opt_in, &found);
     (void)pb_sbdf_format(view->sbdf, failure.device);
     (void)snprintf(failure.reason, sizeof(failure.reason), "%s",
-                   plugged ? "no guest has it, so nothing is recorded"
+                   plugged ? "no guest has it, or the plugin was switched off"
                            : "no quirk records its accesses");
-    (void)snprintf(failure.next, sizeof(failure.next), "%s",
-                   plugged ? "attach it to a guest"
-                           : "enable the quirk \"trace\" for it as quirks.d/README.md says, then "
-                             "`pcibackctl reload`");
+    if (plugged)
+        (void)snprintf(failure.next, sizeof(failure.next), "see pcibackctl show, attach it");
+    else if (found.file[0])
+        (void)snprintf(failure.next, sizeof(failure.next),
+                       "copy %s to /etc/pcibackd/quirks.d without \"disabled\", and reload",
+                       found.file);
+    else
+        (void)snprintf(failure.next, sizeof(failure.next),
+                       "load a quirk with the plugin \"trace\", see pcibackd-plugin(7)");
     pb_call_failed(call, &failure);
 }
 

@@ -130,6 +130,34 @@ static void slot_matches_what_it_says(void **state)
     assert_false(pb_slot_matches(&bus, address("1:5:2.1")));
 }
 
+static void copy_shares_nothing(void **state)
+{
+    struct pb_policy policy, *copy;
+
+    (void)state;
+    pb_policy_init(&policy);
+    copy = pb_policy_copy(&policy);
+    assert_non_null(copy);
+    assert_int_equal(copy->device_count + copy->slot_count, 0);
+    pb_policy_free(copy);
+    free(copy);
+    policy.devices = calloc(1, sizeof(*policy.devices));
+    policy.slots = calloc(2, sizeof(*policy.slots));
+    policy.devices[0] = pb_policy_device_default(address("3:0.0"));
+    policy.device_count = 1;
+    policy.slots[1].bus = 7;
+    policy.slot_count = 2;
+    policy.limits.guests = 5;
+    copy = pb_policy_copy(&policy);
+    pb_policy_free(&policy);
+    assert_non_null(pb_policy_device(copy, address("3:0.0")));
+    assert_int_equal(copy->slot_count, 2);
+    assert_int_equal(copy->slots[1].bus, 7);
+    assert_int_equal(copy->limits.guests, 5);
+    pb_policy_free(copy);
+    free(copy);
+}
+
 static void names_are_not_mistaken_for_other_things(void **state)
 {
     static const char *const good[] = { "nic0", "a", "0nic", "12a", "wlan-5.ghz", "3:0", "10.0" };
@@ -175,6 +203,7 @@ int main(void)
         cmocka_unit_test(default_device_is_strict),
         cmocka_unit_test(slot_texts),
         cmocka_unit_test(slot_matches_what_it_says),
+        cmocka_unit_test(copy_shares_nothing),
         cmocka_unit_test(names_are_not_mistaken_for_other_things),
     };
 

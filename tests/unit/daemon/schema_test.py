@@ -245,7 +245,12 @@ class Messages(unittest.TestCase):
             d.start()
             reply = d.ask("trace", {"dev": "nic0"})
             self.assert_fails(reply, "wrong-state")
-            self.assertIn("\"trace\"", reply["error"]["data"]["next"])
+            self.assertIn("plugin \"trace\"", reply["error"]["data"]["next"])
+            d.write_quirk("10-trace.json", fakelib.manifest("test-opt-in", plugin=plugin,
+                                                            disabled=True))
+            self.assertIn("result", d.ask("reload"))
+            self.assertIn("copy %s/10-trace.json to" % d.quirks,
+                          d.ask("trace", {"dev": "nic0"})["error"]["data"]["next"])
             d.write_quirk("90-trace.json", fakelib.manifest("test-trace", plugin=plugin))
             self.assertIn("result", d.ask("reload"))
             self.assertEqual(trace(), {**trace(), "entries": [], "next": 0, "lost": 0})

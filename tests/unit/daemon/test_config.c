@@ -89,6 +89,19 @@ static void load_fails(struct fixture *f, const char *part, const char *other)
         fail_msg("neither \"%s\" nor \"%s\" may miss in: %s", part, other, f->error.text);
 }
 
+/* TEXT has the words with spaces between them. */
+static void assert_words(const struct pb_config_words *words, const char *text)
+{
+    char all[400] = "";
+
+    for (size_t i = 0; i < words->count; i++) {
+        size_t n = strlen(all);
+
+        snprintf(all + n, sizeof(all) - n, "%s%s", i ? " " : "", words->word[i]);
+    }
+    assert_string_equal(all, text);
+}
+
 static void absent_file_gives_the_defaults(void **state)
 {
     struct fixture *f = *state;
@@ -99,6 +112,9 @@ static void absent_file_gives_the_defaults(void **state)
     assert_string_equal(f->config->group, "pcibackd");
     assert_string_equal(f->config->state_dir, "/run/pcibackd");
     assert_int_equal(f->config->files_read, 0);
+    assert_words(&f->config->quirk_dirs, "/usr/share/pcibackd/quirks.d /etc/pcibackd/quirks.d");
+    assert_words(&f->config->plugin_dirs, "/usr/lib/pcibackd/plugins");
+    assert_words(&f->config->disable, "");
     assert_int_equal(f->config->policy->busy_poll_us, PB_BUSY_POLL_US);
     assert_int_equal(f->config->policy->device_count, 0);
 }
@@ -119,8 +135,8 @@ static void every_key_is_read(void **state)
     write_file(
         f, "pcibackd.json",
         "{ \"control\": { \"socket\": \"/run/x.sock\", \"group\": \"wheel\" },"
-        "  \"state_dir\": \"/run/state\", \"disable\": [], \"assignments\": [],"
-        "  \"quirk_dirs\": [], \"plugin_dirs\": [],"
+        "  \"state_dir\": \"/run/state\", \"disable\": [\"a-1\"], \"assignments\": [],"
+        "  \"quirk_dirs\": [\"/q\"], \"plugin_dirs\": [\"/p\"],"
         "  \"backend\": { \"kinds\": [\"pcibackd\"], \"topology\": \"vpci\","
         "                 \"busy_poll_us\": 0 },"
         "  \"devices\": [ { \"name\": \"nic0\", \"bdf\": \"03:00.1\", \"vendor\": \"0x8086\","
@@ -135,6 +151,9 @@ static void every_key_is_read(void **state)
     assert_string_equal(c->socket, "/run/x.sock");
     assert_string_equal(c->group, "wheel");
     assert_string_equal(c->state_dir, "/run/state");
+    assert_words(&c->quirk_dirs, "/q");
+    assert_words(&c->plugin_dirs, "/p");
+    assert_words(&c->disable, "a-1");
     assert_int_equal(c->policy->busy_poll_us, 0);
     assert_int_equal(c->policy->device_count, 2);
     d = &c->policy->devices[0];
@@ -220,6 +239,31 @@ static void fragments_merge_in_the_order_of_their_names(void **state)
     assert_int_equal(c->policy->limits.ops_per_turn, 2);
 }
 
+static void directories_and_ids_concatenate_and_replace_the_defaults(void **state)
+{
+    struct fixture *f = *state;
+    const struct pb_config *c;
+
+    write_file(f, "pcibackd.json", "{ \"quirk_dirs\": [\"/a\", \"/b\"], \"disable\": [\"q-1\"] }");
+    write_file(f, "pcibackd.d/a.json",
+               "{ \"quirk_dirs\": [\"/c\"], \"disable\": [\"q-2\", \"q-1\"] }");
+    c = load(f);
+    assert_words(&c->quirk_dirs, "/a /b /c");
+    assert_words(&c->disable, "q-1 q-2");
+    assert_words(&c->plugin_dirs, "/usr/lib/pcibackd/plugins");
+    write_file(f, "pcibackd.d/b.json", "{ \"quirk_dirs\": [\"/a\"] }");
+    load_fails(f, "pcibackd.d/b.json: /quirk_dirs/0: ", "is listed twice");
+}
+
+static void empty_array_of_directories_is_none(void **state)
+{
+    struct fixture *f = *state;
+
+    write_file(f, "pcibackd.json", "{ \"quirk_dirs\": [], \"plugin_dirs\": [] }");
+    assert_words(&load(f)->quirk_dirs, "");
+    assert_words(&f->config->plugin_dirs, "");
+}
+
 static void fragments_are_read_without_a_main_file(void **state)
 {
     struct fixture *f = *state;
@@ -296,6 +340,8 @@ int main(void)
         TEST(every_key_is_read),
         TEST(every_limit_is_read_and_bounded),
         TEST(fragments_merge_in_the_order_of_their_names),
+        TEST(directories_and_ids_concatenate_and_replace_the_defaults),
+        TEST(empty_array_of_directories_is_none),
         TEST(fragments_are_read_without_a_main_file),
         TEST(error_in_a_fragment_names_the_fragment),
         TEST(conflicting_entries_are_named_with_both_places),

@@ -283,11 +283,43 @@ static void device_is_shown_in_full(void **state)
     assert_int_equal(json_integer_value(json_object_get(device, "vectors")), 3);
     assert_true(json_is_true(json_object_get(device, "quarantined")));
 
+    assert_int_equal(json_integer_value(json_object_get(device, "guest_resets")), 3);
+    assert_string_equal(text_of(device, "assign"), "allow");
+    assert_string_equal(text_of(device, "assign_reason"), "");
+    fake_backend_assign(f->backend, PB_ASSIGN_WARN, "its neighbour is in use");
+    device = json_object_get(result_of(f, "show", "{\"dev\":\"nic0\"}"), "device");
+    assert_string_equal(text_of(device, "assign"), "warn");
+    assert_string_equal(text_of(device, "assign_reason"), "its neighbour is in use");
+
     device = json_object_get(result_of(f, "show", "{\"dev\":\"0000:04:00.0\"}"), "device");
+    assert_int_equal(json_array_size(json_object_get(device, "quirks")), 0);
+    assert_int_equal(json_array_size(json_object_get(device, "plugins")), 0);
     assert_true(json_is_null(json_object_get(device, "vendor")));
     assert_true(json_is_null(json_object_get(device, "owner")));
     assert_string_equal(text_of(device, "state"), "absent");
     assert_int_equal(json_array_size(json_object_get(device, "reset_methods")), 0);
+}
+
+static void denied_writes_are_shown_by_register(void **state)
+{
+    struct fixture *f = *state;
+    const json_t *result = result_of(f, "denied", "{\"dev\":\"nic0\"}");
+    const json_t *array = json_object_get(result, "denied"), *entry;
+
+    assert_string_equal(text_of(json_object_get(result, "device"), "address"), FAKE_NIC);
+    assert_int_equal(json_integer_value(json_object_get(result, "lost")), 5);
+    assert_int_equal(json_array_size(array), 2);
+    entry = json_array_get(array, 0);
+    assert_string_equal(text_of(entry, "offset"), "0x04");
+    assert_string_equal(text_of(entry, "bits"), "0x0400");
+    assert_string_equal(text_of(entry, "value"), "0x0507");
+    assert_string_equal(text_of(entry, "register"), "COMMAND");
+    assert_non_null(text_of(entry, "danger"));
+    entry = json_array_get(array, 1);
+    assert_string_equal(text_of(entry, "bits"), "0xff00ff00");
+    assert_int_equal(json_integer_value(json_object_get(entry, "count")), 7);
+    assert_true(json_is_null(json_object_get(entry, "register")));
+    assert_true(json_is_null(json_object_get(entry, "danger")));
 }
 
 static void stats_have_every_counter_and_limit(void **state)
@@ -395,6 +427,7 @@ int main(void)
         TEST(change_answers_with_the_device),
         TEST(failure_is_told_in_full),
         TEST(device_is_shown_in_full),
+        TEST(denied_writes_are_shown_by_register),
         TEST(stats_have_every_counter_and_limit),
         TEST(check_config_reads_the_file_anew),
         TEST(version_lists_the_verbs),
