@@ -11,7 +11,7 @@
 #define HEX_MAX 16
 
 static const char *const specificities[PB_SPECIFICITY_COUNT] = {
-#define X(id, text) [PB_MATCH_##id] = text,
+#define X(id, text) [PB_MATCH_##id] = (text),
     PB_SPECIFICITIES(X)
 #undef X
 };
@@ -209,7 +209,7 @@ static enum pb_bits class_of(const struct pb_map *map, const struct pb_reg *reg,
 static json_t *explain_parts(const struct deciders *d, const struct pb_reg *reg)
 {
     const struct pb_profile *p = d->profile;
-    const struct pb_rule *const *rule = &d->rule[8 * reg->offset];
+    const struct pb_rule *const *rule = &d->rule[(size_t)8 * reg->offset];
     enum pb_bits class[32];
     unsigned bits = 8U * reg->size;
     json_t *list = json_array();

@@ -6,7 +6,7 @@
 #define DELAY_MAX_MS 60000
 
 static const char *const methods[] = {
-#define X(id, name) [PB_RESET_BY_##id] = name,
+#define X(id, name) [PB_RESET_BY_##id] = (name),
     PB_RESET_METHODS(X)
 #undef X
 };
@@ -149,7 +149,7 @@ static void (*const readers[PB_TRAIT_COUNT])(const struct pb_json *at, struct pb
 
 void pb_manifest_read_device(const struct pb_json *at, struct pb_quirk *quirk)
 {
-#define X(id, key, help) key,
+#define X(id, key, help) (key),
     static const char *const keys[] = { PB_TRAITS(X) NULL };
 #undef X
 

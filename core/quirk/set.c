@@ -306,8 +306,8 @@ static void add_manifest(struct pb_quirk_set *set, struct pb_manifest *m, size_t
 
     m->rank = rank;
     good = accept(set, m, sources);
-    if (good ? grow(set, &set->manifest, set->manifest_count, sizeof(m))
-             : grow(set, &set->refused, set->refused_count, sizeof(m))) {
+    if (good ? grow(set, &set->manifest, set->manifest_count, sizeof(struct pb_manifest *))
+             : grow(set, &set->refused, set->refused_count, sizeof(struct pb_manifest *))) {
         if (good) {
             set->manifest[set->manifest_count++] = m;
             set->quirk_count += m->count;
@@ -352,7 +352,7 @@ static void sort_quirks(struct pb_quirk_set *set)
 {
     size_t count = 0;
 
-    set->quirk = calloc(set->quirk_count ? set->quirk_count : 1, sizeof(*set->quirk));
+    set->quirk = calloc(set->quirk_count ? set->quirk_count : 1, sizeof(struct pb_quirk *));
     if (!set->quirk) {
         set->no_memory = true;
         return;
@@ -362,7 +362,7 @@ static void sort_quirks(struct pb_quirk_set *set)
             set->quirk[count++] = &set->manifest[i]->quirk[n];
     }
     if (count)
-        qsort(set->quirk, count, sizeof(set->quirk[0]), compare_quirks);
+        qsort(set->quirk, count, sizeof(struct pb_quirk *), compare_quirks);
 }
 
 static void check_disabled(struct pb_quirk_set *set, const struct pb_quirk_sources *sources)

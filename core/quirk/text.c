@@ -6,13 +6,13 @@
 #include "base/bytes.h"
 
 static const char *const trait_names[] = {
-#define X(id, key, help) key,
+#define X(id, key, help) (key),
     PB_TRAITS(X)
 #undef X
 };
 
 static const char *const method_names[] = {
-#define X(id, name) name,
+#define X(id, name) (name),
     PB_RESET_METHODS(X)
 #undef X
 };

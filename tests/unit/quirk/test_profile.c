@@ -273,6 +273,33 @@ static void what_does_not_fit_the_device_is_refused_with_quirk_and_file(void **s
     expect_why("0xd0 size 1 is a capability's header");
 }
 
+/* At the register's offset, where lint cannot know what it is, and whatever is said of safety. */
+static void H14_no_quirk_opens_payload_phantom_functions_flr_or_error_reporting(void **state)
+{
+    const unsigned never = PCI_EXP_DEVCTL_ERRORS | PCI_EXP_DEVCTL_PAYLOAD | PCI_EXP_DEVCTL_PHANTOM |
+                           PCI_EXP_DEVCTL_FLR;
+
+    (void)state;
+    take(pb_test_e1000e);
+    for (unsigned bit = 0; bit < 16; bit++) {
+        const char *list[2] = { NULL };
+        struct pb_profile *p = NULL;
+        char text[200];
+        int rc;
+
+        (void)snprintf(text, sizeof(text),
+                       "bad:\"unsafe\":true,\"fields\":[{\"at\":%u,\"size\":2,\"write\":%u}]",
+                       E1000E_EXP + PCI_EXP_DEVCTL, 1U << bit);
+        list[0] = text;
+        rc = try_build(&nothing_said, list, &p);
+        assert_int_equal(rc, never >> bit & 1 ? -EINVAL : 0);
+        if (p)
+            assert_int_equal(writable(p, E1000E_EXP + PCI_EXP_DEVCTL, 2),
+                             PCI_EXP_DEVCTL_RELAX | PCI_EXP_DEVCTL_NOSNOOP | 1U << bit);
+        pb_profile_unref(p);
+    }
+}
+
 static void an_absolute_register_behind_a_short_capability_is_not_its(void **state)
 {
     struct pb_profile *p;
@@ -536,6 +563,7 @@ int main(void)
         WITH_DIR(the_more_specific_quirk_wins_per_bit_wherever_it_stands),
         WITH_DIR(a_field_in_a_capability_that_is_missing_is_skipped_with_a_note),
         WITH_DIR(what_does_not_fit_the_device_is_refused_with_quirk_and_file),
+        WITH_DIR(H14_no_quirk_opens_payload_phantom_functions_flr_or_error_reporting),
         WITH_DIR(an_absolute_register_behind_a_short_capability_is_not_its),
         WITH_DIR(traits_come_from_quirks_and_the_operator_has_the_last_word),
         WITH_DIR(capabilities_are_hidden_linked_and_added),
