@@ -274,6 +274,22 @@ static void command_never_turns_decode_off(void **state)
     assert_int_equal(read_as_guest(PCI_COMMAND, 2) & 3, 3);
 }
 
+static void deviation_turning_decode_on_changes_no_hardware(void **state)
+{
+    (void)state;
+    assert_int_equal(write_as_guest(PCI_COMMAND, 2, 0), PB_GUEST_OK);
+    set_hw(PCI_COMMAND, 2, 0x0403); /* the kernel enables the device and takes INTX_DISABLE away */
+    assert_int_equal(write_as_guest(PCI_COMMAND, 2, 3), PB_GUEST_OK);
+    assert_int_equal(hw(PCI_COMMAND, 2), 0x0403);
+}
+
+static void deviation_reserved_bits_of_command_are_hardwares(void **state)
+{
+    (void)state;
+    assert_int_equal(pb_test_run(dev, true, PCI_COMMAND, 2, 0xf803).denied, 0xf800);
+    assert_int_equal(read_as_guest(PCI_COMMAND, 2) & PCI_COMMAND_RESERVED, 0);
+}
+
 static void command_sets_and_clears_bus_mastering(void **state)
 {
     (void)state;
@@ -491,6 +507,8 @@ int main(void)
         ROW(grant_and_latency_limits_are_live_and_dropped),
         ROW(command_reads_guest_bits_live_and_the_rest_from_a_shadow),
         ROW(command_never_turns_decode_off),
+        ROW(deviation_turning_decode_on_changes_no_hardware),
+        ROW(deviation_reserved_bits_of_command_are_hardwares),
         ROW(command_sets_and_clears_bus_mastering),
         ROW(deviation_bus_mastering_follows_its_own_bit_alone),
         ROW(command_sets_and_clears_write_and_invalidate),
