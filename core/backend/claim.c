@@ -218,7 +218,7 @@ static enum pb_run quiet(struct pb_task *task)
     if (dev->layout.pm) {
         pb_script_modify(s, (uint16_t)(dev->layout.pm + PCI_PM_CTRL), 2,
                          PCI_PM_CTRL_STATE | PCI_PM_CTRL_PME_STATUS | PCI_PM_CTRL_PME_ENABLE, 0);
-        pb_script_pause(s, 10);
+        pb_script_pause(s, dev->profile->map->d3_delay_ms);
     }
     pb_script_modify(s, PCI_COMMAND, 2, 0, decode);
     pb_script_run(s, quiet_done, task);

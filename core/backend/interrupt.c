@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "backend/machine.h"
+#include "backend/strip.h"
 #include "base/log.h"
 #include "pci/regs.h"
 
@@ -192,6 +193,18 @@ static void run_script(struct pb_guest *g, void (*done)(struct pb_guest *g))
     pb_script_run(&g->run.script, finished, &g->run.script_done);
 }
 
+/*
+ * Xen reaches into the table of MSI-X when it maps and unmaps: a device that its guest has put to
+ * sleep would not answer. Ends the script with -ESTALE before anything is touched.
+ */
+static void append_awake(struct pb_script *s)
+{
+    const struct pb_device *dev = s->dev;
+
+    if (dev->layout.pm)
+        pb_script_expect(s, (uint16_t)(dev->layout.pm + PCI_PM_CTRL), 2, PCI_PM_CTRL_STATE, 0);
+}
+
 static void explain_failure(struct pb_device *dev, int rc)
 {
     unsigned suppressed;
@@ -212,6 +225,14 @@ static void explain_failure(struct pb_device *dev, int rc)
                 strerror(-rc), suppressed);
 }
 
+static void refuse(struct pb_guest *g, void (*done)(struct pb_guest *g))
+{
+    g->run.err = PB_GUEST_OP_FAILED;
+    g->run.value = 0;
+    g->counters.bad_ops++;
+    done(g);
+}
+
 /* An enable that failed in the middle: everything off again, then the answer. */
 static void enable_done(struct pb_script *s, void *ctx)
 {
@@ -220,6 +241,10 @@ static void enable_done(struct pb_script *s, void *ctx)
     (void)ctx;
     if (s->rc == 0) {
         g->run.script_done(g);
+        return;
+    }
+    if (s->rc == -ESTALE) { /* asleep: what was mapped before still is */
+        refuse(g, g->run.script_done);
         return;
     }
     explain_failure(s->dev, s->rc);
@@ -311,14 +336,6 @@ void pb_interrupt_bring_back(struct pb_guest *g, void (*done)(struct pb_guest *g
     pb_script_run(&g->run.script, brought_back, NULL);
 }
 
-static void refuse(struct pb_guest *g, void (*done)(struct pb_guest *g))
-{
-    g->run.err = PB_GUEST_OP_FAILED;
-    g->run.value = 0;
-    g->counters.bad_ops++;
-    done(g);
-}
-
 static bool room_for(struct pb_guest *g, unsigned count)
 {
     const struct pb_device *dev;
@@ -353,6 +370,7 @@ static void enable_msi_vectors(struct pb_guest *g, unsigned count,
         return;
     }
     pb_script_begin(s, dev);
+    append_awake(s);
     pb_script_modify(s, msi_flags(dev), 2, PCI_MSI_FLAGS_ENABLE, 0);
     if (dev->interrupts.mode == PB_INTERRUPT_MSI)
         pb_script_call(s, call_unmap, NULL);
@@ -417,6 +435,7 @@ static void enable_msix(struct pb_guest *g, void (*done)(struct pb_guest *g))
         return;
     }
     pb_script_begin(s, dev);
+    append_awake(s);
     pb_script_modify(s, msix_flags(dev), 2, 0, PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL);
     if (dev->interrupts.mode == PB_INTERRUPT_MSIX) {
         pb_script_call(s, call_unmap, NULL);
@@ -430,10 +449,30 @@ static void enable_msix(struct pb_guest *g, void (*done)(struct pb_guest *g))
     pb_script_run(s, enable_done, NULL);
 }
 
+/* The guest put the device to sleep before: it is woken, since the vectors have to go. */
+static void disabled(struct pb_script *s, void *ctx)
+{
+    struct pb_guest *g = guest_of(s);
+
+    (void)ctx;
+    if (s->rc == -ESTALE) {
+        pb_script_begin(s, g->run.dev);
+        pb_script_wake(s);
+        pb_interrupt_script_off(s);
+        append_intx_back(s);
+        run_script(g, g->run.script_done);
+        return;
+    }
+    if (s->rc)
+        g->run.err = PB_GUEST_OP_FAILED;
+    g->run.script_done(g);
+}
+
 static void disable(struct pb_guest *g, enum pb_interrupt_mode mode,
                     void (*done)(struct pb_guest *g))
 {
     struct pb_device *dev = g->run.dev;
+    struct pb_script *s = &g->run.script;
 
     /* Always a success, as the kernel's backend has it; the value is the line's pirq. */
     g->run.value = dev->grants.gsi_mapped ? dev->facts.irq : 0;
@@ -441,10 +480,12 @@ static void disable(struct pb_guest *g, enum pb_interrupt_mode mode,
         done(g);
         return;
     }
-    pb_script_begin(&g->run.script, dev);
-    pb_interrupt_script_off(&g->run.script);
-    append_intx_back(&g->run.script);
-    run_script(g, done);
+    pb_script_begin(s, dev);
+    append_awake(s);
+    pb_interrupt_script_off(s);
+    append_intx_back(s);
+    g->run.script_done = done;
+    pb_script_run(s, disabled, NULL);
 }
 
 void pb_interrupt_op(struct pb_guest *g, void (*done)(struct pb_guest *g))

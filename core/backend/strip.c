@@ -70,23 +70,31 @@ static uint32_t decode_bits(const struct pb_device *dev)
     return pb_le16(dev->facts.config + PCI_COMMAND) & (PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
 }
 
-/* D0 and decode on: unmapping MSI-X in any other state leaves MASKALL behind (H7, XT 5). */
-static void append_wake(struct pb_script *s)
+void pb_script_wake(struct pb_script *s)
 {
     struct pb_device *dev = s->dev;
     uint32_t decode = decode_bits(dev);
 
-    pb_script_modify(s, PCI_COMMAND, 2, COMMAND_OFF, PCI_COMMAND_INTX_DISABLE);
     if (dev->layout.pm) {
         uint16_t pmcsr = (uint16_t)(dev->layout.pm + PCI_PM_CTRL);
 
         pb_script_modify(s, pmcsr, 2, PCI_PM_CTRL_STATE | PCI_PM_CTRL_PME_STATUS, 0);
         /* D3hot to D0 takes 10 ms (PCI PM 1.2, 5.4); which state it was in is the guest's secret */
-        pb_script_pause(s, 10);
-        /* Without No_Soft_Reset the BARs are lost on the way: Xen needs the table's to unmap. */
-        pb_script_restore_image(s, (uint16_t)(decode | PCI_COMMAND_INTX_DISABLE));
+        pb_script_pause(s, dev->profile ? dev->profile->map->d3_delay_ms : 10);
+        if (!dev->layout.no_soft_reset)
+            pb_script_restore_image(s, (uint16_t)(decode | PCI_COMMAND_INTX_DISABLE));
     }
-    pb_script_modify(s, PCI_COMMAND, 2, COMMAND_OFF, decode | PCI_COMMAND_INTX_DISABLE);
+    pb_script_modify(s, PCI_COMMAND, 2, 0, decode);
+}
+
+/* D0 and decode on: unmapping MSI-X in any other state leaves MASKALL behind (H7, XT 5). */
+static void append_wake(struct pb_script *s)
+{
+    pb_script_modify(s, PCI_COMMAND, 2, COMMAND_OFF, PCI_COMMAND_INTX_DISABLE);
+    pb_script_wake(s);
+    if (s->dev->layout.pm && s->dev->layout.no_soft_reset)
+        pb_script_restore_image(s, (uint16_t)(decode_bits(s->dev) | PCI_COMMAND_INTX_DISABLE));
+    pb_script_modify(s, PCI_COMMAND, 2, COMMAND_OFF, PCI_COMMAND_INTX_DISABLE);
 }
 
 static void quieted(struct pb_script *s, void *ctx)

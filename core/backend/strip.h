@@ -35,6 +35,11 @@ int pb_strip_quarantine(struct pb_device *dev);
 /* Bus mastering off, at once and only that: the frontend's node has disappeared (H3). */
 void pb_strip_stop_dma(struct pb_device *dev);
 
+/*
+ * Appends what brings the device to D0 with decode on. Without No_Soft_Reset its registers are lost
+ * on the way: the claim image is written back, with INTX_DISABLE.
+ */
+void pb_script_wake(struct pb_script *s);
 /* Appends the writes that bring the claim image back, COMMAND last as `command`. */
 void pb_script_restore_image(struct pb_script *s, uint16_t command);
 

@@ -296,10 +296,13 @@ int sim_hyper_map_multi_msi(struct sim_world *w, uint32_t domid, struct pb_sbdf 
     return 0;
 }
 
-static void unmap_msi(struct sim_device *dev, bool msix)
+static void unmap_msi(struct sim_world *w, struct sim_device *dev, bool msix)
 {
     uint8_t at = sim_device_cap(dev, msix ? SIM_CAP_MSIX : SIM_CAP_MSI);
+    uint8_t pm = sim_device_cap(dev, SIM_CAP_PM);
 
+    if (msix && pm && dev->config[pm + PCI_PM_CTRL] & PCI_PM_CTRL_STATE)
+        sim_log_violation(w, "%s: MSI-X unmapped while the device sleeps (H7)", dev->text);
     if (msix && !(sim_device_command(dev) & PCI_COMMAND_MEMORY)) {
         sim_device_change(dev, (uint16_t)(at + PCI_MSIX_FLAGS), 0, PCI_MSIX_FLAGS_MASKALL);
         dev->maskall_stuck = true;
@@ -324,7 +327,7 @@ int sim_hyper_unmap_pirq(struct sim_world *w, uint32_t domid, uint32_t pirq)
         return -EINVAL;
     }
     if (p->device && !p->device->gone)
-        unmap_msi(p->device, p->msix);
+        unmap_msi(w, p->device, p->msix);
     if (p->device)
         p->device->msi_lost = false;
     memset(p, 0, (p->block ? p->block : 1) * sizeof(*p));
@@ -449,7 +452,7 @@ void sim_hyper_domain_gone(struct sim_world *w, struct sim_domain *dom)
         if (is_guest(dev->owner) || (dev->owner == 0 && !dev->claimed))
             sim_log_violation(w, "%s: pirq %u of dom%u is freed under its next owner dom%u (H2)",
                               dev->text, i, dom->domid, dev->owner);
-        unmap_msi(p->device, p->msix);
+        unmap_msi(w, p->device, p->msix);
         *p = (struct sim_pirq){ 0 };
     }
 }

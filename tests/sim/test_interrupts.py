@@ -147,6 +147,32 @@ class Interrupts(unittest.TestCase):
                 self.assertEqual(s.dev()["vectors"], 0)
             s.detach(5)
 
+    def test_asleep_device_maps_nothing_and_lets_go_awake(self):
+        """Xen reaches into the table of MSI-X; in D3hot nothing answers there."""
+        pm = 0xC8
+        with Sim(clean=True) as s:
+            s.connect()
+            before = s.enable_msix(5, [0, 1])["vectors"]
+            s.config_write(5, pm + 4, 2, 3)
+            s.clear_log()
+            self.assertEqual(s.enable_msix(5, [0])["err"], OP_FAILED)
+            self.assertEqual(s.log("map_msi", "unmap_pirq"), [])
+            self.assertEqual([p["pirq"] for p in s.leaks()["pirqs"] if p["device"]],
+                             sorted(before))
+            self.assertEqual(s.disable_msix(5)["err"], 0)
+            log = s.log()
+            awake = find(log, lambda e: e["call"] == "cycle_write" and e["offset"] == pm + 4 and
+                         e["value"] & 3 == 0)
+            self.assertGreater(find(log, "unmap_pirq"), awake)
+            self.assertGreaterEqual(awake, 0)
+            self.assertEqual(s.dev()["vectors"], 0)
+            s.config_write(5, pm + 4, 2, 3)
+            self.assertEqual(s.op(5, ENABLE_MSI)["err"], OP_FAILED)
+            self.assertEqual(s.op(5, ENABLE_MULTI_MSI, value=1)["err"], OP_FAILED)
+            s.config_write(5, pm + 4, 2, 0)
+            self.assertEqual(s.enable_msix(5, [0])["err"], 0)
+            s.detach(5)
+
     def test_line_is_mapped_and_revoked(self):
         with Sim(devices=[device("e1000")], clean=True) as s:
             s.connect()

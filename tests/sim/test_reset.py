@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Resets that a guest asks for by its device's FLR bit, and hazards H6 and H8 with them."""
+import random
 import unittest
 
 from simlib import *
@@ -474,6 +475,53 @@ class Ends(unittest.TestCase):
                 if parked:
                     s.sim("post", domid=5, offset=4,
                           hex=pack_op(WRITE, offset=0x0C, size=1, value=0x10), flags=1)
+
+
+class Random(unittest.TestCase):
+    """What a hostile guest does between, during and after its resets, while rules are reloaded."""
+
+    PM = 0xC8
+
+    def step(self, s, rng):
+        what = rng.randrange(12)
+        if what < 3:
+            return s.op(5, WRITE, offset=DEVCTL, size=rng.choice((2, 4)), value=FLR | rng.randrange(16))
+        if what == 3:
+            return s.op(5, ENABLE_MULTI_MSI, value=rng.choice((0, 1, 2, 4, 33)))
+        if what == 4:
+            return s.enable_msix(5, rng.sample(range(6), rng.randrange(1, 5)))
+        if what == 5:
+            return s.op(5, rng.choice((DISABLE_MSI, DISABLE_MSIX, ENABLE_MSI)))
+        if what == 6:
+            return s.op(5, WRITE, offset=self.PM + 4, size=2, value=rng.choice((0, 3)))
+        if what == 7:
+            s.sim("device-set", device=NIC, slow_ms=rng.choice((0, 0, 3)))
+            return s.op(5, READ, offset=0x06, size=2)
+        if what == 8:
+            s.write_quirks([{"fields": [{"at": "0x68", "size": 4, "virtual": "0xffffffff",
+                                         "value": hex(rng.randrange(1 << 16)), "why": "a test"}]}])
+            s.reload()
+            return s.op(5, READ, offset=0x68, size=4)
+        return s.op(5, rng.choice((READ, WRITE)), offset=rng.randrange(64) * 4, size=4,
+                    value=rng.getrandbits(32))
+
+    def test_H6_H8_random_operations_around_resets(self):
+        for seed in range(6):
+            rng = random.Random(seed)
+            with self.subTest(seed=seed), sim(delay=rng.choice((0, 2, 20)), clean=True) as s:
+                s.connect()
+                for _ in range(150):
+                    answer = self.step(s, rng)
+                    self.assertTrue(answer["done"], answer)
+                    self.assertLessEqual(-5, answer["err"])
+                s.sim("device-set", device=NIC, slow_ms=0)
+                done(s)
+                if seed % 2:
+                    s.sim("domain-destroy", domid=5)
+                    s.wait_for("the device", lambda: s.state() == "claimed")
+                else:
+                    s.detach(5)
+                self.assertEqual(s.state(), "claimed")
 
 
 if __name__ == "__main__":

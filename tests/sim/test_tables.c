@@ -327,6 +327,66 @@ static void test_msix_needs_owner_preparation_and_decode(void **state)
     assert_int_equal(violations(f), 0);
 }
 
+#define MSI_CAP 0xd0 /* of e1000e */
+
+static void test_H18_rows_of_msi_are_as_xen_makes_them(void **state)
+{
+    struct fixture *f = *state;
+    const struct pb_xen_ops *ops = f->xen->ops;
+    struct sim_device *dev = sim_device_find(f->w, NIC);
+    uint32_t first = 0;
+    unsigned count = 0;
+
+    dev->config[MSI_CAP + PCI_MSI_FLAGS] |= 2u << 1; /* four vectors */
+    (void)ops->device_assign(f->xen, 5, NIC);
+    assert_int_equal(ops->map_multi_msi(f->xen, 5, NIC, 5, &first, &count), -ENFILE);
+    assert_int_equal(count, 4);
+    f->w->remapping = false;
+    assert_int_equal(ops->map_multi_msi(f->xen, 5, NIC, 3, &first, &count), -EOPNOTSUPP);
+    f->w->remapping = true;
+    assert_int_equal(ops->map_multi_msi(f->xen, 5, NIC, 3, &first, &count), 0);
+    assert_int_equal(count, 4);
+    assert_int_equal(first, f->w->gsi_count + f->w->msi_pirqs - 4);
+    assert_int_equal(sim_hyper_vectors(f->w, dev), 4);
+    assert_int_equal(dev->config[MSI_CAP + PCI_MSI_FLAGS] & PCI_MSI_FLAGS_QSIZE, 2u << 4);
+    assert_int_equal(violations(f), 0);
+    assert_int_equal(ops->unmap_pirq(f->xen, 5, first + 1), -EINVAL);
+    assert_int_equal(violations(f), 1);
+    assert_int_equal(ops->unmap_pirq(f->xen, 5, first), 0);
+    assert_int_equal(sim_hyper_vectors(f->w, dev), 0);
+    /* with ENABLE set it must not be asked for */
+    sim_device_change(dev, MSI_CAP + PCI_MSI_FLAGS, 0, PCI_MSI_FLAGS_ENABLE);
+    assert_int_equal(ops->map_multi_msi(f->xen, 5, NIC, 2, &first, &count), 0);
+    assert_int_equal(violations(f), 2);
+}
+
+static void test_H8_vectors_are_lost_in_a_reset_until_they_are_restored(void **state)
+{
+    struct fixture *f = *state;
+    const struct pb_xen_ops *ops = f->xen->ops;
+    struct sim_device *dev = sim_device_find(f->w, NIC);
+    struct pb_msi_request r = { .sbdf = NIC };
+    uint32_t pirq;
+
+    (void)ops->device_assign(f->xen, 5, NIC);
+    assert_int_equal(ops->map_msi(f->xen, 5, &r, &pirq), 0);
+    sim_device_change(dev, MSI_CAP + PCI_MSI_FLAGS, 0, PCI_MSI_FLAGS_ENABLE);
+    sim_device_reset(dev);
+    assert_true(dev->msi_lost);
+    assert_int_equal(dev->config[MSI_CAP + PCI_MSI_FLAGS] & PCI_MSI_FLAGS_ENABLE, 0);
+    dev->resetting = true;
+    assert_int_equal(ops->msi_restore(f->xen, NIC), 0);
+    assert_int_equal(violations(f), 1);
+    dev->resetting = false;
+    sim_device_reset(dev);
+    assert_true(dev->msi_lost);
+    assert_int_equal(ops->msi_restore(f->xen, NIC), 0);
+    assert_false(dev->msi_lost);
+    assert_int_equal(dev->config[MSI_CAP + PCI_MSI_FLAGS] & PCI_MSI_FLAGS_ENABLE,
+                     PCI_MSI_FLAGS_ENABLE);
+    assert_int_equal(violations(f), 1);
+}
+
 static void test_pirqs_run_out(void **state)
 {
     struct fixture *f = *state;
@@ -566,6 +626,8 @@ int main(void)
         T(mapped_page_keeps_a_zombie),
         T(assignment),
         T(msix_needs_owner_preparation_and_decode),
+        T(H18_rows_of_msi_are_as_xen_makes_them),
+        T(H8_vectors_are_lost_in_a_reset_until_they_are_restored),
         T(pirqs_run_out),
         T(pirq_that_outlives_its_guest_harms_the_next),
         T(permissions_are_ranges),
