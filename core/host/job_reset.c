@@ -154,6 +154,12 @@ static int kernel_reset(const struct pb_sysfs *fs, const char *method, struct pb
     return 0;
 }
 
+/* What these mean of a job (host.h) is not what a plugin says with them. */
+static int of_plugin(int rc)
+{
+    return rc == -ENOTTY || rc == -ETIMEDOUT ? -EIO : rc;
+}
+
 static int reset_with(struct carrier *c, const struct pb_wire_request *r,
                       struct pb_wire_reply *reply)
 {
@@ -161,7 +167,7 @@ static int reset_with(struct carrier *c, const struct pb_wire_request *r,
     int rc = 0, rc_after;
 
     if (c->hooks)
-        rc = pb_reset_hooks_before(c->hooks, reply->reason, sizeof(reply->reason));
+        rc = of_plugin(pb_reset_hooks_before(c->hooks, reply->reason, sizeof(reply->reason)));
     if (rc == 0)
         rc = kernel_reset(c->fs, r->method, reply);
     else if (rc == PCIBACKD_RESET_DONE)
@@ -170,7 +176,7 @@ static int reset_with(struct carrier *c, const struct pb_wire_request *r,
         pb_job_pause(r->settle_ms);
     if (!c->hooks)
         return rc;
-    rc_after = pb_reset_hooks_after(c->hooks, rc, text, sizeof(text));
+    rc_after = of_plugin(pb_reset_hooks_after(c->hooks, rc, text, sizeof(text)));
     /* The first failure is the one to tell. */
     return rc == 0 && rc_after ? fail(reply, rc_after, "%s", text) : rc;
 }

@@ -146,7 +146,7 @@ struct pcibackd_plugin {
     /* After the daemon's own rules for a read, before them for a write. enum pcibackd_verdict. */
     int (*read)(const struct pcibackd_device *dev, void *state, struct pcibackd_access *access);
     int (*write)(const struct pcibackd_device *dev, void *state, struct pcibackd_access *access);
-    /* An error fails the reset, and the device is given to nobody. */
+    /* An error fails the reset: nothing is reset, and the operator's policy says what follows. */
     int (*before_reset)(const struct pcibackd_device *dev);
     /*
      * After the time that the device needs to settle. RC: how the reset went, 0 or a negative

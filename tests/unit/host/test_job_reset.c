@@ -161,6 +161,25 @@ static void a_plugin_that_fails_after_fails_the_reset(void **state)
     kernel_assert_log(SET("reset=1"), NULL);
 }
 
+/* These say that the device has no method, and that it is stuck in the kernel. */
+static void a_plugins_ENOTTY_and_ETIMEDOUT_are_its_own(void **state)
+{
+    static const int errors[] = { ENOTTY, ETIMEDOUT };
+
+    (void)state;
+    add_plugin("fake", "{}");
+    for (size_t i = 0; i < PB_ARRAY_SIZE(errors); i++) {
+        f->before_rc = -errors[i];
+        assert_int_equal(reset(), -EIO);
+        assert_says(strerror(errors[i]));
+        f->before_rc = 0;
+        f->after_rc = -errors[i];
+        assert_int_equal(reset(), -EIO);
+        assert_says(strerror(errors[i]));
+        f->after_rc = 0;
+    }
+}
+
 static void plugins_are_told_how_the_reset_went_and_its_reason_stays(void **state)
 {
     (void)state;
@@ -338,6 +357,7 @@ int main(void)
         RULE(a_device_that_its_plugin_has_reset_is_not_reset_again),
         RULE(a_plugin_that_fails_before_prevents_the_reset),
         RULE(a_plugin_that_fails_after_fails_the_reset),
+        RULE(a_plugins_ENOTTY_and_ETIMEDOUT_are_its_own),
         RULE(plugins_are_told_how_the_reset_went_and_its_reason_stays),
         RULE(a_plugin_that_cannot_be_opened_prevents_the_reset),
         RULE(the_helper_looks_at_owners_itself),
