@@ -81,6 +81,7 @@ static const struct pb_config *load(struct fixture *f)
 /* Every PART stands in the error. */
 static void load_fails(struct fixture *f, const char *part, const char *other)
 {
+    pb_config_free(f->config);
     f->error = (struct pb_json_error){ 0 };
     f->config = pb_config_load(f->path, true, &f->error);
     assert_null(f->config);

@@ -545,6 +545,18 @@ static void check_config_tells_every_problem_and_changes_nothing(void **state)
     assert_int_equal(fake_backend_calls(f->verbs.backend)->prepared, 0);
 }
 
+static void check_config_tells_what_a_reload_would_be_refused_for(void **state)
+{
+    struct fixture *f = *state;
+    const json_t *result;
+
+    write_config(f, ", \"devices\": [ { \"bdf\": \"03:00.0\", \"name\": \"" FAKE_UNFIT "\" } ]");
+    result = ask(f, "check-config", "{}");
+    assert_true(json_is_false(json_object_get(result, "valid")));
+    assert_non_null(strstr(text_of(result, "error"), "a quirk does not fit"));
+    assert_int_equal(pb_backend_generation(f->verbs.backend), 1);
+}
+
 static void stats_tell_the_generation_and_the_last_reload(void **state)
 {
     struct fixture *f = *state;
@@ -587,6 +599,7 @@ int main(void)
         TEST(client_that_vanishes_does_not_stop_its_reload),
         TEST(end_of_the_daemon_answers_those_who_wait),
         TEST(check_config_tells_every_problem_and_changes_nothing),
+        TEST(check_config_tells_what_a_reload_would_be_refused_for),
         TEST(stats_tell_the_generation_and_the_last_reload),
     };
 
