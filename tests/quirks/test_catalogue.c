@@ -352,6 +352,8 @@ static void conditions_on_registers_are_obeyed(void **state)
         { "i219-v-link-af", 0xe0, 0x05 },           /* something else is there */
         { "qat-dh895xcc-vf-link-exp", 0x50, 0x11 }, /* the same */
         { "intel-ehci-legacy", 0x68, 0x00 },        /* no legacy support */
+        { "intel-ahci-pcs", 0xd3, 0x01 },           /* MSI's masks may lie there */
+        { "intel-hda-tcsel", 0x34, 0x40 },          /* a capability may lie there */
     };
 
     (void)state;
