@@ -15,7 +15,7 @@ void pb_view_init(struct pb_view *view, const struct pb_map *map)
 {
     memset(view, 0, sizeof(*view));
     view->map = map;
-    begin_fresh(view, 0, PB_CONFIG_SIZE_PCIE);
+    begin_fresh(view, 0, map->space);
 }
 
 static bool is_bar(const struct pb_reg *reg)
@@ -56,8 +56,8 @@ void pb_view_move(struct pb_view *view, const struct pb_map *map)
     const struct pb_view old = *view;
 
     view->map = map;
-    begin_fresh(view, 0, PB_CONFIG_SIZE_PCIE);
-    for (unsigned i = 0; i < PB_CONFIG_SIZE_PCIE; i++) {
+    begin_fresh(view, 0, map->space);
+    for (unsigned i = 0; i < map->space; i++) {
         unsigned kept = old.map->virt[i] & map->virt[i];
 
         view->shadow[i] = (uint8_t)((view->shadow[i] & ~kept) | (old.shadow[i] & kept));
@@ -70,7 +70,7 @@ void pb_view_reset(struct pb_view *view)
     const struct pb_map *map = view->map;
     const struct pb_view old = *view;
 
-    begin_fresh(view, 0, PB_CONFIG_SIZE_PCIE);
+    begin_fresh(view, 0, map->space);
     for (unsigned i = 0; i < map->reg_count; i++) {
         const struct pb_reg *reg = &map->reg[i];
 

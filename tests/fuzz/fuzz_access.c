@@ -34,7 +34,7 @@ enum op {
 };
 
 #define RULES_MAX 16
-#define SLOW_MAX  8 /* operations that go over all of the space */
+#define SLOW_MAX  6 /* operations that go over all of the space */
 #define VPD       0x60
 #define AF        0x70
 
