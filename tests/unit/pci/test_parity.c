@@ -72,6 +72,14 @@ static void deviation_the_first_error_ends_a_write(void **state)
     assert_int_equal(write_as_guest(at, 4, 1), PB_GUEST_ACCESS_DENIED);
 }
 
+static void deviation_a_device_that_is_away_is_not_written(void **state)
+{
+    (void)state;
+    set_hw(PCI_COMMAND, 2, 0xffff);
+    assert_int_equal(write_as_guest(PCI_COMMAND, 2, PCI_COMMAND_MASTER), PB_GUEST_OP_FAILED);
+    assert_int_equal(written(), 0);
+}
+
 static void a_failing_device_is_an_error(void **state)
 {
     (void)state;
@@ -486,6 +494,7 @@ int main(void)
         ROW(a_read_merges_registers_into_what_hardware_says),
         ROW(a_narrow_write_is_merged_into_its_register),
         ROW(deviation_the_first_error_ends_a_write),
+        ROW(deviation_a_device_that_is_away_is_not_written),
         ROW(a_failing_device_is_an_error),
         ROW(writes_that_nothing_knows_are_dropped_with_success),
         ROW(permissive_writes_them),

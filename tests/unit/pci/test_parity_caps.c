@@ -151,6 +151,17 @@ static void waking_from_D3hot_restores_the_bars(void **state)
     assert_int_equal(hw(PCI_ROM_ADDRESS, 4), 0xfea00000);
 }
 
+static void deviation_waking_restores_what_is_shadowed_too(void **state)
+{
+    const unsigned at = E1000E_PM + PCI_PM_CTRL, devctl = E1000E_EXP + PCI_EXP_DEVCTL;
+
+    (void)state;
+    assert_int_equal(write_as_guest(at, 2, 3), PB_GUEST_OK);
+    set_hw(devctl, 2, 0); /* as it will be after D3hot */
+    assert_int_equal(write_as_guest(at, 2, 0), PB_GUEST_OK);
+    assert_int_equal(hw(devctl, 2), 0x2810);
+}
+
 /* ---- interrupts --------------------------------------------------------------------------------
  */
 
@@ -372,6 +383,7 @@ int main(void)
         ROW(unsupported_power_states_are_ignored),
         ROW(waking_to_anything_but_D0_is_refused),
         ROW(waking_from_D3hot_restores_the_bars),
+        ROW(deviation_waking_restores_what_is_shadowed_too),
         ROW(interrupt_control_may_be_written_back_not_changed),
         ROW(allowed_interrupt_control_changes_the_enable_bits_alone),
         ROW(one_kind_of_interrupt_at_a_time),
