@@ -304,15 +304,22 @@ static const struct pb_binding *bound_to(const struct pb_profile *p, unsigned of
 
 static char letter_of(const struct pb_profile *p, unsigned offset)
 {
-    static const char letters[PB_BITS_COUNT] = { 'h', 'w', 'c', 'v', 'f' };
-    char letter = 0;
+    const struct pb_map *map = p->map;
+    unsigned all = map->write[offset] | map->w1c[offset] | map->virt[offset] | map->fixed[offset];
+    char letter = 'm';
 
     if (bound_to(p, offset))
         return 'p';
-    for (unsigned i = 0; i < PB_BITS_COUNT; i++) {
-        if (pb_text_bits(p->map, (enum pb_bits)i, offset, 1))
-            letter = letter ? 'm' : letters[i];
-    }
+    if (all == 0)
+        letter = 'h';
+    else if (map->write[offset] == 0xff)
+        letter = 'w';
+    else if (map->w1c[offset] == 0xff)
+        letter = 'c';
+    else if (map->virt[offset] == 0xff)
+        letter = 'v';
+    else if (map->fixed[offset] == 0xff)
+        letter = 'f';
     /* What was added in its place is not hidden. */
     return letter == 'f' && is_hidden(p, offset) && !p->map->value[offset] ? '.' : letter;
 }

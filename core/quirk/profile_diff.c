@@ -113,6 +113,18 @@ static const char *origin_of(const struct pb_rules *rules, unsigned offset, uint
     return rule ? rule->origin : "default";
 }
 
+/* Most bytes of most changes. */
+static bool is_same(const struct diff *d, unsigned offset, unsigned size)
+{
+    const struct pb_map *a = d->old->map, *b = d->new->map;
+
+    return memcmp(a->write + offset, b->write + offset, size) == 0 &&
+           memcmp(a->w1c + offset, b->w1c + offset, size) == 0 &&
+           memcmp(a->virt + offset, b->virt + offset, size) == 0 &&
+           memcmp(a->fixed + offset, b->fixed + offset, size) == 0 &&
+           memcmp(a->value + offset, b->value + offset, size) == 0;
+}
+
 static void diff_bits(const struct diff *d, unsigned offset, unsigned size)
 {
     static const char *const becomes[PB_BITS_COUNT] = {
@@ -167,7 +179,8 @@ static void diff_registers(const struct diff *d)
         const struct pb_reg *reg = register_at(d, offset);
         unsigned size = reg && offset + reg->size <= limit ? reg->size : 1;
 
-        diff_bits(d, offset, size);
+        if (!is_same(d, offset, size))
+            diff_bits(d, offset, size);
         offset += size;
     }
 }
