@@ -39,13 +39,13 @@ struct fixture {
     char *reply;
 };
 
-static int setup(void **state)
+static int open_with_stall(void **state, double stall_s)
 {
     struct fixture *f = calloc(1, sizeof(*f));
     struct pb_control_options options = { .group = "root",
                                           .max_clients = CLIENTS_MAX,
                                           .max_message = MESSAGE_MAX,
-                                          .stall_s = 0.5,
+                                          .stall_s = stall_s,
                                           .message = pb_verbs_message };
     char why[300];
 
@@ -64,6 +64,16 @@ static int setup(void **state)
     f->verbs.control = f->control;
     *state = f;
     return 0;
+}
+
+static int setup(void **state)
+{
+    return open_with_stall(state, PB_CONTROL_STALL_S);
+}
+
+static int setup_impatient(void **state)
+{
+    return open_with_stall(state, 0.5);
 }
 
 static int teardown(void **state)
@@ -132,28 +142,26 @@ static const char *receive(struct fixture *f, int fd)
     size_t n = 0;
 
     while (pb_now_ms() < end) {
+        char *newline;
         ssize_t r;
 
         turn(f);
         assert_true(n + 1 < REPLY_MAX);
-        r = recv(fd, f->reply + n, 1, MSG_DONTWAIT);
+        r = recv(fd, f->reply + n, REPLY_MAX - n - 1, MSG_DONTWAIT | MSG_PEEK);
         if (r == 0)
             return NULL;
         if (r < 0 && (errno == ECONNRESET || errno == EPIPE))
             return NULL;
         if (r < 0)
             continue;
-        if (f->reply[n] == '\n') {
-            f->reply[n] = '\0';
-            return f->reply;
-        }
+        newline = memchr(f->reply + n, '\n', (size_t)r);
+        if (newline) /* what comes behind it is the next one's */
+            r = newline + 1 - (f->reply + n);
+        assert_int_equal(recv(fd, f->reply + n, (size_t)r, MSG_DONTWAIT), r);
         n += (size_t)r;
-        while (n + 1 < REPLY_MAX && recv(fd, f->reply + n, 1, MSG_DONTWAIT) == 1) {
-            if (f->reply[n] == '\n') {
-                f->reply[n] = '\0';
-                return f->reply;
-            }
-            n++;
+        if (newline) {
+            *newline = '\0';
+            return f->reply;
         }
     }
     fail_msg("no answer after %d ms; so far: %.*s", PATIENCE_MS, (int)n, f->reply);
@@ -440,7 +448,7 @@ static void answer_beyond_the_bound_drops_its_client(void **state)
     struct fixture *f = *state;
     int fd = new_client(f);
 
-    fake_backend_multiply(f->backend, 30000);
+    fake_backend_multiply(f->backend, 15000);
     send_text(fd, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"list\"}\n");
     assert_null(receive(f, fd));
     assert_int_equal(pb_control_clients(f->control), 0);
@@ -703,7 +711,8 @@ int main(void)
         TEST(shutdown_during_attach_answers_it_and_runs_nothing_more),
         TEST(slow_reader_is_not_read_from),
         TEST(slow_reader_that_vanishes_is_forgotten),
-        TEST(slow_reader_that_never_reads_is_dropped),
+        cmocka_unit_test_setup_teardown(slow_reader_that_never_reads_is_dropped, setup_impatient,
+                                        teardown),
         TEST(answer_beyond_the_bound_drops_its_client),
         TEST(too_many_clients_are_refused),
         TEST(messages_that_are_no_requests),
