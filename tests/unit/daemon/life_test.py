@@ -155,6 +155,7 @@ class Life(unittest.TestCase):
             def last():
                 return [q["id"] for q in d.ask("quirks.list")["result"]["quirks"]]
             wait_until(lambda: last() == ["test-99"])
+            d.ask("check-config")  # no reading is under way any more
             done = d.stderr().count(" is in force: ")
             self.assertTrue(1 <= done <= 100)
             self.assertNotIn("refused", d.stderr())
