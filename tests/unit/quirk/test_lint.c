@@ -88,7 +88,7 @@ static void is_refused_as_expected(const char *path)
     file = fopen(name, "r");
     if (!file)
         fail_msg("%s is missing; it is said: %s", name, v.text);
-    (void)fread(expected, 1, sizeof(expected) - 1, file);
+    expected[fread(expected, 1, sizeof(expected) - 1, file)] = '\0';
     (void)fclose(file);
     if (strcmp(v.text, expected) != 0)
         fail_msg("%s\nexpected: %s\nbut: %s", path, expected, v.text);
