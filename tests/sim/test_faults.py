@@ -4,6 +4,7 @@ import unittest
 
 from simlib import *
 from test_death import faultable
+from test_multi_msi import many
 
 
 # Calls that take something back. When the hypervisor refuses one, nobody else can do it: the test
@@ -46,9 +47,9 @@ class Faults(unittest.TestCase):
         s.settle()
         s.sim("fault-clear")  # reads that watches ask for may merge: then there was one call less
 
-    def each(self, prepare, act, errno="EIO", least=5):
+    def each(self, prepare, act, errno="EIO", least=5, devices=None):
         """Runs ACT once with each of its calls failing."""
-        with Sim() as s:
+        with Sim(devices=devices) as s:
             prepare(s)
             s.settle()
             s.clear_log()
@@ -59,7 +60,7 @@ class Faults(unittest.TestCase):
             if call in NEVER_FAIL:
                 continue
             with self.subTest(nth=nth, call=call), \
-                    Sim(config={"devices": [{"name": "nic0", "bdf": NIC}]}) as s:
+                    Sim(devices=devices, config={"devices": [{"name": "nic0", "bdf": NIC}]}) as s:
                 prepare(s)
                 s.settle()
                 self.act_with_fault(s, act, nth, errno)
@@ -83,6 +84,10 @@ class Faults(unittest.TestCase):
     def test_every_step_of_detach_fails_in_turn(self):
         self.each(lambda s: (s.connect(), s.enable_msix(5, [0, 1])), lambda s: s.detach(5),
                   least=30)
+
+    def test_H18_every_step_of_detach_fails_with_a_row_of_msi(self):
+        self.each(lambda s: (s.connect(), s.op(5, ENABLE_MULTI_MSI, value=4)),
+                  lambda s: s.detach(5), least=30, devices=[many()])
 
     def test_every_step_of_claim_fails_in_turn(self):
         self.each(lambda s: None, lambda s: s.claim(), least=3)
