@@ -47,7 +47,8 @@ struct run {
     /* of the next generation */
     struct pb_rule rule[RULES_MAX];
     unsigned rules, slow;
-    uint16_t size, vpd_end, d3_delay_ms, raw_at, raw_count;
+    struct pb_traits traits;
+    uint16_t raw_at, raw_count;
     uint8_t flr;
 };
 
@@ -195,35 +196,68 @@ static void rule_op(struct run *run)
         run->rule[run->rules++] = rule;
 }
 
+/* What a manifest may say of the device as a whole, within the bounds that its schema has. */
 static void traits_op(struct run *run)
 {
-    run->size = (uint16_t)take(run, 2);
-    run->vpd_end = (uint16_t)take(run, 2);
-    run->d3_delay_ms = (uint16_t)take(run, 2);
+    struct pb_traits *traits = &run->traits;
+    unsigned size = take(run, 2), vpd = take(run, 2), delay = take(run, 2);
+
     run->raw_at = (uint16_t)take(run, 2);
     run->raw_count = (uint16_t)take(run, 1);
-    run->flr = (uint8_t)take(run, 1) & (1U << PB_RESET_BY_FLR | 1U << PB_RESET_BY_AF_FLR);
+    run->flr = (uint8_t)take(run, 1);
+    memset(traits, 0, sizeof(*traits));
+    traits->set[PB_TRAIT_CONFIG_SIZE] = size % 4 == 0 && size >= 64 && size <= 4096;
+    traits->config_size = traits->set[PB_TRAIT_CONFIG_SIZE] ? (uint16_t)size : 0;
+    traits->vpd_size = (uint16_t)(vpd & 0x7fff);
+    traits->set[PB_TRAIT_VPD_SIZE] = traits->vpd_size != 0;
+    traits->d3_delay_ms = (uint16_t)delay;
+    traits->set[PB_TRAIT_D3_DELAY] = delay != 0;
+    traits->msix_max_vectors = (uint16_t)(1 + (vpd >> 15));
+    traits->set[PB_TRAIT_MSIX_MAX_VECTORS] = run->flr & 0x10;
+    traits->deny_msi = traits->set[PB_TRAIT_MSI] = run->flr & 0x20;
+    traits->deny_msix = traits->set[PB_TRAIT_MSIX] = run->flr & 0x40;
+    traits->hide_rom = traits->set[PB_TRAIT_ROM] = run->flr & 0x80;
+}
+
+/* NULL: these traits cannot be (a capability that matters would be cut in two). */
+static struct pb_map *compile(const struct run *run)
+{
+    const struct pb_test_device *dev = run->dev;
+    struct pb_caps *caps = malloc(sizeof(*caps));
+    struct pb_rules rules = { 0 };
+    struct pb_map *map = NULL;
+    size_t bad;
+    int rc;
+
+    PB_ASSERT(caps);
+    rc = pb_caps_edit(&dev->facts, &dev->layout, &run->traits, NULL, 0, caps, &bad);
+    PB_ASSERT(rc == 0);
+    rc = pb_baseline_rules(&dev->facts, caps, &run->traits, &rules);
+    PB_ASSERT(rc == 0 || rc == -EPROTO);
+    if (rc == 0) {
+        map = pb_map_compile(&dev->facts, caps, &run->traits, &rules, &rc, &bad);
+        PB_ASSERT(map);
+    }
+    pb_rules_fini(&rules);
+    free(caps);
+    return map;
 }
 
 /* A reload between two accesses. */
 static void move_op(struct run *run)
 {
     struct pb_test_device *dev = run->dev;
-    struct pb_map *old = dev->map, *map;
+    struct pb_map *old = dev->map, *map = compile(run);
     size_t bad;
-    int rc;
 
-    map = pb_map_baseline(&dev->facts, &dev->layout, &rc);
-    PB_ASSERT(map);
+    if (!map)
+        return;
     for (unsigned i = 0; i < run->rules; i++) {
-        rc = pb_map_apply(map, &run->rule[i], 1, &bad);
+        int rc = pb_map_apply(map, &run->rule[i], 1, &bad);
+
         PB_ASSERT(rc == 0 || rc == -EINVAL || rc == -EEXIST || rc == -EPERM || rc == -ENOSPC);
     }
-    if (run->size % 4 == 0 && run->size >= PCI_HEADER_END && run->size <= map->space)
-        map->size = run->size;
-    map->vpd_end = run->vpd_end;
-    map->d3_delay_ms = run->d3_delay_ms;
-    map->flr = run->flr;
+    map->flr = run->flr & (1U << PB_RESET_BY_FLR | 1U << PB_RESET_BY_AF_FLR);
     for (unsigned i = 0; i < run->raw_count; i++)
         map->raw[(run->raw_at + i) % PB_CONFIG_SIZE_PCIE] = 0xff;
     pb_view_move(&dev->view, map);
