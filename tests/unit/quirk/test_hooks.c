@@ -195,8 +195,9 @@ static void copy_view(void *ctx, const struct pb_hook_view *view)
 
 static struct pb_hook_view view_of(unsigned number)
 {
-    struct pb_hook_view views[PB_BINDINGS_MAX + 1] = { { NULL } };
+    struct pb_hook_view views[PB_BINDINGS_MAX + 1];
 
+    memset(views, 0, sizeof(views));
     pb_hooks_each(hooks, copy_view, views);
     assert_non_null(views[number].plugin);
     return views[number];

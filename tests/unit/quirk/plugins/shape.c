@@ -18,6 +18,13 @@
 #define SHAPE_FLAGS 0
 #endif
 
+/* clang's red zones would count as a part of the symbol. */
+#ifdef __clang__
+#define EXACT __attribute__((no_sanitize("address")))
+#else
+#define EXACT
+#endif
+
 #ifdef SHAPE_CALLBACKS
 static void detach(const struct pcibackd_device *dev, void *state)
 {
@@ -41,7 +48,7 @@ int pcibackd_plugin_(void)
 }
 #elif defined(SHAPE_STUMP)
 /* Only as much as says which version it is. */
-PCIBACKD_EXPORT const uint32_t pcibackd_plugin_[2] __asm__("pcibackd_plugin") = {
+EXACT PCIBACKD_EXPORT const uint32_t pcibackd_plugin_[2] __asm__("pcibackd_plugin") = {
     SHAPE_MAGIC, SHAPE_MAJOR | SHAPE_MINOR << 16
 };
 #elif defined(SHAPE_NO_SYMBOL)
@@ -50,7 +57,7 @@ PCIBACKD_EXPORT const int something_else = 1;
 extern int nobody_defines_this(const struct pcibackd_host *host);
 PCIBACKD_PLUGIN = { PCIBACKD_PLUGIN_HEAD, .name = SHAPE_NAME, .load = nobody_defines_this };
 #else
-PCIBACKD_PLUGIN = {
+EXACT PCIBACKD_PLUGIN = {
     SHAPE_MAGIC,      SHAPE_MAJOR,          SHAPE_MINOR,
     SHAPE_SIZE,       .flags = SHAPE_FLAGS, .name = SHAPE_NAME,
 #ifdef SHAPE_CALLBACKS
