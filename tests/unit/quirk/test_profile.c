@@ -16,6 +16,7 @@
 #include "base/bytes.h"
 #include "device.h"
 #include "pci/regs.h"
+#include "quirk/text.h"
 
 static char dir[] = "/tmp/pcibackd-test-profile-XXXXXX";
 static struct pb_facts facts;
@@ -366,6 +367,33 @@ static void traits_come_from_quirks_and_the_operator_has_the_last_word(void **st
     pb_profile_unref(p);
 }
 
+static void every_trait_reaches_the_profile(void **state)
+{
+    static const char all[] =
+        "aa:\"device\":{\"config_size\":1024,\"class\":\"0x028000\",\"msi\":\"deny\",\"msix\":"
+        "\"deny\","
+        "\"msix_max_vectors\":2,\"intx\":\"warn\",\"intx_with_msi\":\"keep\",\"rom\":\"hide\","
+        "\"vpd_size\":8,\"reset_method\":[\"bus\",\"pm\"],\"no_reset\":[\"flr\"],"
+        "\"delay_after_reset_ms\":5,\"d3_delay_ms\":6,\"assign\":\"deny\"}";
+    static const char *const expected[PB_TRAIT_COUNT] = {
+        "1024", "0x028000", "deny",   "deny", "2", "warn", "keep",
+        "hide", "8",        "bus pm", "flr",  "5", "6",    "deny",
+    };
+    char buf[PB_TRAIT_TEXT_MAX];
+    struct pb_profile *p;
+
+    (void)state;
+    take(pb_test_e1000e);
+    p = BUILD(all);
+    for (unsigned i = 0; i < PB_TRAIT_COUNT; i++) {
+        assert_true(p->traits.set[i]);
+        assert_string_equal(pb_text_trait(&p->traits, (enum pb_trait)i, buf), expected[i]);
+    }
+    assert_int_equal(p->map->size, 1024);
+    assert_int_equal(p->map->d3_delay_ms, 6);
+    pb_profile_unref(p);
+}
+
 static void capabilities_are_hidden_linked_and_added(void **state)
 {
     struct pb_profile *p;
@@ -566,6 +594,7 @@ int main(void)
         WITH_DIR(H14_no_quirk_opens_payload_phantom_functions_flr_or_error_reporting),
         WITH_DIR(an_absolute_register_behind_a_short_capability_is_not_its),
         WITH_DIR(traits_come_from_quirks_and_the_operator_has_the_last_word),
+        WITH_DIR(every_trait_reaches_the_profile),
         WITH_DIR(capabilities_are_hidden_linked_and_added),
         WITH_DIR(a_bridge_and_malformed_capabilities_are_refused),
         WITH_DIR(plugins_get_the_bits_that_their_manifest_lists),
