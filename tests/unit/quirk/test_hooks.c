@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Plugins in accesses: their masks, their verdicts, their clocks, and what a reload leaves them. */
+/* Plugins in accesses: their masks, their verdicts, their clocks. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <setjmp.h>
@@ -13,202 +13,13 @@
 
 #include "base/bytes.h"
 #include "base/log.h"
-#include "plugins/fake.h"
-#include "quirk/hooks.h"
-
-static uint64_t now_ns; /* the only clock there is */
-static struct pb_profile *profile;
-static struct pb_hooks *hooks;
-static struct fake *f, *f2, *raw, *tracer;
-static char why[400];
-static uint32_t add; /* of answering(): what it sets in a value */
-static int verdict;
-
-uint64_t __wrap_pb_now_ns(void);
-uint64_t __wrap_pb_now_ms(void);
-
-uint64_t __wrap_pb_now_ns(void)
-{
-    return now_ns;
-}
-
-uint64_t __wrap_pb_now_ms(void)
-{
-    return now_ns / 1000000;
-}
-
-/* --- profiles --- */
-
-static struct pb_plugin *open_plugin(const char *name)
-{
-    const char *const dirs[] = { PB_FIXTURE_DIR };
-    struct pb_plugin *plugin;
-
-    assert_int_equal(pb_plugin_open(dirs, 1, true, name, &plugin, why, sizeof(why)), 0);
-    return plugin;
-}
-
-/* A profile that only tests free. */
-static struct pb_profile *new_profile(void)
-{
-    struct pb_profile *p = calloc(1, sizeof(*p));
-
-    assert_non_null(p);
-    p->refs = 1000;
-    p->facts.sbdf.bus = 3;
-    p->facts.vendor = 0x8086;
-    p->facts.device = 0x10d3;
-    p->facts.class_code = 0x020000;
-    p->facts.config_size = PB_CONFIG_SIZE_PCIE;
-    for (unsigned i = 0; i < PB_CONFIG_SIZE_PCIE; i++)
-        p->facts.config[i] = (uint8_t)(i ^ i >> 8);
-    return p;
-}
-
-static void free_profile(struct pb_profile *p)
-{
-    assert_int_equal(p->refs, 1000); /* whoever took a reference gave it back */
-    for (unsigned i = 0; i < p->binding_count; i++) {
-        pb_plugin_unref(p->binding[i]->plugin);
-        free(p->binding[i]);
-    }
-    free(p);
-}
-
-static struct pb_binding *bind(struct pb_profile *p, const char *name, const char *params)
-{
-    struct pb_binding *b = calloc(1, sizeof(*b));
-
-    assert_non_null(b);
-    b->plugin = open_plugin(name);
-    b->quirk = "some-quirk";
-    b->params = params;
-    p->binding[p->binding_count++] = b;
-    return b;
-}
-
-static void own(struct pb_binding *b, unsigned offset, unsigned size, uint32_t mask)
-{
-    pb_le_put(b->mask + offset, size, mask);
-}
-
-static struct fake *control(const char *name)
-{
-    char path[256];
-    struct fake *ret;
-    void *library;
-
-    (void)snprintf(path, sizeof(path), PB_FIXTURE_DIR "/%s.so", name);
-    library = dlopen(path, RTLD_NOW | RTLD_LOCAL); /* stays, for its counters */
-    ret = library ? dlsym(library, "fake") : NULL;
-    assert_non_null(ret);
-    memset(ret, 0, sizeof(*ret));
-    return ret;
-}
-
-static int setup(void **state)
-{
-    (void)state;
-    now_ns = UINT64_C(1000000000);
-    f = control("fake");
-    f2 = control("fake2");
-    raw = control("fake-raw");
-    tracer = control("fake-trace");
-    add = 0;
-    verdict = PCIBACKD_PASS;
-    hooks = NULL;
-    profile = new_profile();
-    why[0] = '\0';
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    pb_hooks_free(hooks);
-    free_profile(profile);
-    return 0;
-}
-
-static void start(void)
-{
-    assert_int_equal(pb_hooks_new(profile, &hooks, why, sizeof(why)), 0);
-    assert_non_null(hooks);
-}
-
-static void assert_why(const char *part)
-{
-    if (!strstr(why, part))
-        fail_msg("\"%s\" does not say \"%s\"", why, part);
-}
-
-/* --- accesses --- */
-
-static uint32_t handled, denied;
-
-static uint32_t write_it(unsigned offset, unsigned size, uint32_t value)
-{
-    pb_hooks_write(hooks, offset, size, &value, &handled, &denied);
-    return value;
-}
-
-static uint32_t read_it(unsigned offset, unsigned size, uint32_t hardware, uint32_t value)
-{
-    pb_hooks_read(hooks, offset, size, hardware, &value);
-    return value;
-}
-
-static int answering(const struct pcibackd_device *dev, void *state, struct pcibackd_access *access)
-{
-    (void)dev;
-    (void)state;
-    access->value |= add;
-    return verdict;
-}
-
-static int slow(const struct pcibackd_device *dev, void *state, struct pcibackd_access *access)
-{
-    (void)dev;
-    (void)state;
-    (void)access;
-    now_ns += 1001000;
-    return PCIBACKD_PASS;
-}
-
-static int just_fast(const struct pcibackd_device *dev, void *state, struct pcibackd_access *access)
-{
-    (void)dev;
-    (void)state;
-    (void)access;
-    now_ns += 1000000;
-    return PCIBACKD_PASS;
-}
-
-static void copy_view(void *ctx, const struct pb_hook_view *view)
-{
-    struct pb_hook_view *views = ctx;
-
-    while (views->plugin)
-        views++;
-    *views = *view;
-}
-
-static struct pb_hook_view view_of(unsigned number)
-{
-    struct pb_hook_view views[PB_BINDINGS_MAX + 1];
-
-    memset(views, 0, sizeof(views));
-    pb_hooks_each(hooks, copy_view, views);
-    assert_non_null(views[number].plugin);
-    return views[number];
-}
-
+#include "plugged.h"
 /* --- what a plugin sees --- */
 
 static void only_listed_registers_reach_a_plugin(void **state)
 {
     (void)state;
-    own(bind(profile, "fake", "{}"), 0x44, 2, 0x0ff0);
+    own(plug(profile, "fake", "{}"), 0x44, 2, 0x0ff0);
     start();
     f->access = answering;
     assert_false(pb_hooks_cover(hooks, 0x43, 1));
@@ -233,7 +44,7 @@ static void only_listed_registers_reach_a_plugin(void **state)
 /* However a guest splits or spans registers, a plugin finds its bits where they are. */
 static void masks_follow_an_access_that_is_split_or_spans(void **state)
 {
-    struct pb_binding *b = bind(profile, "fake", "{}");
+    struct pb_binding *b = plug(profile, "fake", "{}");
 
     (void)state;
     own(b, 0x50, 4, 0xa1b2c3d4);
@@ -258,7 +69,7 @@ static void masks_follow_an_access_that_is_split_or_spans(void **state)
 
 static void accesses_that_are_none_cover_nothing(void **state)
 {
-    struct pb_binding *b = bind(profile, "fake", "{}");
+    struct pb_binding *b = plug(profile, "fake", "{}");
 
     (void)state;
     memset(b->mask, 0xff, sizeof(b->mask));
@@ -279,8 +90,8 @@ static void accesses_that_are_none_cover_nothing(void **state)
 static void raw_is_for_those_who_asked_and_masked(void **state)
 {
     (void)state;
-    own(bind(profile, "fake", "{}"), 0x40, 4, 0x00ff00ff);
-    own(bind(profile, "fake-raw", "{}"), 0x40, 4, 0x00ff00ff);
+    own(plug(profile, "fake", "{}"), 0x40, 4, 0x00ff00ff);
+    own(plug(profile, "fake-raw", "{}"), 0x40, 4, 0x00ff00ff);
     start();
     (void)read_it(0x40, 4, 0x12345678, 0);
     assert_int_equal(f->last.raw, 0);
@@ -292,7 +103,7 @@ static void without_callbacks_nothing_happens(void **state)
     struct pb_hook_view v;
 
     (void)state;
-    own(bind(profile, "bare", "{}"), 0x40, 4, UINT32_MAX);
+    own(plug(profile, "bare", "{}"), 0x40, 4, UINT32_MAX);
     start();
     assert_int_equal(write_it(0x40, 4, 0x55), 0x55);
     assert_int_equal(handled | denied, 0);
@@ -305,9 +116,9 @@ static void without_callbacks_nothing_happens(void **state)
 static void plugins_may_be_written_in_strict_C11_and_Cxx17(void **state)
 {
     (void)state;
-    own(bind(profile, "c11", "{}"), 0x40, 4, UINT32_MAX);
+    own(plug(profile, "c11", "{}"), 0x40, 4, UINT32_MAX);
 #ifdef PB_HAVE_CXX
-    own(bind(profile, "cxx", "{}"), 0x40, 4, 0xff);
+    own(plug(profile, "cxx", "{}"), 0x40, 4, 0xff);
     start();
     assert_int_equal(read_it(0x40, 4, 0, 0x11111111), 0x11111134);
 #else
@@ -331,7 +142,7 @@ static void a_device_without_plugins_has_hooks_that_do_nothing(void **state)
 static void a_write_is_passed_handled_or_denied_within_the_mask(void **state)
 {
     (void)state;
-    own(bind(profile, "fake", "{}"), 0x40, 4, 0x0000ffff);
+    own(plug(profile, "fake", "{}"), 0x40, 4, 0x0000ffff);
     start();
     f->access = answering;
     add = 0x00000100;
@@ -354,7 +165,7 @@ static void a_write_is_passed_handled_or_denied_within_the_mask(void **state)
 static void a_read_is_changed_or_denied_within_the_mask(void **state)
 {
     (void)state;
-    own(bind(profile, "fake", "{}"), 0x40, 4, 0x0000ffff);
+    own(plug(profile, "fake", "{}"), 0x40, 4, 0x0000ffff);
     start();
     f->access = answering;
     add = 0x0100;
@@ -369,7 +180,7 @@ static void a_read_is_changed_or_denied_within_the_mask(void **state)
 static void bits_outside_the_mask_never_change(void **state)
 {
     (void)state;
-    own(bind(profile, "fake", "{}"), 0x40, 4, 0x000000ff);
+    own(plug(profile, "fake", "{}"), 0x40, 4, 0x000000ff);
     start();
     f->access = answering;
     add = 0xffff0011;
@@ -384,7 +195,7 @@ static void unknown_verdicts_are_faults_and_mean_nothing(void **state)
     static const int verdicts[] = { 3, 99, -1, -EINVAL };
 
     (void)state;
-    own(bind(profile, "fake", "{}"), 0x40, 4, UINT32_MAX);
+    own(plug(profile, "fake", "{}"), 0x40, 4, UINT32_MAX);
     start();
     f->access = answering;
     add = 0xff;
@@ -407,8 +218,8 @@ static int rewriting(const struct pcibackd_device *dev, void *state, struct pcib
 static void a_plugin_that_spoils_the_access_harms_only_its_own_bits(void **state)
 {
     (void)state;
-    own(bind(profile, "fake", "{}"), 0x40, 4, 0x0f);
-    own(bind(profile, "fake2", "{}"), 0x40, 4, 0xff);
+    own(plug(profile, "fake", "{}"), 0x40, 4, 0x0f);
+    own(plug(profile, "fake2", "{}"), 0x40, 4, 0xff);
     start();
     f->access = rewriting;
     assert_int_equal(write_it(0x40, 4, 0), 0x0f);
@@ -421,10 +232,10 @@ static void a_plugin_that_spoils_the_access_harms_only_its_own_bits(void **state
 static void plugins_of_a_device_are_asked_in_order(void **state)
 {
     (void)state;
-    own(bind(profile, "fake", "{}"), 0x40, 4, 0x00ff);
-    own(bind(profile, "fake2", "{}"), 0x40, 4, 0x0fff);
-    own(bind(profile, "fake-raw", "{}"), 0x44, 4, 0xff);
-    own(bind(profile, "fake-trace", "{}"), 0x40, 4, 0xffff0000);
+    own(plug(profile, "fake", "{}"), 0x40, 4, 0x00ff);
+    own(plug(profile, "fake2", "{}"), 0x40, 4, 0x0fff);
+    own(plug(profile, "fake-raw", "{}"), 0x44, 4, 0xff);
+    own(plug(profile, "fake-trace", "{}"), 0x40, 4, 0xffff0000);
     start();
     f->access = answering;
     add = 0x08;
@@ -445,7 +256,7 @@ static void plugins_of_a_device_are_asked_in_order(void **state)
 static void a_call_of_more_than_a_millisecond_is_slow(void **state)
 {
     (void)state;
-    own(bind(profile, "fake", "{}"), 0x40, 4, UINT32_MAX);
+    own(plug(profile, "fake", "{}"), 0x40, 4, UINT32_MAX);
     start();
     f->access = just_fast;
     (void)read_it(0x40, 4, 0, 0);
@@ -463,8 +274,8 @@ static void after_eight_slow_calls_and_faults_it_is_switched_off(void **state)
     struct pb_hook_view v;
 
     (void)state;
-    own(bind(profile, "fake", "{}"), 0x40, 4, UINT32_MAX);
-    own(bind(profile, "fake2", "{}"), 0x48, 4, UINT32_MAX);
+    own(plug(profile, "fake", "{}"), 0x40, 4, UINT32_MAX);
+    own(plug(profile, "fake2", "{}"), 0x48, 4, UINT32_MAX);
     start();
     f->access = slow;
     for (unsigned i = 1; i < PB_PLUGIN_FAULTS_MAX; i++)
@@ -502,7 +313,7 @@ static void after_eight_slow_calls_and_faults_it_is_switched_off(void **state)
 static void each_guest_gets_a_state_of_its_own(void **state)
 {
     (void)state;
-    own(bind(profile, "fake", "{}"), 0x40, 4, UINT32_MAX);
+    own(plug(profile, "fake", "{}"), 0x40, 4, UINT32_MAX);
     start();
     (void)read_it(0x40, 4, 0, 0);
     assert_ptr_equal(f->state, (void *)1);
@@ -518,8 +329,8 @@ static void each_guest_gets_a_state_of_its_own(void **state)
 static void a_failed_attach_undoes_the_others(void **state)
 {
     (void)state;
-    own(bind(profile, "fake", "{}"), 0x40, 4, UINT32_MAX);
-    own(bind(profile, "fake2", "{}"), 0x44, 4, UINT32_MAX);
+    own(plug(profile, "fake", "{}"), 0x40, 4, UINT32_MAX);
+    own(plug(profile, "fake2", "{}"), 0x44, 4, UINT32_MAX);
     f2->attach_rc = -ENOSPC;
     assert_int_equal(pb_hooks_new(profile, &hooks, why, sizeof(why)), -ENOSPC);
     assert_null(hooks);
@@ -536,7 +347,7 @@ static void a_failed_attach_undoes_the_others(void **state)
 static void a_failed_load_refuses_the_guest(void **state)
 {
     (void)state;
-    own(bind(profile, "fake", "{}"), 0x40, 4, UINT32_MAX);
+    own(plug(profile, "fake", "{}"), 0x40, 4, UINT32_MAX);
     f->load_rc = -ENODEV;
     assert_int_equal(pb_hooks_new(profile, &hooks, why, sizeof(why)), -ENODEV);
     assert_why("plugin fake of quirk some-quirk: plugin fake: load: No such device");
@@ -546,7 +357,7 @@ static void a_failed_load_refuses_the_guest(void **state)
 static void parameters_that_are_no_object_are_refused(void **state)
 {
     (void)state;
-    bind(profile, "fake", "[1]");
+    plug(profile, "fake", "[1]");
     assert_int_equal(pb_hooks_new(profile, &hooks, why, sizeof(why)), -EINVAL);
     assert_why("params");
 }
@@ -595,7 +406,7 @@ static void the_services_tell_what_was_true_at_claim(void **state)
     (void)state;
     profile->traits.set[PB_TRAIT_CONFIG_SIZE] = true;
     profile->traits.config_size = 0x600;
-    own(bind(profile, "fake",
+    own(plug(profile, "fake",
              "{\"text\":\"as \\\"it\\\" is\",\"number\":5,\"list\":[1,{\"a\":null}]}"),
         0x40, 4, UINT32_MAX);
     f->call = look_at_services;
@@ -620,7 +431,7 @@ static void numbers_carry_their_plugins_name(void **state)
     unsigned sum = 0;
 
     (void)state;
-    own(bind(profile, "fake", "{}"), 0x40, 4, UINT32_MAX);
+    own(plug(profile, "fake", "{}"), 0x40, 4, UINT32_MAX);
     start();
     (void)read_it(0x40, 4, 0, 0);
     (void)read_it(0x40, 4, 0, 0);
@@ -631,217 +442,6 @@ static void numbers_carry_their_plugins_name(void **state)
     assert_int_equal(view_of(0).calls, 4);
     pb_hooks_stats(NULL, count_line, &sum);
 }
-
-/* --- trace --- */
-
-static int recording(const struct pcibackd_device *dev, void *state, struct pcibackd_access *access)
-{
-    (void)state;
-    tracer->host->trace(dev, access);
-    return PCIBACKD_PASS;
-}
-
-static unsigned seen;
-static uint64_t first_number, last_number;
-
-static void see(void *ctx, const struct pb_trace_entry *entry)
-{
-    (void)ctx;
-    if (seen++ == 0)
-        first_number = entry->number;
-    else
-        assert_int_equal(entry->number, last_number + 1);
-    last_number = entry->number;
-    assert_int_equal(entry->offset, 0x40);
-    assert_int_equal(entry->size, 2);
-    assert_int_equal(entry->mask, 0xffff);
-    assert_int_equal(entry->write, entry->number % 2);
-    assert_int_equal(entry->value, entry->number & 0xffff);
-    assert_int_equal(entry->at_ns, entry->number * 10);
-}
-
-static uint64_t look_since(uint64_t since)
-{
-    uint64_t lost;
-
-    seen = 0;
-    first_number = last_number = 0;
-    pb_hooks_trace(hooks, since, see, NULL, &lost);
-    return lost;
-}
-
-static void the_trace_keeps_the_newest_and_counts_the_lost(void **state)
-{
-    (void)state;
-    own(bind(profile, "fake-trace", "{}"), 0x40, 4, UINT32_MAX);
-    start();
-    tracer->access = recording;
-    assert_true(pb_hooks_traces(hooks));
-    assert_int_equal(look_since(0), 0);
-    assert_int_equal(seen, 0);
-    for (unsigned n = 1; n <= PB_TRACE_ENTRIES + 10; n++) {
-        now_ns = n * 10;
-        if (n % 2)
-            (void)write_it(0x40, 2, n & 0xffff);
-        else
-            (void)read_it(0x40, 2, 0, n & 0xffff);
-        if (n == 3) {
-            assert_int_equal(look_since(1), 0);
-            assert_int_equal(seen, 2);
-            assert_int_equal(first_number, 2);
-        }
-    }
-    assert_int_equal(look_since(0), 10);
-    assert_int_equal(seen, PB_TRACE_ENTRIES);
-    assert_int_equal(first_number, 11);
-    assert_int_equal(last_number, PB_TRACE_ENTRIES + 10);
-    assert_int_equal(look_since(10), 0);
-    assert_int_equal(seen, PB_TRACE_ENTRIES);
-    assert_int_equal(look_since(9), 1);
-    assert_int_equal(look_since(PB_TRACE_ENTRIES + 8), 0);
-    assert_int_equal(seen, 2);
-    assert_int_equal(look_since(PB_TRACE_ENTRIES + 10), 0);
-    assert_int_equal(look_since(UINT64_MAX), 0);
-    assert_int_equal(seen, 0);
-}
-
-static void who_did_not_ask_for_a_trace_has_none(void **state)
-{
-    (void)state;
-    own(bind(profile, "fake", "{}"), 0x40, 2, UINT32_MAX);
-    start();
-    tracer->host = f->host;
-    f->access = recording;
-    (void)write_it(0x40, 2, 1);
-    assert_false(pb_hooks_traces(hooks));
-    assert_int_equal(look_since(0), 0);
-    assert_int_equal(seen, 0);
-}
-
-/* --- a reload --- */
-
-static struct pb_profile *other;
-
-static void move(void)
-{
-    struct pb_profile *before = profile;
-
-    pb_hooks_move(hooks, other);
-    profile = other;
-    free_profile(before); /* nothing of the old one is referred to any more */
-}
-
-static void a_reload_that_changes_nothing_keeps_the_state(void **state)
-{
-    (void)state;
-    own(bind(profile, "fake", "{\"a\":1}"), 0x40, 4, UINT32_MAX);
-    start();
-    f->access = answering;
-    verdict = 9;
-    (void)read_it(0x40, 4, 0, 0);
-    other = new_profile();
-    other->facts.config[0] = 0x77;
-    own(bind(other, "fake", "{\"a\":1}"), 0x40, 4, UINT32_MAX);
-    move();
-    assert_int_equal(f->attaches, 1);
-    assert_int_equal(f->detaches, 0);
-    assert_int_equal(view_of(0).faults, 1);
-    (void)read_it(0x40, 4, 0, 0);
-    assert_ptr_equal(f->state, (void *)1);
-    assert_int_equal(view_of(0).faults, 2);
-}
-
-static void a_reload_that_changes_mask_or_parameters_attaches_anew(void **state)
-{
-    static const struct {
-        const char *params;
-        uint32_t mask;
-    } rows[] = { { "{\"a\":2}", UINT32_MAX }, { "{\"a\":2}", 0xff }, { "{}", 0xff } };
-
-    (void)state;
-    own(bind(profile, "fake", "{\"a\":1}"), 0x40, 4, UINT32_MAX);
-    start();
-    for (unsigned i = 0; i < PB_ARRAY_SIZE(rows); i++) {
-        other = new_profile();
-        own(bind(other, "fake", rows[i].params), 0x40, 4, rows[i].mask);
-        move();
-        assert_int_equal(f->detaches, i + 1);
-        assert_ptr_equal(f->state, (void *)(uintptr_t)(i + 1)); /* the old one */
-        assert_int_equal(f->attaches, i + 2);
-        (void)read_it(0x40, 4, 0, 0);
-        assert_ptr_equal(f->state, (void *)(uintptr_t)(i + 2));
-        assert_int_equal(f->last.mask, rows[i].mask);
-    }
-}
-
-static void a_reload_adds_removes_and_reorders(void **state)
-{
-    (void)state;
-    start(); /* with none at all */
-    other = new_profile();
-    own(bind(other, "fake", "{}"), 0x40, 4, 0xff);
-    own(bind(other, "fake2", "{}"), 0x44, 4, 0xff);
-    move();
-    assert_true(pb_hooks_cover(hooks, 0x40, 1));
-    other = new_profile();
-    own(bind(other, "fake-trace", "{}"), 0x48, 4, 0xff);
-    own(bind(other, "fake2", "{}"), 0x44, 4, 0xff);
-    own(bind(other, "fake", "{}"), 0x40, 4, 0xff);
-    move();
-    assert_int_equal(f->attaches, 1);
-    assert_int_equal(f2->attaches, 1);
-    assert_int_equal(tracer->attaches, 1);
-    assert_true(pb_hooks_traces(hooks));
-    assert_string_equal(view_of(0).plugin, "fake-trace");
-    (void)write_it(0x44, 1, 3);
-    assert_int_equal(f2->last.value, 3);
-    tracer->access = recording;
-    (void)write_it(0x48, 1, 3);
-    other = new_profile();
-    move();
-    assert_int_equal(f->detaches, 1);
-    assert_int_equal(tracer->detaches, 1);
-    assert_false(pb_hooks_cover(hooks, 0x44, 1));
-    assert_false(pb_hooks_traces(hooks));
-}
-
-static void no_reload_takes_a_device_from_its_guest(void **state)
-{
-    (void)state;
-    own(bind(profile, "fake", "{}"), 0x40, 4, UINT32_MAX);
-    start();
-    other = new_profile();
-    own(bind(other, "fake", "{\"new\":1}"), 0x40, 4, UINT32_MAX);
-    f->attach_rc = -EIO;
-    move();
-    assert_true(view_of(0).disabled);
-    assert_string_equal(view_of(0).why_disabled, "attach: Input/output error");
-    assert_false(pb_hooks_cover(hooks, 0x40, 4));
-    assert_int_equal(f->detaches, 1);
-    /* It has no state to give up. */
-    f->attach_rc = 0;
-    other = new_profile();
-    own(bind(other, "fake", "{\"new\":2}"), 0x40, 4, UINT32_MAX);
-    move();
-    assert_int_equal(f->detaches, 1);
-    assert_false(view_of(0).disabled);
-}
-
-static void what_is_switched_off_stays_so_over_a_reload(void **state)
-{
-    (void)state;
-    own(bind(profile, "fake", "{}"), 0x40, 4, UINT32_MAX);
-    start();
-    f->access = slow;
-    for (unsigned i = 0; i < PB_PLUGIN_FAULTS_MAX; i++)
-        (void)read_it(0x40, 4, 0, 0);
-    other = new_profile();
-    own(bind(other, "fake", "{}"), 0x40, 4, UINT32_MAX);
-    move();
-    assert_true(view_of(0).disabled);
-    assert_false(pb_hooks_cover(hooks, 0x40, 4));
-}
-
 int main(void)
 {
 #define RULE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -867,13 +467,6 @@ int main(void)
         RULE(parameters_that_are_no_object_are_refused),
         RULE(the_services_tell_what_was_true_at_claim),
         RULE(numbers_carry_their_plugins_name),
-        RULE(the_trace_keeps_the_newest_and_counts_the_lost),
-        RULE(who_did_not_ask_for_a_trace_has_none),
-        RULE(a_reload_that_changes_nothing_keeps_the_state),
-        RULE(a_reload_that_changes_mask_or_parameters_attaches_anew),
-        RULE(a_reload_adds_removes_and_reorders),
-        RULE(no_reload_takes_a_device_from_its_guest),
-        RULE(what_is_switched_off_stays_so_over_a_reload),
     };
 
     pb_log_setup(PB_LOG_TEXT, PB_LOG_ERR);

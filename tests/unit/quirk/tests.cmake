@@ -23,7 +23,7 @@ set_tests_properties(unit.quirk.schema PROPERTIES LABELS unit TIMEOUT 120
 # Plugins, on fixtures that do what the tests say.
 include(${CMAKE_CURRENT_LIST_DIR}/plugins/plugins.cmake)
 get_property(fixtures GLOBAL PROPERTY PB_FIXTURES)
-foreach(module plugin hooks reset minor)
+foreach(module plugin hooks hooks_reload reset minor)
   pb_unit(${module} quirk)
   target_compile_definitions(test_quirk_${module} PRIVATE PB_FIXTURE_DIR="${PB_FIXTURE_DIR}")
   target_include_directories(test_quirk_${module} PRIVATE ${CMAKE_CURRENT_LIST_DIR})
@@ -38,7 +38,10 @@ set_source_files_properties(${PROJECT_SOURCE_DIR}/core/quirk/plugin.c
 if(TARGET fixture_cxx)
   target_compile_definitions(test_quirk_hooks PRIVATE PB_HAVE_CXX)
 endif()
-target_link_options(test_quirk_hooks PRIVATE -Wl,--wrap=pb_now_ns -Wl,--wrap=pb_now_ms)
+foreach(module hooks hooks_reload)
+  target_sources(test_quirk_${module} PRIVATE ${CMAKE_CURRENT_LIST_DIR}/plugged.c)
+  target_link_options(test_quirk_${module} PRIVATE -Wl,--wrap=pb_now_ns -Wl,--wrap=pb_now_ms)
+endforeach()
 target_sources(test_quirk_reset PRIVATE ${CMAKE_CURRENT_LIST_DIR}/machine.c)
 target_link_options(test_quirk_reset PRIVATE -Wl,--wrap=nanosleep)
 
