@@ -24,6 +24,8 @@ struct pb_reloader {
     /* those whom the reading under way is for, and those who came later */
     struct calls batch, waiting;
     bool hangup, hangup_waits;
+    /* A reading is under way until all whom it is for are answered: one of them may ask for the
+     * next one out of its answer. */
     bool reading;
     pthread_t thread;
     ev_async done;
@@ -289,6 +291,7 @@ static void finish(struct pb_reloader *r)
     verdict_fini(&v);
     json_decref(report);
     pb_generation_fini(&r->next);
+    r->reading = false;
 }
 
 /* --- the thread --- */
@@ -309,7 +312,6 @@ static void on_done(struct ev_loop *loop, ev_async *async, int events)
     (void)loop;
     (void)events;
     (void)pthread_join(r->thread, NULL); /* it is at its end */
-    r->reading = false;
     finish(r);
     begin(r);
 }
@@ -329,22 +331,21 @@ static int start_thread(struct pb_reloader *r)
 
 static void begin(struct pb_reloader *r)
 {
-    int rc;
+    while (!r->reading && (r->hangup_waits || !TAILQ_EMPTY(&r->waiting))) {
+        int rc;
 
-    if (r->reading || (!r->hangup_waits && TAILQ_EMPTY(&r->waiting)))
-        return;
-    TAILQ_CONCAT(&r->batch, &r->waiting, link);
-    r->hangup = r->hangup_waits;
-    r->hangup_waits = false;
-    if (applies(r))
-        pb_notify_reloading();
-    rc = start_thread(r);
-    if (rc == 0) {
+        TAILQ_CONCAT(&r->batch, &r->waiting, link);
+        r->hangup = r->hangup_waits;
+        r->hangup_waits = false;
+        if (applies(r))
+            pb_notify_reloading();
         r->reading = true;
-        return;
+        rc = start_thread(r);
+        if (rc == 0)
+            return;
+        pb_json_error_set(&r->next.error, "cannot start a thread to read files: %s", strerror(rc));
+        finish(r);
     }
-    pb_json_error_set(&r->next.error, "cannot start a thread to read files: %s", strerror(rc));
-    finish(r);
 }
 
 /* --- what others call --- */

@@ -469,6 +469,42 @@ static void requests_that_wait_share_one_reading_and_all_are_answered(void **sta
     assert_int_equal(pb_backend_generation(f->verbs.backend), 3);
 }
 
+/* The next line of a client is handled while the answer to the one before it is given. */
+static void request_right_behind_another_one_gets_a_reading_of_its_own(void **state)
+{
+    static const char check[] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"check-config\"}\n";
+    struct fixture *f = *state;
+    struct client *c = &f->client[0];
+    uint64_t end = pb_now_ms() + 20000;
+    char two[2 * sizeof(check)];
+    int n = snprintf(two, sizeof(two), "%s%s", check, check);
+
+    gated = true;
+    post(f, 2, "check-config", "{}");
+    while (sem_trywait(&read_done) != 0)
+        ev_run(f->loop, EVRUN_NOWAIT);
+    assert_int_equal(send(c->fd, two, (size_t)n, MSG_NOSIGNAL), n);
+    post(f, 3, "version", "{}");
+    result_to(f, 3); /* so that the request before it was taken too, and the next one comes later */
+    post(f, 1, "check-config", "{}");
+    post(f, 3, "version", "{}");
+    result_to(f, 3);
+    for (unsigned i = 0; i < 2; i++) {
+        sem_post(&go_on);
+        while (sem_trywait(&read_done) != 0 && pb_now_ms() < end)
+            ev_run(f->loop, EVRUN_NOWAIT);
+    }
+    /* files are read for the third time, so there is no second answer yet */
+    assert_true(answered(c));
+    assert_ptr_equal(memchr(c->text, '\n', c->length), c->text + c->length - 1);
+    c->length = 0;
+    gated = false;
+    sem_post(&go_on);
+    assert_true(json_is_true(json_object_get(result_to(f, 0), "valid")));
+    assert_true(json_is_true(json_object_get(result_to(f, 1), "valid")));
+    assert_int_equal(readings, 3);
+}
+
 static void hangups_in_a_row_end_with_what_the_files_say_last(void **state)
 {
     struct fixture *f = *state;
@@ -596,6 +632,7 @@ int main(void)
         TEST(loop_serves_others_while_files_are_read),
         TEST(who_asks_while_files_are_read_gets_what_they_say_after_it),
         TEST(requests_that_wait_share_one_reading_and_all_are_answered),
+        TEST(request_right_behind_another_one_gets_a_reading_of_its_own),
         TEST(hangups_in_a_row_end_with_what_the_files_say_last),
         TEST(client_that_vanishes_does_not_stop_its_reload),
         TEST(end_of_the_daemon_answers_those_who_wait),
