@@ -40,10 +40,13 @@ static enum pb_run find(struct pb_task *task)
     bool is_address;
     struct pb_device *dev = pb_device_resolve(task->b, task->device_text, &is_address, &sbdf);
 
+    task->dev = NULL; /* what it waited for may be gone */
     if (!dev)
         return FAIL(task, NOT_FOUND, "see `pcibackctl list`", "no such device is listed");
     if (dev->guest && dev->task && (dev->task->kind == &renew_kind || pb_flr_is(dev->task))) {
-        /* Fresh for a frontend that begins anew, or a reset of its guest's: it ends by itself. */
+        /* Fresh for a frontend that begins anew, or a reset of its guest's: it ends by itself,
+         * and no other one begins meanwhile (flr.c). */
+        task->dev = dev;
         pb_task_arm(task, 5, pb_task_repeat);
         return PB_RUN_WAIT;
     }

@@ -203,12 +203,25 @@ static void over(void *ctx, const struct pb_failure *failure)
         pb_serve_unpark(dev->guest, dev);
 }
 
+/* A guest must not keep a verb waiting by one reset after the other. */
+static bool is_awaited(const struct pb_device *dev)
+{
+    const struct pb_task *task;
+
+    TAILQ_FOREACH (task, &dev->b->tasks, link) {
+        if (task->dev == dev)
+            return true;
+    }
+    return false;
+}
+
 static bool may_begin(struct pb_device *dev, enum pb_reset_method method)
 {
     unsigned suppressed;
 
-    return !dev->task && !dev->guest->ending && dev->state == PB_DEVICE_ASSIGNED &&
-           dev->policy.reset != PB_RESET_NONE && pb_profile_may_reset_by(dev, method) &&
+    return !dev->task && !is_awaited(dev) && !dev->guest->ending &&
+           dev->state == PB_DEVICE_ASSIGNED && dev->policy.reset != PB_RESET_NONE &&
+           pb_profile_may_reset_by(dev, method) &&
            pb_ratelimit_allow(&dev->flr_limit, pb_now_ms(), PB_FLR_BURST, PB_FLR_WINDOW_MS,
                               &suppressed);
 }

@@ -424,6 +424,18 @@ class Ends(unittest.TestCase):
             self.assertEqual(jobs, ["flr", ""], "the guest's, then that of the detach")
             self.assertEqual(s.state(), "claimed")
 
+    def test_detach_is_not_kept_waiting_by_one_reset_after_the_other(self):
+        """A write of the FLR bit that waits for a reset would begin the next one at its end."""
+        with sim(delay=300, clean=True) as s:
+            s.connect()
+            s.clear_log()
+            ask(s)
+            pending = s.rpc.start("detach", guest="5", dev=NIC, force=True)
+            s.op(5, WRITE, offset=DEVCTL, size=2, value=FLR)
+            s.rpc.finish(pending)
+            self.assertEqual([e["method"] for e in s.log("job_reset")], ["flr", ""])
+            self.assertEqual(s.state(), "claimed")
+
     def test_other_verbs_say_what_is_under_way(self):
         with sim(delay=300, domains=[domain(5), domain(6)], clean=True) as s:
             s.connect()
