@@ -207,9 +207,9 @@ static void act(struct pb_guest *g, enum pb_xenbus_action action)
     g->acting = false;
 }
 
-void pb_guest_acted(struct pb_guest *g, int rc)
+/* G is held by the caller. */
+static void acted(struct pb_guest *g, int rc)
 {
-    pb_guest_hold(g);
     g->acting = false;
     if (rc == -ECANCELED && pb_guest_may_log(g))
         pb_warn("domain %u: its backend nodes are not ours any more; not touched", g->domid);
@@ -220,6 +220,12 @@ void pb_guest_acted(struct pb_guest *g, int rc)
         g->refresh_again = false;
         pb_guest_refresh(g);
     }
+}
+
+void pb_guest_acted(struct pb_guest *g, int rc)
+{
+    pb_guest_hold(g);
+    acted(g, rc);
     pb_guest_drop(g);
 }
 
@@ -271,7 +277,7 @@ static void refreshed(struct pb_store_req *req, void *ctx)
     if (req->rc == 0 && g->nodes_exist && !g->ending && !g->forgetting && !store_lost(g, req))
         look_at_frontend(g, req);
     if (!g->acting)
-        pb_guest_acted(g, req->rc);
+        acted(g, req->rc);
     pb_guest_drop(g);
 }
 
