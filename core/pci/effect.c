@@ -23,6 +23,14 @@ static uint32_t merge(uint32_t old, const struct pb_piece *piece)
     return (old & ~piece->covered) | piece->data;
 }
 
+/* The same, but for what a rule has made a shadow or a constant: hardware keeps it as it is. */
+static uint32_t merge_open(uint32_t old, const struct pb_piece *piece)
+{
+    uint32_t closed = piece->virt | piece->fixed;
+
+    return (old & closed) | (merge(old, piece) & ~closed);
+}
+
 /* ---- base address registers: sizing, in the shadow alone ----------------------------------------
  */
 
@@ -43,7 +51,7 @@ static enum pb_verdict bar_decide(struct pb_access *acc, const struct pb_piece *
 
 static enum pb_verdict bist_decide(struct pb_access *acc, const struct pb_piece *piece)
 {
-    uint32_t value = merge(acc->old, piece), changed = value ^ acc->old;
+    uint32_t value = merge_open(acc->old, piece), changed = value ^ acc->old;
 
     if (changed != 0 && ((changed & ~(uint32_t)PCI_BIST_START) == 0 || value == PCI_BIST_START))
         pb_engine_push_write(acc, acc->reg.offset, 1, value);
@@ -79,7 +87,7 @@ static bool state_supported(const struct pb_map *map, const struct pb_reg *reg, 
 static unsigned state_wanted(const struct pb_access *acc, const struct pb_piece *piece)
 {
     unsigned from = acc->old & PCI_PM_CTRL_STATE;
-    unsigned to = merge(acc->old, piece) & PCI_PM_CTRL_STATE;
+    unsigned to = merge_open(acc->old, piece) & PCI_PM_CTRL_STATE;
 
     return state_supported(acc->view->map, &acc->reg, to) ? to : from;
 }
@@ -95,8 +103,11 @@ static uint32_t pm_value(const struct pb_access *acc, const struct pb_piece *pie
 /* Does a rule make [at, at + size) one register that is not the guest's alone to set? */
 static bool is_shadowed(const struct pb_map *map, unsigned at, unsigned size)
 {
-    const struct pb_reg *reg = map->reg_of[at] ? &map->reg[map->reg_of[at] - 1] : NULL;
+    const struct pb_reg *reg;
 
+    if (at + size > map->size)
+        return false;
+    reg = map->reg_of[at] ? &map->reg[map->reg_of[at] - 1] : NULL;
     return reg && reg->offset == at && reg->size == size && pb_le_get(map->virt + at, size);
 }
 
@@ -198,19 +209,22 @@ static enum pb_verdict pm_looked(struct pb_access *acc, const struct pb_piece *p
 static bool vpd_needs_old(const struct pb_access *acc, const struct pb_piece *piece)
 {
     (void)acc;
-    return piece->covered != piece->all;
+    return (piece->covered & piece->write) != PCI_VPD_ADDR_MASK;
 }
 
 static enum pb_verdict vpd_decide(struct pb_access *acc, const struct pb_piece *piece)
 {
     const struct pb_map *map = acc->view->map;
-    uint32_t address = merge(acc->old, piece) & PCI_VPD_ADDR_MASK;
+    uint32_t mine = piece->covered & piece->write & PCI_VPD_ADDR_MASK;
+    uint32_t address = ((acc->old & ~mine) | (piece->data & mine)) & PCI_VPD_ADDR_MASK;
     /* four bytes are read; an address that is not a multiple of four may reach into the next ones
      */
     uint32_t last = address % 4 ? address + 3 : address;
 
-    if ((piece->data & PCI_VPD_ADDR_F) || (map->vpd_end && last >= map->vpd_end))
+    if ((piece->data & PCI_VPD_ADDR_F) || (mine && map->vpd_end && last >= map->vpd_end))
         return PB_VERDICT_REFUSE;
+    if (mine == 0)
+        return PB_VERDICT_GO;
     /* F reads 1 once an earlier read is done: written back in a merge it would start a write */
     pb_engine_push_write(acc, acc->reg.offset, 2, address);
     return PB_VERDICT_GO;

@@ -637,6 +637,77 @@ static void interrupt_control_passes_changes_of_intx_disable(void **state)
 
 #define ON(device, test) cmocka_unit_test_setup_teardown(test, device, teardown)
 
+/* ---- what a quirk has closed -------------------------------------------------------------------
+ */
+
+static void close_bits(unsigned offset, unsigned size, uint32_t virt, uint32_t fixed, uint32_t hw)
+{
+    const struct pb_rule rule = {
+        .offset = (uint16_t)offset, .size = (uint8_t)size, .virt = virt, .fixed = fixed, .hw = hw
+    };
+    size_t bad;
+
+    assert_int_equal(pb_map_apply(dev->map, &rule, 1, &bad), 0);
+}
+
+static void a_self_test_that_a_quirk_closes_is_not_started(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        close_bits(PCI_BIST, 1, i ? 0x40 : 0, i ? 0 : 0x40, 0);
+        assert_int_equal(pb_test_write(dev, PCI_BIST, 1, 0x40), 0);
+        assert_int_equal(pb_test_count(&dev->hw, PB_STEP_WRITE), 0);
+    }
+    assert_int_equal(pb_test_read(dev, PCI_BIST, 1), 0x40); /* the shadow */
+}
+
+static void power_states_that_a_quirk_closes_are_not_entered(void **state)
+{
+    (void)state;
+    close_bits(PMCSR, 2, 0, PCI_PM_CTRL_STATE, 0);
+    assert_int_equal(pb_test_run(dev, true, PMCSR, 2, 0x2003).denied, PCI_PM_CTRL_STATE);
+    assert_int_equal(pb_test_count(&dev->hw, PB_STEP_WRITE), 0);
+    close_bits(PMCSR, 2, PCI_PM_CTRL_STATE, 0, 0);
+    assert_int_equal(pb_test_run(dev, true, PMCSR, 2, 0x2003).denied, 0);
+    assert_int_equal(pb_test_count(&dev->hw, PB_STEP_WRITE), 0);
+    assert_int_equal(pb_test_read(dev, PMCSR, 2) & PCI_PM_CTRL_STATE, PCI_PM_D3HOT);
+    /* the other bits are what they were */
+    dev->hw.config[PMCSR + 1] |= 0x80;
+    assert_int_equal(pb_test_write(dev, PMCSR, 2, 0xa003), 0);
+    assert_int_equal(pb_le16(dev->hw.config + PMCSR) & PCI_PM_CTRL_PME_STATUS, 0);
+    assert_int_equal(pb_le16(dev->hw.config + PMCSR) & PCI_PM_CTRL_STATE, PCI_PM_D0);
+}
+
+static void vpd_that_a_quirk_closes_is_not_read(void **state)
+{
+    const uint32_t closed[3][3] = { { PCI_VPD_ADDR_MASK, 0, 0 },
+                                    { 0, PCI_VPD_ADDR_MASK, 0 },
+                                    { 0, 0, PCI_VPD_ADDR_MASK } };
+
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        close_bits(VPD + PCI_VPD_ADDR, 2, closed[i][0], closed[i][1], closed[i][2]);
+        assert_int_equal(pb_test_write(dev, VPD + PCI_VPD_ADDR, 2, 0x0104), 0);
+        assert_int_equal(pb_test_count(&dev->hw, PB_STEP_WRITE), 0);
+    }
+}
+
+/* Its registers would lie behind the end of configuration space. */
+static void H8_an_aer_capability_that_the_end_cuts_is_not_restored(void **state)
+{
+    struct pb_facts facts;
+
+    (void)state;
+    pb_test_e1000e(&facts);
+    pb_le_put(facts.config + 0x100, 4, 0xffc10003);
+    pb_le_put(facts.config + 0xffc, 4, 0x00010001);
+    dev = pb_test_device_of(&facts);
+    assert_int_equal(pb_test_write(dev, PMCSR, 2, 0x2003), 0);
+    assert_true(pb_test_run(dev, true, PMCSR, 2, 0x2000).restored);
+    for (unsigned i = 0; i < dev->hw.count; i++)
+        assert_in_range(dev->hw.log[i].cycle.offset, 0, 0xff);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -673,6 +744,10 @@ int main(void)
         ON(e1000e, a_table_that_is_shown_smaller_can_be_written_back),
         ON(e1000e, the_size_of_a_shrunk_table_never_reaches_hardware),
         ON(e1000e, an_effect_sees_only_the_bits_that_are_its),
+        ON(e1000e, a_self_test_that_a_quirk_closes_is_not_started),
+        ON(e1000e, power_states_that_a_quirk_closes_are_not_entered),
+        ON(with_vpd, vpd_that_a_quirk_closes_is_not_read),
+        ON(NULL, H8_an_aer_capability_that_the_end_cuts_is_not_restored),
         ON(e1000e, intx_disable_is_a_shadow),
         ON(e1000e, interrupt_control_passes_changes_of_intx_disable),
     };
