@@ -298,8 +298,11 @@ uint64_t pb_json_number(const struct pb_json *at, uint64_t min, uint64_t max, ui
         return fallback;
     }
     if (value < min || value > max) {
-        pb_json_fail(at, "must be from %llu to %llu", (unsigned long long)min,
-                     (unsigned long long)max);
+        if (min == max)
+            pb_json_fail(at, "must be %llu", (unsigned long long)min);
+        else
+            pb_json_fail(at, "must be from %llu to %llu", (unsigned long long)min,
+                         (unsigned long long)max);
         return fallback;
     }
     return value;

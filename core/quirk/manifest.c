@@ -91,7 +91,7 @@ uint32_t pb_manifest_mask(const struct pb_json *object, const char *key, uint8_t
     uint64_t mask = pb_json_number(&member, 0, UINT64_MAX, fallback);
 
     if (mask > pb_ones(size)) {
-        pb_json_fail(&member, "has bits beyond the size of %u bytes", size);
+        pb_json_fail(&member, "has bits beyond the size of %u byte%s", size, size == 1 ? "" : "s");
         return fallback;
     }
     return (uint32_t)mask;
