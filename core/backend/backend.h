@@ -106,7 +106,7 @@ void pb_backend_reload_discard(struct pb_reload *reload);
 uint64_t pb_backend_generation(const struct pb_backend *b);
 struct pb_quirk_set *pb_backend_quirks(const struct pb_backend *b); /* borrowed */
 
-/* The states of a device (DESIGN 6): id, name, meaning. */
+/* The states of a device : id, name, meaning. */
 #define PB_DEVICE_STATES(X)                                                             \
     X(ABSENT, "absent", "listed, not in the machine")                                   \
     X(PRESENT, "present", "in the machine, not ours")                                   \

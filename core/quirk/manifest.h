@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One manifest, parsed: quirks.d/NN-vendor-model.json (DESIGN 5, schemas/quirks.schema.json). What
+ * One manifest, parsed: quirks.d/NN-vendor-model.json (schemas/quirks.schema.json). What
  * a file says is here as it says it; whether it makes sense is lint.h's business, and to which
  * device it applies match.h's.
  */

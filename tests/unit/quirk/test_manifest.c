@@ -35,7 +35,7 @@ static struct pb_manifest *one(const char *rest)
     return m;
 }
 
-static void DESIGN_5_example_is_read_in_full(void **state)
+static void an_example_of_every_member_is_read_in_full(void **state)
 {
     struct pb_manifest *m;
     struct pb_quirk *q;
@@ -191,7 +191,7 @@ static void errors_say_line_and_column_or_pointer(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(DESIGN_5_example_is_read_in_full),
+        cmocka_unit_test(an_example_of_every_member_is_read_in_full),
         cmocka_unit_test(every_trait_is_read_from_its_key),
         cmocka_unit_test(numbers_may_be_written_both_ways),
         cmocka_unit_test(an_added_capability_grows_to_hold_its_copies),
