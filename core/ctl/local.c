@@ -120,6 +120,16 @@ static void mention_errors(const struct pb_ctl_command *c, const struct pb_quirk
                       c->verb->name, errors, errors == 1 ? "" : "s");
 }
 
+/* That nothing matches means little where nothing was looked at. */
+static void mention_no_manifests(const struct pb_ctl_command *c, const struct pb_quirk_set *set)
+{
+    if (!pb_quirk_set_files(set) && !pb_quirk_set_errors(set))
+        (void)fprintf(stderr, "pcibackctl: %s: note: there are no manifests in %s\n", c->verb->name,
+                      c->dirs.count ? "these directories"
+                                    : PB_CTL_QUIRKS_SHIPPED " and " PB_CTL_QUIRKS_LOCAL
+                                                            "; name others with --dir");
+}
+
 static json_t *result_or_memory(json_t *result, const struct failure *f)
 {
     if (!result)
@@ -168,6 +178,7 @@ json_t *pb_ctl_local_query(const struct pb_ctl_command *command, char *why, char
 
     if (set) {
         mention_errors(command, set);
+        mention_no_manifests(command, set);
         pb_quirk_set_query(set, &command->ids, add_quirk, quirks);
         pb_quirk_set_unref(set);
         return result_or_memory(json_pack("{s:o}", "quirks", quirks), &f);

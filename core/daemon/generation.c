@@ -12,6 +12,7 @@ static struct pb_quirk_set *load_quirks(const struct pb_config *config, bool any
     struct pb_quirk_sources sources = {
         .dirs = (const char *const *)config->quirk_dirs.word,
         .dir_count = config->quirk_dirs.count,
+        .named = config->quirk_dirs.given,
         .plugin_dirs = (const char *const *)config->plugin_dirs.word,
         .plugin_dir_count = config->plugin_dirs.count,
         .disabled = (const char *const *)config->disable.word,

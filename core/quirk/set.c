@@ -124,14 +124,21 @@ static void add_candidate(struct pb_quirk_set *set, struct candidates *all, cons
     }
 }
 
+/* What looks like a manifest that somebody named wrongly. A source, a dump or a note beside them is
+ * none. */
+static bool is_misnamed(const char *name)
+{
+    return strstr(name, ".json") || (strspn(name, "0123456789") == 2 && name[2] == '-');
+}
+
 static void look_at(struct pb_quirk_set *set, struct candidates *all, const char *dir,
                     const char *name, size_t rank)
 {
-    if (name[0] == '.' || strcmp(name, "README.md") == 0)
+    if (name[0] == '.')
         return;
     if (is_manifest_name(name)) {
         add_candidate(set, all, dir, name, rank);
-    } else {
+    } else if (is_misnamed(name)) {
         char path[500];
 
         (void)snprintf(path, sizeof(path), "%s/%s", dir, name);
@@ -158,9 +165,9 @@ static int compare_names(const struct dirent **a, const struct dirent **b)
 }
 
 static void list_dir(struct pb_quirk_set *set, struct candidates *all, const char *path,
-                     size_t rank, bool any_owner)
+                     size_t rank, const struct pb_quirk_sources *sources)
 {
-    const char *why = objection(path, any_owner);
+    const char *why = objection(path, sources->any_owner);
     struct dirent **names;
     int count;
 
@@ -174,6 +181,8 @@ static void list_dir(struct pb_quirk_set *set, struct candidates *all, const cha
             set->no_memory = true;
         else if (errno != ENOENT)
             problem(set, true, path, "%s", strerror(errno));
+        else if (sources->named)
+            problem(set, false, path, "there is no such directory");
         return;
     }
     for (int i = 0; i < count; i++) {
@@ -270,8 +279,10 @@ static bool open_plugins(struct pb_quirk_set *set, struct pb_manifest *m,
             continue;
         if (sources->no_plugins) {
             if (!plugin_exists(sources, p->name))
-                problem(set, false, m->path, "/quirks/%zu/plugin/name: no plugin \"%s\" here", i,
-                        p->name);
+                problem(set, false, m->path,
+                        "/quirks/%zu/plugin/name: no plugin directory has %s.so; others are named "
+                        "with --plugin-dir",
+                        i, p->name);
         } else if (pb_plugin_open(sources->plugin_dirs, sources->plugin_dir_count,
                                   sources->any_owner, p->name, &p->opened, why, sizeof(why)) < 0) {
             p->opened = NULL;
@@ -393,7 +404,7 @@ struct pb_quirk_set *pb_quirk_set_load(const struct pb_quirk_sources *sources)
     if (!set)
         return NULL;
     for (size_t i = 0; i < sources->dir_count; i++)
-        list_dir(set, &all, sources->dirs[i], i, sources->any_owner);
+        list_dir(set, &all, sources->dirs[i], i, sources);
     if (all.count)
         qsort(all.list, all.count, sizeof(all.list[0]), compare_candidates);
     for (size_t i = 0; i < all.count; i++) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * All quirks that are in force: one immutable generation, read from the manifests of some
- * directories (DESIGN 5). It is read anew as a whole and never changed.
+ * directories. It is read anew as a whole and never changed.
  *
  * A set may be loaded in another thread; it is then used by one thread only (its count of
  * references is not atomic).
@@ -36,6 +36,7 @@ enum pb_specificity {
 struct pb_quirk_sources {
     const char *const *dirs; /* in rising precedence; one that does not exist is empty */
     size_t dir_count;
+    bool named;                     /* somebody named them: one that does not exist is a warning */
     const char *const *plugin_dirs; /* searched from the last to the first */
     size_t plugin_dir_count;
     const char *const *disabled; /* ids */

@@ -241,7 +241,8 @@ class Manifests(Tool):
         self.manifest("62-danger.json", {**QUIRK, "id": "test-danger", "fields": [
             {"at": "0x3c", "size": 1, "write": "0xf0"}, {"at": "0x3c", "size": 2, "write": "0xf0"}]})
         self.manifest("63-plugin.json", {**QUIRK, "id": "test-plugin", "plugin": {"name": "no-such"}})
-        self.file("strange", "")
+        self.file("strange.json", "")
+        self.file("notes", "")
         done = ctl("quirks", "validate", self.dir)
         self.assertEqual(done.returncode, 1)
         lines = done.stdout.replace(self.dir, "DIR").splitlines()
@@ -249,10 +250,11 @@ class Manifests(Tool):
                       "error: DIR/62-danger.json: /quirks/0/fields/0: is dangerous",
                       "error: DIR/62-danger.json: /quirks/0/fields/1: overlaps",
                       "warning: DIR/63-plugin.json: /quirks/0/plugin/name: ",
-                      "warning: DIR/strange: is ignored"):
+                      "warning: DIR/strange.json: is ignored"):
             self.assertTrue([line for line in lines if line.startswith(start)], (start, lines))
         errors = len([line for line in lines if line.startswith("error: ")])
         warnings = len([line for line in lines if line.startswith("warning: ")])
+        self.assertNotIn("DIR/notes", done.stdout.replace(self.dir, "DIR"))
         self.assertEqual(lines[-1], "2 quirks in 2 files")
         self.assertEqual(done.stderr, "pcibackctl: quirks validate: %d errors, %d warnings; a file "
                          "with an error is left out as a whole; correct it\n" % (errors, warnings))
@@ -284,6 +286,19 @@ class Manifests(Tool):
         result = json.loads(done.stdout)
         self.assertEqual([q["id"] for q in result["quirks"]], ["test-nic"])
         self.assertEqual([p["error"] for p in result["problems"]], [True])
+
+    def test_what_is_wrong_stands_before_the_verdict(self):
+        self.file("60-bad.json", "{")
+        done = subprocess.run([fakelib.PCIBACKCTL, "quirks", "validate", self.dir], text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              timeout=fakelib.PATIENCE_S)
+        self.assertRegex(done.stdout, r"\Aerror: .*\n0 quirks in 0 files\npcibackctl: .*\n\Z")
+
+    def test_query_without_manifests_says_so(self):
+        done = ctl("quirks", "query", "--ids", "1:2", "--dir", self.dir)
+        self.assertEqual((done.returncode, done.stdout), (0, "no quirk matches\n"))
+        self.assertEqual(done.stderr, "pcibackctl: quirks query: note: there are no manifests in "
+                         "these directories\n")
 
     def test_later_directory_replaces_and_masks(self):
         local = os.path.join(self.dir, "local")

@@ -36,6 +36,7 @@ class Daemon:
         self.state = os.path.join(self.dir, "state")
         self.config_path = os.path.join(self.dir, "config.json")
         self.quirks = os.path.join(self.dir, "quirks.d")
+        os.mkdir(self.quirks, 0o755)
         self.config = {"control": {"socket": self.socket, "group": "root"},
                        "quirk_dirs": [self.quirks], "plugin_dirs": [],
                        "state_dir": self.state, **(config or {})}

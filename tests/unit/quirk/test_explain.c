@@ -61,7 +61,7 @@ static int setup(void **state)
 
     (void)state;
     assert_non_null(mkdtemp(dir));
-    write_file("notes", "");
+    write_file("notes.json", "");
     write_file("50-test.json", manifest);
     set = pb_quirk_set_load(&sources);
     assert_non_null(set);
@@ -319,10 +319,11 @@ static void a_set_lists_quirks_problems_and_files(void **state)
     (void)state;
     assert_non_null(all);
     expect(json_incref(json_object_get(all, "files")), "1");
-    (void)snprintf(warning, sizeof(warning),
-                   "[{'error':false,'file':'%s/notes','text':'%s/notes: is ignored: a manifest is "
-                   "named NN-NAME.json'}]",
-                   dir, dir);
+    (void)snprintf(
+        warning, sizeof(warning),
+        "[{'error':false,'file':'%s/notes.json','text':'%s/notes.json: is ignored: a manifest is "
+        "named NN-NAME.json'}]",
+        dir, dir);
     expect(json_incref(json_object_get(all, "problems")), warning);
     assert_int_equal(json_array_size(json_object_get(all, "quirks")), 3);
     expect(json_incref(json_array_get(json_object_get(all, "quirks"), 0)),

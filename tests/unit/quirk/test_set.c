@@ -249,19 +249,45 @@ static void an_id_of_two_files_is_an_error_that_names_both(void **state)
 static void what_is_not_named_like_a_manifest_is_ignored_with_a_warning(void **state)
 {
     static const char *const names[] = { "a.json",  "5-a.json", "100-a.json", "50a.json",
-                                         "50-a.js", "50-.json", "50-a.json~" };
+                                         "50-a.js", "50-.json", "50-a.json~", "50-a" };
+    const struct pb_quirk_problem *problem;
     struct pb_quirk_set *set;
 
     (void)state;
     for (unsigned i = 0; i < PB_ARRAY_SIZE(names); i++)
         put(usr, names[i], "one", "");
     put_text(usr, "README.md", "what this is");
+    put_text(usr, "nic0.txt", "a dump");
+    put_text(usr, "5000-notes", "of somebody");
     put_text(usr, ".50-a.json.swp", "an editor's");
     set = load();
     expect_ids(set, "");
     assert_int_equal(pb_quirk_set_errors(set), 0);
     for (unsigned i = 0; i < PB_ARRAY_SIZE(names); i++)
         expect_problem(set, false, usr, names[i], ": is ignored: a manifest is named NN-NAME.json");
+    assert_int_equal(pb_quirk_set_problems(set, &problem), PB_ARRAY_SIZE(names));
+    pb_quirk_set_unref(set);
+}
+
+static void a_directory_that_somebody_named_and_that_is_not_there_is_a_warning(void **state)
+{
+    const char *dirs[] = { usr, "/nonexistent/quirks.d" };
+    struct pb_quirk_sources sources = { .dirs = dirs, .dir_count = 2, .any_owner = true };
+    struct pb_quirk_set *set;
+
+    (void)state;
+    put(usr, "30-a.json", "one", "");
+    set = pb_quirk_set_load(&sources);
+    assert_non_null(set);
+    expect_no_problems(set);
+    pb_quirk_set_unref(set);
+
+    sources.named = true;
+    set = pb_quirk_set_load(&sources);
+    assert_non_null(set);
+    expect_ids(set, "one");
+    assert_int_equal(pb_quirk_set_errors(set), 0);
+    expect_problem(set, false, "/nonexistent", "quirks.d", ": there is no such directory");
     pb_quirk_set_unref(set);
 }
 
@@ -321,8 +347,10 @@ static void a_quirk_without_its_plugin_is_left_out_with_its_file(void **state)
     set = load_with(true, true, NULL);
     expect_ids(set, "one two three!");
     assert_int_equal(pb_quirk_set_errors(set), 0);
-    expect_problem(set, false, usr, "30-a.json",
-                   ": /quirks/0/plugin/name: no plugin \"no-such\" here");
+    expect_problem(
+        set, false, usr, "30-a.json",
+        ": /quirks/0/plugin/name: no plugin directory has no-such.so; others are named with "
+        "--plugin-dir");
     pb_quirk_set_unref(set);
 
     put_text(plugins, "no-such.so", "");
@@ -455,6 +483,7 @@ int main(void)
         WITH_DIRS(a_bad_file_is_left_out_as_a_whole_and_masks_too),
         WITH_DIRS(an_id_of_two_files_is_an_error_that_names_both),
         WITH_DIRS(what_is_not_named_like_a_manifest_is_ignored_with_a_warning),
+        WITH_DIRS(a_directory_that_somebody_named_and_that_is_not_there_is_a_warning),
         WITH_DIRS(names_that_a_terminal_must_not_see_are_made_printable),
         WITH_DIRS(disabled_quirks_are_listed_but_do_not_count),
         WITH_DIRS(a_quirk_without_its_plugin_is_left_out_with_its_file),
