@@ -94,7 +94,8 @@ static const struct pb_ctl_verb verbs[] = {
       .local = pb_ctl_local_validate },
     { .name = "quirks query",
       .words = "",
-      .options = "--ids VVVV:DDDD[:SVVV:SDDD] --class C --revision R --vf " DIRS,
+      .needs = "--ids VVVV:DDDD[:SVVV:SDDD]",
+      .options = "--class C --revision R --vf " DIRS,
       .help = "the quirks that match these ids; no daemon",
       .print = pb_ctl_print_query,
       .where = PB_CTL_LOCAL,
@@ -137,8 +138,9 @@ void pb_ctl_usage(void)
     for (unsigned i = 0; i < PB_ARRAY_SIZE(verbs); i++) {
         const struct pb_ctl_verb *v = &verbs[i];
 
-        (void)printf("  %s%s%s%s%s%s\n        %s\n", v->name, v->words[0] ? " " : "", v->words,
-                     v->options[0] ? " [" : "", v->options, v->options[0] ? "]" : "", v->help);
+        (void)printf("  %s%s%s%s%s%s%s%s\n        %s\n", v->name, v->words[0] ? " " : "", v->words,
+                     v->needs ? " " : "", v->needs ? v->needs : "", v->options[0] ? " [" : "",
+                     v->options, v->options[0] ? "]" : "", v->help);
     }
     (void)printf("\nManifests are read from " PB_CTL_QUIRKS_SHIPPED "\nand " PB_CTL_QUIRKS_LOCAL
                  ", or from --dir.\n");
@@ -148,6 +150,7 @@ void pb_ctl_usage(void)
 int pb_ctl_complain(const struct pb_ctl_command *command, const char *device, const char *why,
                     const char *next)
 {
+    (void)fflush(stdout); /* what was found stands before what follows from it */
     (void)fprintf(stderr, "pcibackctl: %s%s%s: %s%s%s\n", command->verb->name, device[0] ? " " : "",
                   device, why, next[0] ? "; " : "", next);
     return 1;
@@ -157,6 +160,7 @@ int pb_ctl_complain(const struct pb_ctl_command *command, const char *device, co
 static bool find_verb(struct pb_ctl_command *c, const char *name)
 {
     size_t length = strlen(name);
+    char full[64];
 
     for (unsigned i = 0; i < PB_ARRAY_SIZE(verbs); i++) {
         const char *known = verbs[i].name;
@@ -177,7 +181,9 @@ static bool find_verb(struct pb_ctl_command *c, const char *name)
             return true;
         }
     }
-    return pb_ctl_usage_error(name, "unknown verb");
+    (void)snprintf(full, sizeof(full), "%s%s%.40s", c->family ? c->family : "",
+                   c->family ? " " : "", name);
+    return pb_ctl_usage_error(full, "unknown verb");
 }
 
 static bool take_device_or_guest(struct pb_ctl_command *c, unsigned number, const char *word)

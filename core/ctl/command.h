@@ -26,6 +26,7 @@ enum pb_ctl_where { PB_CTL_DAEMON, PB_CTL_LOCAL, PB_CTL_LOCAL_WITH_DUMP, PB_CTL_
 struct pb_ctl_verb {
     const char *name;    /* of a family: "quirks list", the method quirks.list */
     const char *words;   /* what it takes, in order: "GUEST DEV" */
+    const char *needs;   /* an option that must be given; NULL: none */
     const char *options; /* its own: "--claim --wait S" */
     const char *help;
     /* Prints the result for people; NULL: `help`. */

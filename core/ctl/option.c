@@ -287,7 +287,8 @@ bool pb_ctl_option_take(struct pb_ctl_command *command, char **argv, int *i)
     }
     if (!option || (!option->any_verb && !command->verb))
         return pb_ctl_usage_error(name, "unknown option");
-    if (!option->any_verb && !lists(command->verb->options, name))
+    if (!option->any_verb && !lists(command->verb->options, name) &&
+        !(command->verb->needs && lists(command->verb->needs, name)))
         return pb_ctl_usage_error(name, "is not an option of this verb");
     if (!option->value)
         return option->take(command, name, NULL);

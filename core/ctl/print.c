@@ -330,9 +330,9 @@ void pb_ctl_print_check(const struct pb_ctl_command *command, const json_t *resu
     if (!json_is_true(json_object_get(result, "valid")))
         return; /* the verdict says it */
     (void)pb_ctl_text(result, "file", file, sizeof(file));
-    (void)printf("%s: valid, %lld files read; %lld quirks from %lld files\n", file,
-                 number(result, "files_read"), number(result, "quirks"),
-                 number(result, "quirk_files"));
+    (void)printf("%s: valid, %lld file%s read; %lld quirks from %lld files\n", file,
+                 number(result, "files_read"), number(result, "files_read") == 1 ? "" : "s",
+                 number(result, "quirks"), number(result, "quirk_files"));
 }
 
 int pb_ctl_judge_check(const struct pb_ctl_command *command, const json_t *result)

@@ -46,8 +46,13 @@ void pb_ctl_print_reload(const struct pb_ctl_command *command, const json_t *res
     if (json_array_size(changes) == 0)
         (void)printf("nothing changes for any device\n");
     print_all("needs a restart", json_object_get(result, "needs_restart"));
-    (void)printf("%s %llu: %llu quirks from %llu files%s\n",
-                 dry ? "would not replace generation" : "generation",
-                 pb_ctl_number(result, "generation"), pb_ctl_number(result, "quirks"),
-                 pb_ctl_number(result, "files"), dry ? "; nothing was changed (--dry-run)" : "");
+    if (dry)
+        (void)printf("would be %llu quirks from %llu files; generation %llu stays in force "
+                     "(--dry-run)\n",
+                     pb_ctl_number(result, "quirks"), pb_ctl_number(result, "files"),
+                     pb_ctl_number(result, "generation"));
+    else
+        (void)printf("generation %llu: %llu quirks from %llu files\n",
+                     pb_ctl_number(result, "generation"), pb_ctl_number(result, "quirks"),
+                     pb_ctl_number(result, "files"));
 }

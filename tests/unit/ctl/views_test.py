@@ -223,7 +223,7 @@ class Views(unittest.TestCase):
             "generation 4: 140 quirks from 12 files"])
         done = self.ask({**value, "dry_run": True, "changes": []}, "reload", "--dry-run")
         self.assertIn("nothing changes for any device\n", done.stdout)
-        self.assertIn("nothing was changed (--dry-run)\n", done.stdout)
+        self.assertIn("would be 140 quirks from 12 files; generation 4 stays in force (--dry-run)\n", done.stdout)
 
     def test_reload_that_is_refused_says_all_that_is_wrong(self):
         problems = [{"error": True, "file": "/q/x", "text": "/q/x:1:2: bad"},

@@ -67,6 +67,10 @@ class Ctl(unittest.TestCase):
                 self.assertRegex(text, r"(?m)^  %s\b" % verb["name"])
         self.assertEqual(ctl("--help").stdout, text)
 
+    def test_a_word_that_is_no_verb_is_named_with_its_family(self):
+        self.assert_one_line(ctl("quirks", "frob"), 2, "quirks frob: unknown verb")
+        self.assert_one_line(ctl("frob"), 2, "pcibackctl: frob: unknown verb")
+
     def test_no_daemon(self):
         self.assert_one_line(ctl("--socket", "/nonexistent/sock", "attach", "netvm", "nic0"), 1,
                              "attach nic0", "no daemon answers at /nonexistent/sock",
@@ -165,7 +169,7 @@ class Ctl(unittest.TestCase):
             d.start()
             done = d.ctl("check-config")
             self.assertEqual(done.returncode, 0)
-            self.assertRegex(done.stdout, r"^%s: valid, 1 files read; \d+ quirks from \d+ files\n$" %
+            self.assertRegex(done.stdout, r"^%s: valid, 1 file read; \d+ quirks from \d+ files\n$" %
                              re.escape(d.config_path))
             with open(d.config_path, "w") as f:
                 f.write('{ "limits": 5 }')
