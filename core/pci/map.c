@@ -132,6 +132,28 @@ static int keep_rest(struct pb_map *map, struct pb_reg whole, unsigned offset, u
     return rc;
 }
 
+/*
+ * One register of several, of which a guest may write some bits: the others would be written back
+ * as they were read, and the errors in a status that is closed to it would be cleared (H13).
+ */
+static bool joins_locked(const struct pb_map *map, const struct pb_rule *rule)
+{
+    uint32_t named = rule->hw | rule->write | rule->w1c | rule->virt | rule->fixed;
+    uint32_t open = (pb_le_get(map->write + rule->offset, rule->size) |
+                     pb_le_get(map->w1c + rule->offset, rule->size)) &
+                    ~named;
+    unsigned end = (unsigned)rule->offset + rule->size;
+    bool joins = false;
+
+    for (unsigned at = rule->offset; at < end; at++) {
+        unsigned number = map->reg_of[at];
+
+        joins |= number && map->reg[number - 1].size < rule->size;
+    }
+    return joins && (open | rule->write | rule->w1c) &&
+           pb_le_get(map->lock + rule->offset, rule->size);
+}
+
 /* Makes RULE's bytes one register, whatever registers were there before. */
 static int place_reg(struct pb_map *map, const struct pb_rule *rule)
 {
@@ -155,6 +177,8 @@ static int place_reg(struct pb_map *map, const struct pb_rule *rule)
         if (reg && reg->effect != PB_EFFECT_NONE)
             return -EEXIST;
     }
+    if (joins_locked(map, rule))
+        return -EEXIST;
     for (unsigned i = 0; i < rule->size; i++) {
         struct pb_reg whole;
         int rc;

@@ -57,7 +57,8 @@ struct pb_map {
 /*
  * Applies COUNT rules on top of what *map holds (start with pb_map_init). -EINVAL: a malformed rule
  * (masks overlap, beyond the width, misaligned, outside of the space); -EEXIST: its boundaries cut
- * through another register that has an effect; -EPERM: it would let a guest write a locked bit;
+ * through another register that has an effect, or join one that has locked bits with others, and a
+ * guest may write it; -EPERM: it would let a guest write a locked bit;
  * -ENOSPC: too many registers. *ret_bad is its index; the rules before it have been applied.
  */
 void pb_map_init(struct pb_map *map, const struct pb_facts *facts, const struct pb_layout *layout);

@@ -236,13 +236,30 @@ static void model_classify(const struct pb_rule *rule)
     }
 }
 
+/* Locked bits, bits that a guest may write, and smaller registers would become one register. */
+static bool model_joins(const struct pb_rule *rule)
+{
+    uint32_t named = rule->hw | rule->write | rule->w1c | rule->virt | rule->fixed;
+    bool joins = false, locked = false, open = rule->write | rule->w1c;
+
+    for (unsigned i = 0; i < 8U * rule->size; i++) {
+        unsigned bit = 8U * rule->offset + i, width = model.width[bit / 8];
+
+        joins |= width > 0 && width < rule->size;
+        locked |= model.locked[bit];
+        open |= !(named >> i & 1) &&
+                (model.class[bit] == PB_BITS_WRITE || model.class[bit] == PB_BITS_W1C);
+    }
+    return joins && locked && open;
+}
+
 static bool model_refuses(const struct pb_rule *rule)
 {
     for (unsigned i = 0; i < 8U * rule->size; i++) {
         if (model.locked[8U * rule->offset + i] && ((rule->write | rule->w1c) >> i & 1))
             return true;
     }
-    return false;
+    return model_joins(rule);
 }
 
 static enum kind random_kind(const struct shape *shape, unsigned bit)

@@ -55,6 +55,28 @@ static void check_registers(void)
     assert_int_equal(covered, named);
 }
 
+/* A write of COMMAND would write STATUS back, and clear the errors in it. */
+static void H13_a_register_with_locked_bits_is_not_joined_with_others(void **state)
+{
+    struct pb_test_device *dev = pb_test_device_new(pb_test_e1000e);
+    static const struct pb_rule wide[] = {
+        { .offset = 4, .size = 4, .write = 0x4 },
+        { .offset = 4, .size = 4, .fixed = 0xffff0000, .value = 0x00100000 },
+        { .offset = E1000E_EXP + 0x10, .size = 4, .write = 0x3 },
+    };
+    size_t bad;
+
+    (void)state;
+    for (unsigned i = 0; i < PB_ARRAY_SIZE(wide); i++)
+        assert_int_equal(pb_map_apply(dev->map, &wide[i], 1, &bad), -EEXIST);
+    /* what nobody may write can be told as one */
+    assert_int_equal(pb_map_apply(dev->map,
+                                  &(struct pb_rule){ .offset = 4, .size = 4, .fixed = UINT32_MAX },
+                                  1, &bad),
+                     0);
+    pb_test_device_free(dev);
+}
+
 static void malformed_rules_are_refused(void **state)
 {
     static const struct pb_rule bad[] = {
@@ -272,6 +294,7 @@ static void any_sequence_of_rules_keeps_the_registers_consistent(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(H13_a_register_with_locked_bits_is_not_joined_with_others),
         cmocka_unit_test_setup(malformed_rules_are_refused, fresh),
         cmocka_unit_test_setup(the_index_of_the_bad_rule_is_told, fresh),
         cmocka_unit_test_setup(a_rule_replaces_exactly_the_bits_it_names, fresh),
