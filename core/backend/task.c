@@ -255,6 +255,7 @@ void pb_task_reset(struct pb_task *task, const char *methods,
     (void)snprintf(job->method, sizeof(job->method), "%s", methods);
     if (profile) {
         job->settle_ms = profile->traits.reset_delay_ms;
+        job->deadline_ms += job->settle_ms; /* the limit is about the reset, not about the device */
         pb_profile_reset_plugins(profile, job);
         job->claimed = &task->dev->facts;
     }

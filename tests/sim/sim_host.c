@@ -302,9 +302,9 @@ static json_t *job_args(const struct pb_job *job)
     for (unsigned i = 0; i < job->plugin_count; i++)
         (void)json_array_append_new(plugins, json_pack("{s:s, s:s}", "path", job->plugin[i].path,
                                                        "params", job->plugin[i].params));
-    return json_pack("{s:s, s:s, s:s, s:i, s:o}", "device", pb_sbdf_format(job->sbdf, text),
+    return json_pack("{s:s, s:s, s:s, s:i, s:i, s:o}", "device", pb_sbdf_format(job->sbdf, text),
                      "driver", job->driver, "method", job->method, "settle_ms", (int)job->settle_ms,
-                     "plugins", plugins);
+                     "deadline_ms", (int)job->deadline_ms, "plugins", plugins);
 }
 
 static void job_done(struct ev_loop *loop, ev_timer *timer, int revents)

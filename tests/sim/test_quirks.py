@@ -209,6 +209,13 @@ class Resets(unittest.TestCase):
             with self.subTest(quirk=quirk, policy=policy):
                 self.assertEqual(self.methods(quirk, policy=policy), wanted)
 
+    def test_the_time_limit_of_a_reset_is_not_that_of_the_device_after_it(self):
+        with Sim(quirks=trait(delay_after_reset_ms=5000)) as s:  # the limit is 1000
+            s.claim()
+            s.clear_log()
+            s.attach(5)
+            self.assertEqual([e["deadline_ms"] for e in s.log("job_reset.start")], [6000])
+
     def test_required_reset_without_an_allowed_method(self):
         self.assertIn("forbids", self.methods({"no_reset": ["flr", "bus"]},
                                               policy={"reset": "required"}))
