@@ -12,7 +12,8 @@
 #include "quirk/profile.h"
 
 #define PB_PLUGIN_SLOW_US    1000
-#define PB_PLUGIN_FAULTS_MAX 8 /* slow calls and faults, after which it is switched off */
+#define PB_PLUGIN_FAULTS_MAX 8    /* slow calls and faults, after which it is switched off */
+#define PB_PLUGIN_PROMPT     1000 /* so many prompt calls make up for a slow one */
 #define PB_TRACE_ENTRIES     1024
 
 struct pb_hooks;

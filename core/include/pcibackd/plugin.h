@@ -18,8 +18,9 @@
  *
  * Where callbacks run. `load`, `unload`, `attach`, `detach`, `read`, `write` and `stats` run on the
  * daemon's event loop, for all guests: they never block, sleep, allocate without bound or touch the
- * device. A call of more than 1 ms is counted as slow. After 8 slow calls or faults (a verdict that
- * does not exist, bits changed outside of the mask, an error where none may be) the plugin is
+ * device. A call of more than 1 ms is counted as slow; a thousand others make up for it, since the
+ * clock also runs while something else has the processor. After 8 slow calls or faults (a verdict
+ * that does not exist, bits changed outside of the mask, an error where none may be) the plugin is
  * switched off for that device until the next attach, and the log, `show` and `stats` say so; its
  * registers are then what the rules beneath it make of them.
  * `before_reset` and `after_reset` run in a process of their own that ends afterwards, and may wait

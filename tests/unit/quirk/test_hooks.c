@@ -269,6 +269,27 @@ static void a_call_of_more_than_a_millisecond_is_slow(void **state)
     assert_int_equal(view_of(0).calls, 3); /* and attach */
 }
 
+/* The clock also runs while somebody else has the processor: a guest that asks often finds that. */
+static void prompt_calls_make_up_for_slow_ones(void **state)
+{
+    (void)state;
+    own(plug(profile, "fake", "{}"), 0x40, 4, UINT32_MAX);
+    start();
+    for (unsigned i = 0; i < 4 * PB_PLUGIN_FAULTS_MAX; i++) {
+        f->access = slow;
+        (void)read_it(0x40, 4, 0, 0);
+        f->access = just_fast;
+        for (unsigned n = 0; n < PB_PLUGIN_PROMPT; n++)
+            (void)read_it(0x40, 4, 0, 0);
+    }
+    assert_false(view_of(0).disabled);
+    assert_int_equal(view_of(0).slow, 4 * PB_PLUGIN_FAULTS_MAX);
+    f->access = slow;
+    for (unsigned i = 0; i < PB_PLUGIN_FAULTS_MAX; i++)
+        (void)read_it(0x40, 4, 0, 0);
+    assert_true(view_of(0).disabled);
+}
+
 static void after_eight_slow_calls_and_faults_it_is_switched_off(void **state)
 {
     struct pb_hook_view v;
@@ -460,6 +481,7 @@ int main(void)
         RULE(a_plugin_that_spoils_the_access_harms_only_its_own_bits),
         RULE(plugins_of_a_device_are_asked_in_order),
         RULE(a_call_of_more_than_a_millisecond_is_slow),
+        RULE(prompt_calls_make_up_for_slow_ones),
         RULE(after_eight_slow_calls_and_faults_it_is_switched_off),
         RULE(each_guest_gets_a_state_of_its_own),
         RULE(a_failed_attach_undoes_the_others),
