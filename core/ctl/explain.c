@@ -109,18 +109,49 @@ static void print_capabilities(const json_t *capabilities)
     pb_table_print(&table);
 }
 
+/* How many bytes a row of them has, whose bits are two digits each. */
+static size_t range_size(const json_t *range)
+{
+    const char *mask = json_string_value(json_object_get(range, "mask"));
+
+    return mask ? strlen(mask) / 2 : 0;
+}
+
+/* "0x70-0x73, 0x104", or as much of it as there is room for. */
+static const char *ranges_of(const json_t *plugin, char *buf, size_t size)
+{
+    const json_t *ranges = json_object_get(plugin, "ranges");
+    size_t n = 0;
+
+    (void)snprintf(buf, size, "-");
+    for (size_t i = 0; i < json_array_size(ranges) && n < size; i++) {
+        const json_t *range = json_array_get(ranges, i);
+        unsigned long long at = pb_ctl_number(range, "at");
+        size_t bytes = range_size(range);
+
+        n += (size_t)snprintf(buf + n, size - n, "%s0x%02llx", i ? ", " : "", at);
+        if (bytes > 1 && n < size)
+            n += (size_t)snprintf(buf + n, size - n, "-0x%02llx", at + bytes - 1);
+    }
+    return buf;
+}
+
 static void print_plugins(const json_t *plugins)
 {
-    static const char *const headers[] = { "PLUGIN", "QUIRK", "BYTES", NULL };
+    static const char *const headers[] = { "PLUGIN", "QUIRK", "BYTES", "WHERE", NULL };
     struct pb_table table;
 
     if (json_array_size(plugins) == 0)
         return;
     heading("Plugins:");
     pb_table_init(&table, headers);
-    for (size_t i = 0; i < json_array_size(plugins); i++)
-        cells(&table, json_array_get(plugins, i),
-              (const char *const[]){ "name", "quirk", "bytes", NULL });
+    for (size_t i = 0; i < json_array_size(plugins); i++) {
+        const json_t *plugin = json_array_get(plugins, i);
+        char text[TEXT];
+
+        cells(&table, plugin, (const char *const[]){ "name", "quirk", "bytes", NULL });
+        pb_table_add(&table, "%s", ranges_of(plugin, text, sizeof(text)));
+    }
     pb_table_print(&table);
 }
 
@@ -227,6 +258,30 @@ static void add_bit(struct pb_table *table, const json_t *part, unsigned bit, un
     cells(table, part, (const char *const[]){ "why", NULL });
 }
 
+/* Which plugins have a say beside the rules. */
+static void print_plugins_of_byte(const json_t *plugins, unsigned offset)
+{
+    for (size_t i = 0; i < json_array_size(plugins); i++) {
+        const json_t *plugin = json_array_get(plugins, i);
+        const json_t *ranges = json_object_get(plugin, "ranges");
+        char name[TEXT / 8], quirk[TEXT / 8], bits[3];
+        const char *mask;
+
+        for (size_t k = 0; k < json_array_size(ranges); k++) {
+            const json_t *range = json_array_get(ranges, k);
+            unsigned long long at = pb_ctl_number(range, "at");
+
+            if (offset < at || offset - at >= range_size(range))
+                continue;
+            mask = json_string_value(json_object_get(range, "mask")) + 2 * (offset - at);
+            (void)printf("\nBeside these rules, plugin %s of quirk %s decides about bits 0x%s.\n",
+                         pb_ctl_cell(plugin, "name", name, sizeof(name)),
+                         pb_ctl_cell(plugin, "quirk", quirk, sizeof(quirk)),
+                         pb_ctl_clean(mask, bits, sizeof(bits)));
+        }
+    }
+}
+
 static void print_byte(const json_t *registers, unsigned offset)
 {
     static const char *const headers[] = { "BIT", "CLASS", "LOCKED", "VALUE", "FROM", "WHY", NULL };
@@ -254,6 +309,7 @@ void pb_ctl_print_explain(const struct pb_ctl_command *command, const json_t *re
                  pb_ctl_number(result, "size"));
     if (command->byte >= 0) {
         print_byte(registers, (unsigned)command->byte);
+        print_plugins_of_byte(json_object_get(result, "plugins"), (unsigned)command->byte);
         return;
     }
     print_matches(json_object_get(result, "quirks"));

@@ -131,6 +131,24 @@ static json_t *explain_caps(const struct pb_profile *p)
     return list;
 }
 
+/* Each row of bytes that the plugin sees, with their bits, byte for byte: "00ff". */
+static json_t *plugin_ranges(const struct pb_binding *b)
+{
+    unsigned end, size = PB_ARRAY_SIZE(b->mask);
+    char at[HEX_MAX], bits[2 * PB_CONFIG_SIZE_PCIE + 1];
+    json_t *list = json_array();
+
+    for (unsigned i = 0; list && i < size; i = end + 1) {
+        for (end = i; end < size && b->mask[end]; end++)
+            (void)snprintf(&bits[2 * (end - i)], 3, "%02x", b->mask[end]);
+        if (end > i && !append(list, json_pack("{s:s, s:s}", "at", hex(i, 2, at), "mask", bits))) {
+            json_decref(list);
+            list = NULL;
+        }
+    }
+    return list;
+}
+
 static json_t *explain_plugins(const struct pb_profile *p)
 {
     json_t *list = json_array();
@@ -141,8 +159,9 @@ static json_t *explain_plugins(const struct pb_profile *p)
 
         for (unsigned n = 0; n < PB_ARRAY_SIZE(b->mask); n++)
             bytes += b->mask[n] != 0;
-        if (!append(list, json_pack("{s:s, s:s, s:i}", "name", pb_plugin_name(b->plugin), "quirk",
-                                    b->quirk, "bytes", bytes))) {
+        if (!append(list,
+                    json_pack("{s:s, s:s, s:i, s:o}", "name", pb_plugin_name(b->plugin), "quirk",
+                              b->quirk, "bytes", bytes, "ranges", plugin_ranges(b)))) {
             json_decref(list);
             list = NULL;
         }

@@ -25,7 +25,8 @@ EXPLAINED = {
          "origin": None, "file": None, "why": None},
         {"at": "0x150", "id": "0x0010", "name": "sriov", "extended": True, "how": "hidden",
          "origin": "default", "file": None, "why": "functions\x1b of its own"}],
-    "plugins": [{"name": "trace", "quirk": "a", "bytes": 12}],
+    "plugins": [{"name": "trace", "quirk": "a", "bytes": 3, "ranges": [
+        {"at": "0x05", "mask": "04ff"}, {"at": "0x100", "mask": "01"}]}],
     "registers": [
         {"at": "0x04", "size": 2, "name": "COMMAND", "effect": "none", "parts": [
             {"mask": "0x0543", "class": "write", "locked": "0x0540", "value": None,
@@ -66,7 +67,7 @@ class Views(unittest.TestCase):
                      "msi deny a (/q/10-a.json) because",
                      "0xc8 0x01 pm yes - -",
                      "0x150 0x0010 sriov no, hidden default functions? of its own",
-                     "trace a 12",
+                     "trace a 3 0x05-0x06, 0x100",
                      "0x04 2 COMMAND - 0x0543 write 0x0540 - header decoding",
                      "0x0400 virtual - 0x0400 a (/q/10-a.json) INTx"):
             self.assertIn("\n%s\n" % line, "\n%s\n" % text)
@@ -79,9 +80,11 @@ class Views(unittest.TestCase):
             *("%d hw - - default no rule names it" % bit for bit in (7, 6, 5, 4, 3)),
             "2 write yes - header decoding",
             "1 hw - - default no rule names it",
-            "0 write yes - header decoding"])
+            "0 write yes - header decoding",
+            "", "Beside these rules, plugin trace of quirk a decides about bits 0x04."])
         done = self.ask(EXPLAINED, "quirks", "explain", "nic0", "--byte", "0xfff")
         self.assertEqual(done.stdout.count("no rule names it"), 8)
+        self.assertNotIn("plugin", done.stdout)
 
     def test_explain_as_json_is_the_result_as_it_is(self):
         done = self.ask(EXPLAINED, "--json", "quirks", "explain", "nic0")

@@ -101,7 +101,7 @@ class Ctl(unittest.TestCase):
                        {"classes": "hh", "origins": 5, "origin_of": [[5, 70000], [-1], 3]},
                        {"classes": "?" * 5000}, {"classes": "wcvfmp.?", "origin_of": [[99, 3]]},
                        {"registers": [5, {"at": "x", "size": 99, "parts": [{}, 3]}],
-                        "quirks": [None, 4], "traits": [[]], "capabilities": [{}], "plugins": [1]},
+                        "quirks": [None, 4], "traits": [[]], "capabilities": [{}], "plugins": [1, {"ranges": [5, {"at": 3, "mask": "f"}, {"mask": 7}]}]},
                        {"denied": [{}, 4, {"size": -1, "value": "z"}], "lost": "x"},
                        {"entries": [{}, 7], "changes": [{"lines": [1]}, 2], "warnings": [3]},
                        {"problems": [7, {"text": 4}], "files": "x"}):

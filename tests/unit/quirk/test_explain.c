@@ -26,7 +26,8 @@ static const char manifest[] =
     "\"0800\"}]}},"
     "{\"id\":\"second\",\"reason\":\"r2\",\"source\":\"s2\",\"match\":{\"vendor\":\"0x8086\","
     "\"device\":\"0x10d3\"},\"fields\":[{\"at\":\"0x68\",\"size\":4,\"hw\":\"0x1\"}],"
-    "\"plugin\":{\"name\":\"fake\",\"registers\":[{\"at\":\"0x80\",\"size\":2}]}},"
+    "\"plugin\":{\"name\":\"fake\",\"registers\":[{\"at\":\"0x80\",\"size\":2},"
+    "{\"at\":\"0xffc\",\"size\":4,\"mask\":\"0x7f000100\"}]}},"
     "{\"id\":\"third\",\"reason\":\"r3\",\"source\":\"s3\",\"match\":{\"vendor\":\"0x8086\"},"
     "\"disabled\":true,\"unsafe\":true,\"device\":{\"msi\":\"deny\"}}]}";
 
@@ -191,7 +192,9 @@ static void registers_name_the_origin_of_each_bit(void **state)
            "'origin':'first','file':'FILE','why':'because'},"
            "{'mask':'0x00ff0000','class':'hw','locked':'0x00000000','value':null,"
            "'origin':'default','file':null,'why':'no rule names these bits'}]}");
-    expect(part_of("plugins"), "[{'name':'fake','quirk':'second','bytes':2}]");
+    expect(part_of("plugins"),
+           "[{'name':'fake','quirk':'second','bytes':4,'ranges':["
+           "{'at':'0x80','mask':'ffff'},{'at':'0xffd','mask':'01'},{'at':'0xfff','mask':'7f'}]}]");
 }
 
 static unsigned number_at(const json_t *object, const char *key)
