@@ -134,14 +134,15 @@ static json_t *explain_caps(const struct pb_profile *p)
 /* Each row of bytes that the plugin sees, with their bits, byte for byte: "00ff". */
 static json_t *plugin_ranges(const struct pb_binding *b)
 {
-    unsigned end, size = PB_ARRAY_SIZE(b->mask);
+    size_t end, size = PB_ARRAY_SIZE(b->mask);
     char at[HEX_MAX], bits[2 * PB_CONFIG_SIZE_PCIE + 1];
     json_t *list = json_array();
 
-    for (unsigned i = 0; list && i < size; i = end + 1) {
+    for (size_t i = 0; list && i < size; i = end + 1) {
         for (end = i; end < size && b->mask[end]; end++)
             (void)snprintf(&bits[2 * (end - i)], 3, "%02x", b->mask[end]);
-        if (end > i && !append(list, json_pack("{s:s, s:s}", "at", hex(i, 2, at), "mask", bits))) {
+        if (end > i &&
+            !append(list, json_pack("{s:s, s:s}", "at", hex((unsigned)i, 2, at), "mask", bits))) {
             json_decref(list);
             list = NULL;
         }
