@@ -52,8 +52,12 @@ static void find_cover(struct pb_hooks *hooks)
 static void switch_off(struct slot *s)
 {
     char address[PB_SBDF_TEXT];
+    unsigned suppressed;
 
     s->disabled = true;
+    if (!pb_ratelimit_allow(s->dev.lines, pb_now_ms(), PB_PLUGIN_LINES, PB_PLUGIN_LINES_MS,
+                            &suppressed))
+        return;
     pb_warn("%s: plugin %s of quirk %s is switched off until the next attach: %s",
             pb_sbdf_format(s->dev.facts->sbdf, address), s->dev.plugin, s->binding->quirk, s->why);
 }
@@ -120,6 +124,7 @@ static int attach(struct pb_hooks *hooks, struct slot *s, char *why, size_t why_
         (void)snprintf(why, why_size, "params: %s", strerror(-rc));
         return rc;
     }
+    s->dev.lines = &hooks->profile->lines;
     if (wants_trace(s->binding) && !hooks->trace)
         hooks->trace = calloc(1, sizeof(*hooks->trace));
     if (wants_trace(s->binding) && !hooks->trace) {
@@ -241,6 +246,7 @@ void pb_hooks_move(struct pb_hooks *hooks, struct pb_profile *profile)
         if (now[i]) {
             now[i]->binding = profile->binding[i];
             pb_device_facts(&now[i]->dev, &profile->facts, size_of(profile));
+            now[i]->dev.lines = &profile->lines;
         }
     }
     /* First those that go: a plugin has a device once only. */

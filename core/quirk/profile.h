@@ -6,6 +6,7 @@
 #ifndef PB_QUIRK_PROFILE_H
 #define PB_QUIRK_PROFILE_H
 
+#include "base/ratelimit.h"
 #include "pci/access.h"
 #include "pci/caps.h"
 #include "pci/map.h"
@@ -43,6 +44,8 @@ struct pb_profile {
     unsigned binding_count;
     struct pb_cap_edit *edits; /* that `caps` points into */
     size_t edit_count;
+    /* Its plugins' lines: as often as a guest has them start anew, there are not more of them. */
+    struct pb_ratelimit lines;
 };
 
 /* What the operator's configuration says of the device: it beats every quirk. */

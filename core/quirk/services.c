@@ -9,7 +9,6 @@
 #include "base/bytes.h"
 #include "base/log.h"
 
-#define LINES_MAX   10 /* a minute */
 #define LINE_LENGTH 300
 
 static const char *current = "?"; /* of load and unload, which are about no device */
@@ -71,6 +70,7 @@ int pb_device_init(struct pcibackd_device *dev, const char *plugin, const struct
 
     memset(dev, 0, sizeof(*dev));
     dev->plugin = plugin;
+    dev->lines = &dev->own_lines;
     pb_device_facts(dev, facts, config_size);
     if (rc == 0)
         rc = read_params(dev, object);
@@ -110,13 +110,12 @@ static enum pb_log_level level_of(enum pcibackd_level level)
 
 static void log_line(const struct pcibackd_device *dev, enum pcibackd_level level, const char *text)
 {
-    /* The limit is ours to change, the device theirs to pass back. */
-    struct pb_ratelimit *lines =
-        dev ? &((struct pcibackd_device *)(uintptr_t)dev)->lines : &current_lines;
+    struct pb_ratelimit *lines = dev ? dev->lines : &current_lines;
     char address[PB_SBDF_TEXT] = "";
     unsigned suppressed;
 
-    if (!text || !pb_ratelimit_allow(lines, pb_now_ms(), LINES_MAX, 60000, &suppressed))
+    if (!text ||
+        !pb_ratelimit_allow(lines, pb_now_ms(), PB_PLUGIN_LINES, PB_PLUGIN_LINES_MS, &suppressed))
         return;
     if (dev)
         (void)pb_sbdf_format(dev->facts->sbdf, address);

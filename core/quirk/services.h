@@ -8,6 +8,9 @@
 #include "quirk/hooks.h"
 #include "quirk/reset.h"
 
+#define PB_PLUGIN_LINES    10 /* in a minute, of all plugins of a device */
+#define PB_PLUGIN_LINES_MS 60000
+
 struct pb_param {
     char *name, *value;
 };
@@ -24,9 +27,9 @@ struct pcibackd_device {
     const char *plugin; /* its name */
     struct pb_param *params;
     size_t param_count;
-    struct pb_ratelimit lines;
-    struct pb_trace *trace;           /* NULL: it does not record */
-    struct pb_reset_hooks *resetting; /* NULL: on the loop, where registers are out of reach */
+    struct pb_ratelimit own_lines, *lines; /* the device's, or its own */
+    struct pb_trace *trace;                /* NULL: it does not record */
+    struct pb_reset_hooks *resetting;      /* NULL: on the loop, where registers are out of reach */
 };
 
 extern const struct pcibackd_host pb_services;

@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+#include <unistd.h>
+
 #include "base/bytes.h"
 #include "base/log.h"
 #include "plugged.h"
@@ -447,6 +449,38 @@ static void count_line(void *ctx, const char *name, uint64_t value)
         lines++;
 }
 
+static void tell(const struct pcibackd_device *dev, const char *callback)
+{
+    (void)callback;
+    f->host->log(dev, PCIBACKD_ERR, "something that a guest can bring about");
+}
+
+/* A frontend that begins anew all the time starts the device's plugins anew each time. */
+static void plugins_that_begin_anew_do_not_log_more_for_it(void **state)
+{
+    FILE *file = tmpfile();
+    int old_stderr = dup(STDERR_FILENO), told = 0;
+
+    (void)state;
+    assert_non_null(file);
+    own(plug(profile, "fake", "{}"), 0x40, 4, UINT32_MAX);
+    f->call = tell;
+    assert_true(dup2(fileno(file), STDERR_FILENO) >= 0);
+    for (unsigned i = 0; i < 50; i++) {
+        start();
+        pb_hooks_free(hooks);
+        hooks = NULL;
+    }
+    assert_true(dup2(old_stderr, STDERR_FILENO) >= 0);
+    (void)close(old_stderr);
+    f->call = NULL;
+    rewind(file);
+    for (int c = getc(file); c != EOF; c = getc(file))
+        told += c == '\n';
+    (void)fclose(file);
+    assert_in_range(told, 2, 10 + 1); /* one of load, which is about no device */
+}
+
 static void numbers_carry_their_plugins_name(void **state)
 {
     unsigned sum = 0;
@@ -488,6 +522,7 @@ int main(void)
         RULE(a_failed_load_refuses_the_guest),
         RULE(parameters_that_are_no_object_are_refused),
         RULE(the_services_tell_what_was_true_at_claim),
+        RULE(plugins_that_begin_anew_do_not_log_more_for_it),
         RULE(numbers_carry_their_plugins_name),
     };
 
