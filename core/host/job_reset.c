@@ -12,6 +12,8 @@
 
 #include "base/bytes.h"
 #include "host/job.h"
+#include "pci/caps.h"
+#include "pci/regs.h"
 
 /* How plugins reach the device. */
 struct carrier {
@@ -160,10 +162,46 @@ static int of_plugin(int rc)
     return rc == -ENOTTY || rc == -ETIMEDOUT ? -EIO : rc;
 }
 
+/*
+ * After a reset of the kernel's these are as before it. After a plugin's own they are as at power
+ * on: packets that are larger than the device takes are a fatal error, which reaches the host.
+ */
+static int restore_control(struct carrier *c, const struct pb_wire_request *r)
+{
+    static const struct {
+        uint16_t offset, keep;
+    } registers[] = { { PCI_EXP_DEVCTL, (uint16_t)~PCI_EXP_DEVCTL_FLR },
+                      { PCI_EXP_LNKCTL, UINT16_MAX },
+                      { PCI_EXP_DEVCTL2, UINT16_MAX } };
+    struct pb_layout layout;
+    unsigned length;
+
+    if (r->image_size == 0 || c->facts.virtual_function || pb_layout_read(&c->facts, &layout) < 0 ||
+        layout.exp == 0)
+        return 0;
+    length = pb_cap_length(&c->facts, false, PCI_CAP_EXP, layout.exp);
+    for (unsigned i = 0; i < PB_ARRAY_SIZE(registers); i++) {
+        unsigned at = layout.exp + (unsigned)registers[i].offset;
+        uint32_t now, before = pb_le16(c->facts.config + at) & registers[i].keep;
+        int rc = 0;
+
+        if (registers[i].offset + 2U > length || at + 2 > PB_CONFIG_SIZE_PCI)
+            continue;
+        rc = config_read(c, at, 2, &now);
+        /* a device that does not answer is somebody else's finding */
+        if (rc == 0 && now != UINT16_MAX && now != before)
+            rc = config_write(c, at, 2, before);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
 static int reset_with(struct carrier *c, const struct pb_wire_request *r,
                       struct pb_wire_reply *reply)
 {
     char text[sizeof(reply->reason)];
+    bool by_plugin = false;
     int rc = 0, rc_after;
 
     if (c->hooks)
@@ -171,9 +209,15 @@ static int reset_with(struct carrier *c, const struct pb_wire_request *r,
     if (rc == 0)
         rc = kernel_reset(c->fs, r->method, reply);
     else if (rc == PCIBACKD_RESET_DONE)
-        rc = 0;
+        by_plugin = true;
+    rc = by_plugin ? 0 : rc;
     if (rc == 0 && r->settle_ms)
         pb_job_pause(r->settle_ms);
+    if (by_plugin) {
+        rc = restore_control(c, r);
+        if (rc)
+            (void)fail(reply, rc, "its registers cannot be written: %s", strerror(-rc));
+    }
     if (!c->hooks)
         return rc;
     rc_after = of_plugin(pb_reset_hooks_after(c->hooks, rc, text, sizeof(text)));

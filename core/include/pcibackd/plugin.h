@@ -83,7 +83,8 @@ enum pcibackd_level { PCIBACKD_ERR = 3, PCIBACKD_WARN = 4, PCIBACKD_INFO = 6, PC
 /*
  * What `before_reset` may answer beside 0 and a negative errno, which fails the reset: the plugin
  * has reset the device. Neither the kernel nor the plugins behind it are asked to; all of them get
- * `after_reset`.
+ * `after_reset`. BARs, COMMAND and the control registers of PCI Express are restored from the image
+ * at claim; what else the reset has undone is the plugin's to restore.
  */
 #define PCIBACKD_RESET_DONE 1
 

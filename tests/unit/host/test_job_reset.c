@@ -139,6 +139,34 @@ static void a_device_that_its_plugin_has_reset_is_not_reset_again(void **state)
     assert_int_equal(reset(), 0);
 }
 
+/* Larger packets than the port above sends are a fatal error, which reaches the host. */
+static void after_a_plugins_own_reset_device_and_link_control_are_as_at_claim(void **state)
+{
+    uint8_t *image = request.image;
+
+    (void)state;
+    request.image_size = PB_CONFIG_SIZE_PCIE;
+    pb_le_put(image, 4, 0x10d38086);
+    pb_le_put(image + 6, 2, 0x0010); /* it has capabilities */
+    image[0x34] = 0x40;
+    pb_le_put(image + 0x40, 4, 0x00020010); /* PCI Express, version 2 */
+    pb_le_put(image + 0x48, 2, 0xa030);     /* a reset that is asked for is not restored */
+    pb_le_put(image + 0x50, 2, 0x0040);
+    pb_le_put(image + 0x68, 2, 0x0009);
+    for (unsigned i = 0; i < 2; i++) {
+        request.plugin_count = 0;
+        add_plugin("fake", i ? "{}" : "{\"before_reset\":1}");
+        kernel_set_config(kernel_nic, 0x48, 2, 0x2010);
+        kernel_set_config(kernel_nic, 0x50, 2, 0);
+        kernel_set_config(kernel_nic, 0x68, 2, 0);
+        assert_int_equal(reset(), 0);
+        /* the kernel restores what it resets */
+        assert_int_equal(pb_le16(reply.facts.config + 0x48), i ? 0x2010 : 0x2030);
+        assert_int_equal(pb_le16(reply.facts.config + 0x50), i ? 0 : 0x0040);
+        assert_int_equal(pb_le16(reply.facts.config + 0x68), i ? 0 : 0x0009);
+    }
+}
+
 static void a_plugin_that_fails_before_prevents_the_reset(void **state)
 {
     (void)state;
@@ -355,6 +383,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         RULE(plugins_run_before_and_after_the_kernels_reset),
         RULE(a_device_that_its_plugin_has_reset_is_not_reset_again),
+        RULE(after_a_plugins_own_reset_device_and_link_control_are_as_at_claim),
         RULE(a_plugin_that_fails_before_prevents_the_reset),
         RULE(a_plugin_that_fails_after_fails_the_reset),
         RULE(a_plugins_ENOTTY_and_ETIMEDOUT_are_its_own),
