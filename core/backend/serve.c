@@ -286,16 +286,16 @@ static void wait_over(struct ev_loop *loop, ev_timer *timer, int events)
     go_on(timer->data, 0, 0);
 }
 
-static bool is_access(const struct pb_device *dev, const struct pb_op *op)
+static bool is_access(const struct pb_op *op, int end)
 {
     return (op->size == 1 || op->size == 2 || op->size == 4) && op->offset >= 0 &&
-           op->offset % op->size == 0 && op->offset <= dev->view.map->size - op->size;
+           op->offset % op->size == 0 && op->offset <= end - op->size;
 }
 
 /* Plugins have bits of these bytes. What is no access at all is left to the engine to refuse. */
 static bool hooked(const struct pb_device *dev, const struct pb_op *op)
 {
-    return dev->hooks && is_access(dev, op) &&
+    return dev->hooks && is_access(op, dev->view.map->size) &&
            pb_hooks_cover(dev->hooks, (unsigned)op->offset, (unsigned)op->size);
 }
 
@@ -347,7 +347,7 @@ static bool without_hardware(struct pb_guest *g)
 {
     struct pb_running_op *run = &g->run;
 
-    if (run->op.cmd <= PB_CMD_CONF_WRITE && !is_access(run->dev, &run->op)) {
+    if (run->op.cmd <= PB_CMD_CONF_WRITE && !is_access(&run->op, run->dev->view.map->space)) {
         g->counters.bad_ops++;
         run->err = PB_GUEST_INVALID_OFFSET;
         return true;

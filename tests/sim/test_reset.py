@@ -125,6 +125,17 @@ class During(unittest.TestCase):
             self.assertEqual(s.config_read(5, 0), 0x10D38086)
             s.detach(5)
 
+    def test_behind_a_shortened_space_it_is_as_without_a_reset(self):
+        quirk = {"id": "short", "device": {"config_size": 256}}
+        with sim(delay=300, quirks=[quirk], clean=True) as s:
+            s.connect()
+            self.assertEqual(s.config_read(5, 0x100), ONES)
+            ask(s)
+            self.assertEqual(s.config_read(5, 0x100), ONES)
+            self.assertEqual(s.state(), "resetting")
+            done(s)
+            s.detach(5)
+
     def test_reads_right_behind_the_request_find_nothing(self):
         """Also before the loop has come to start the job."""
         with sim(delay=100, clean=True) as s:
