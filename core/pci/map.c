@@ -30,7 +30,7 @@ static void init(struct pb_map *map, const struct pb_facts *facts, const struct 
     for (unsigned i = 0; i < PB_PCI_RESOURCES; i++)
         map->bar[i] = pb_baseline_bar(facts, traits, i);
     map->d3_delay_ms = D3HOT_DELAY_MS;
-    if (traits->set[PB_TRAIT_D3_DELAY])
+    if (traits->set[PB_TRAIT_D3_DELAY] && traits->d3_delay_ms)
         map->d3_delay_ms = traits->d3_delay_ms;
     map->vpd_end = traits->vpd_size;
     map->flr = pb_baseline_flr(facts, layout, traits);

@@ -315,6 +315,18 @@ static void a_quirk_can_ask_for_a_longer_wait_around_d3hot(void **state)
     assert_int_equal(dev->hw.log[dev->hw.count - 1].cycle.wait_ms, 10);
 }
 
+/* The backend wakes a device with the same wait before it unmaps its interrupts (H7). */
+static void no_wait_at_all_is_that_of_the_specification(void **state)
+{
+    const struct pb_traits traits = { .set = { [PB_TRAIT_D3_DELAY] = true }, .d3_delay_ms = 0 };
+    struct pb_facts facts;
+
+    (void)state;
+    pb_test_e1000e(&facts);
+    dev = pb_test_device_with(&facts, &traits, NULL, 0);
+    assert_int_equal(dev->map->d3_delay_ms, 10);
+}
+
 static void intx_disable_that_was_off_stays_off(void **state)
 {
     (void)state;
@@ -726,6 +738,7 @@ int main(void)
         ON(e1000e, H8_registers_lost_in_d3hot_come_back_command_last),
         ON(NULL, H8_what_a_guest_has_only_a_shadow_of_comes_back_too),
         ON(e1000e, a_quirk_can_ask_for_a_longer_wait_around_d3hot),
+        ON(NULL, no_wait_at_all_is_that_of_the_specification),
         ON(e1000e, intx_disable_that_was_off_stays_off),
         ON(NULL, all_six_bars_and_the_rom_fit_the_queue),
         ON(e1000e, a_failure_on_the_way_is_told_and_not_restored),
