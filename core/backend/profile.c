@@ -265,7 +265,9 @@ bool pb_profile_may_reset_by(const struct pb_device *dev, enum pb_reset_method m
            (!list[0] || has_word(list, reset_names[method]));
 }
 
-/* Another device that dom0 has, or another guest: they would feel what this one does to the line.
+/*
+ * Does another device that we know have the line? Its user would feel what this one does to it. The
+ * host's other devices are not looked at.
  */
 static bool line_shared(const struct pb_device *dev)
 {

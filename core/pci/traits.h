@@ -41,7 +41,8 @@ enum pb_reset_method {
     X(MSI, "msi", "deny: the capability is hidden and enabling it refused")                   \
     X(MSIX, "msix", "deny: the capability is hidden and enabling it refused")                 \
     X(MSIX_MAX_VECTORS, "msix_max_vectors", "the table's size as the guest sees it, at most") \
-    X(INTX, "intx", "deny: no interrupt pin; warn: only on a line that nothing else shares")  \
+    X(INTX, "intx",                                                                           \
+      "deny: no interrupt pin; warn: only on a line that no device known here shares")        \
     X(INTX_WITH_MSI, "intx_with_msi", "keep: INTX_DISABLE stays clear while MSI is on")       \
     X(ROM, "rom", "hide: no expansion ROM")                                                   \
     X(VPD_SIZE, "vpd_size", "bytes of VPD that may be read")                                  \
