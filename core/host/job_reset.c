@@ -182,8 +182,8 @@ static int restore_control(struct carrier *c, const struct pb_wire_request *r)
     length = pb_cap_length(&c->facts, false, PCI_CAP_EXP, layout.exp);
     for (unsigned i = 0; i < PB_ARRAY_SIZE(registers); i++) {
         unsigned at = layout.exp + (unsigned)registers[i].offset;
-        uint32_t now, before = pb_le16(c->facts.config + at) & registers[i].keep;
-        int rc = 0;
+        uint32_t now = UINT16_MAX, before = pb_le16(c->facts.config + at) & registers[i].keep;
+        int rc;
 
         if (registers[i].offset + 2U > length || at + 2 > PB_CONFIG_SIZE_PCI)
             continue;
