@@ -119,8 +119,8 @@ static void refuse_frontend(struct pb_guest *g, const char *reason)
 
     g->counters.bad_frontend++;
     if (pb_ratelimit_allow(&g->warn, pb_now_ms(), 5, 10000, &suppressed))
-        pb_warn("domain %u: frontend refused: %s (%u more lines suppressed)", g->domid, reason,
-                suppressed);
+        pb_warn("domain %u: frontend refused: %s%s", g->domid, reason,
+                pb_ratelimit_note(suppressed));
     req = our_request(g, state_done);
     if (!req)
         return;

@@ -212,17 +212,16 @@ static void explain_failure(struct pb_device *dev, int rc)
     if (!pb_ratelimit_allow(&dev->guest->warn, pb_now_ms(), 5, 10000, &suppressed))
         return;
     if (rc == -ENOSPC)
-        pb_warn("%s: no free interrupts in domain %u: boot Xen with extra_guest_irqs=N (%u more "
-                "lines suppressed)",
-                pb_device_text(dev), dev->guest->domid, suppressed);
+        pb_warn("%s: no free interrupts in domain %u: boot Xen with extra_guest_irqs=N%s",
+                pb_device_text(dev), dev->guest->domid, pb_ratelimit_note(suppressed));
     else if (rc == -EOPNOTSUPP && dev->interrupts.mode == PB_INTERRUPT_MSI)
         pb_warn("%s: several vectors of MSI for domain %u need interrupt remapping, which Xen does "
-                "not have here (%u more lines suppressed)",
-                pb_device_text(dev), dev->guest->domid, suppressed);
+                "not have here%s",
+                pb_device_text(dev), dev->guest->domid, pb_ratelimit_note(suppressed));
     else
-        pb_warn("%s: enabling %s for domain %u: %s (%u more lines suppressed)", pb_device_text(dev),
+        pb_warn("%s: enabling %s for domain %u: %s%s", pb_device_text(dev),
                 dev->interrupts.mode == PB_INTERRUPT_MSIX ? "MSI-X" : "MSI", dev->guest->domid,
-                strerror(-rc), suppressed);
+                strerror(-rc), pb_ratelimit_note(suppressed));
 }
 
 static void refuse(struct pb_guest *g, void (*done)(struct pb_guest *g))
@@ -321,8 +320,8 @@ static void brought_back(struct pb_script *s, void *ctx)
     }
     g->run.err = PB_GUEST_OP_FAILED;
     if (pb_ratelimit_allow(&g->warn, pb_now_ms(), 5, 10000, &suppressed))
-        pb_warn("%s: its interrupts did not come back from D3hot: %s (%u more lines suppressed)",
-                pb_device_text(s->dev), strerror(-s->rc), suppressed);
+        pb_warn("%s: its interrupts did not come back from D3hot: %s%s", pb_device_text(s->dev),
+                strerror(-s->rc), pb_ratelimit_note(suppressed));
     pb_script_begin(s, g->run.dev);
     pb_interrupt_script_lost(s);
     run_script(g, g->run.script_done);

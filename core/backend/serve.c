@@ -195,10 +195,9 @@ static void note_denied(struct pb_guest *g, struct pb_device *dev)
                    g->run.op.value & pb_ones((unsigned)g->run.op.size), acc->denied);
     if (!pb_ratelimit_allow(&dev->warn_denied, pb_now_ms(), 3, 60000, &suppressed))
         return;
-    pb_notice("%s: domain %u: write of 0x%x to 0x%x (%d bytes): bits 0x%x refused (%u more lines "
-              "suppressed)",
+    pb_notice("%s: domain %u: write of 0x%x to 0x%x (%d bytes): bits 0x%x refused%s",
               pb_device_text(dev), g->domid, g->run.op.value, (unsigned)g->run.op.offset,
-              g->run.op.size, acc->denied, suppressed);
+              g->run.op.size, acc->denied, pb_ratelimit_note(suppressed));
 }
 
 static void interrupts_back(struct pb_guest *g)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/ratelimit.h"
 
+#include <stdio.h>
+
 bool pb_ratelimit_allow(struct pb_ratelimit *rl, uint64_t now_ms, unsigned burst,
                         unsigned interval_ms, unsigned *ret_suppressed)
 {
@@ -17,4 +19,15 @@ bool pb_ratelimit_allow(struct pb_ratelimit *rl, uint64_t now_ms, unsigned burst
     *ret_suppressed = rl->suppressed;
     rl->suppressed = 0;
     return true;
+}
+
+const char *pb_ratelimit_note(unsigned suppressed)
+{
+    static _Thread_local char text[40];
+
+    text[0] = '\0';
+    if (suppressed)
+        (void)snprintf(text, sizeof(text), " (%u more line%s suppressed)", suppressed,
+                       suppressed == 1 ? "" : "s");
+    return text;
 }

@@ -18,5 +18,7 @@ struct pb_ratelimit {
  */
 bool pb_ratelimit_allow(struct pb_ratelimit *rl, uint64_t now_ms, unsigned burst,
                         unsigned interval_ms, unsigned *ret_suppressed);
+/* The end of such a line: " (3 more lines suppressed)" in a buffer of the thread's, or "". */
+const char *pb_ratelimit_note(unsigned suppressed);
 
 #endif

@@ -263,10 +263,10 @@ static enum pb_hw_when cycle_submit(struct pb_host *base, struct pb_hw_cycle *c)
         if (took_ms >= PB_HW_SLOW_MS) {
             if (pb_ratelimit_allow(&hw->slow_lines, pb_now_ms(), 3, 60000, &suppressed))
                 pb_notice("%04x:%02x:%02x.%x: an access took %llu ms; served aside until it is "
-                          "fast again "
-                          "(%u more lines suppressed)",
+                          "fast again%s",
                           hw->sbdf.segment, hw->sbdf.bus, (unsigned)PB_DEVFN_DEV(hw->sbdf.devfn),
-                          PB_DEVFN_FN(hw->sbdf.devfn), (unsigned long long)took_ms, suppressed);
+                          PB_DEVFN_FN(hw->sbdf.devfn), (unsigned long long)took_ms,
+                          pb_ratelimit_note(suppressed));
             hw->doubtful = true;
             hw->fast = 0;
         }

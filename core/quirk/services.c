@@ -119,12 +119,8 @@ static void log_line(const struct pcibackd_device *dev, enum pcibackd_level leve
         return;
     if (dev)
         (void)pb_sbdf_format(dev->facts->sbdf, address);
-    if (suppressed)
-        pb_log(level_of(level), "%s%splugin %s: %.*s (%u more lines suppressed)", address,
-               dev ? ": " : "", dev ? dev->plugin : current, LINE_LENGTH, text, suppressed);
-    else
-        pb_log(level_of(level), "%s%splugin %s: %.*s", address, dev ? ": " : "",
-               dev ? dev->plugin : current, LINE_LENGTH, text);
+    pb_log(level_of(level), "%s%splugin %s: %.*s%s", address, dev ? ": " : "",
+           dev ? dev->plugin : current, LINE_LENGTH, text, pb_ratelimit_note(suppressed));
 }
 
 static const struct pcibackd_info *info_of(const struct pcibackd_device *dev)

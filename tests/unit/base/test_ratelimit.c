@@ -74,6 +74,14 @@ static void a_burst_of_none_lets_nothing_pass(void **state)
         assert_false(pb_ratelimit_allow(&rl, i * 2000UL, 0, 1000, &suppressed));
 }
 
+static void a_line_tells_of_others_only_if_there_were_some(void **state)
+{
+    (void)state;
+    assert_string_equal(pb_ratelimit_note(0), "");
+    assert_string_equal(pb_ratelimit_note(1), " (1 more line suppressed)");
+    assert_string_equal(pb_ratelimit_note(UINT32_MAX), " (4294967295 more lines suppressed)");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -82,6 +90,7 @@ int main(void)
         cmocka_unit_test(it_works_in_the_first_interval_after_boot),
         cmocka_unit_test(the_counter_does_not_wrap),
         cmocka_unit_test(a_burst_of_none_lets_nothing_pass),
+        cmocka_unit_test(a_line_tells_of_others_only_if_there_were_some),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
