@@ -192,7 +192,7 @@ static enum pb_run check_guest(struct pb_task *task)
     if (!g && b->guest_count >= b->policy->limits.guests)
         return FAIL(task, LIMIT, "raise limits.guests", "%u guests are served already",
                     b->guest_count);
-    g = pb_guest_get(b, &domain, task->name);
+    g = pb_guest_get(b, &domain, task->name, false);
     if (!g)
         return FAIL(task, INTERNAL, "", "out of memory");
     return pb_guest_enter(g, task);
@@ -217,7 +217,8 @@ static enum pb_run link_device(struct pb_task *task)
     if (count >= task->b->policy->limits.devices_per_guest)
         return FAIL(task, LIMIT, "raise limits.devices_per_guest",
                     "domain %u has %u devices already", g->domid, count);
-    rc = pb_vslots_add(&g->slots, dev->sbdf, dev->facts.virtual_function, &dev->vaddr);
+    rc = pb_vslots_add(&g->slots, g->topology, dev->sbdf, dev->facts.virtual_function,
+                       PB_VDEVFN_ANY, &dev->vaddr);
     if (rc)
         return FAIL(task, LIMIT, "detach another device", "the guest's virtual bus is full");
     dev->has_vaddr = true;

@@ -78,11 +78,12 @@ int pb_backend_new(struct ev_loop *loop, struct pb_xen *xen, struct pb_host *hos
     return 0;
 }
 
-void pb_backend_start(struct pb_backend *b)
+void pb_backend_start(struct pb_backend *b, pb_verb_fn started, void *ctx)
 {
     b->started = true;
     b->xen->ops->watch_add(b->xen, &b->release_watch);
     pb_slots_begin(b, NULL);
+    started(ctx, NULL);
 }
 
 void pb_backend_free(struct pb_backend *b)

@@ -57,8 +57,13 @@ typedef void (*pb_verb_fn)(void *ctx, const struct pb_failure *failure);
  */
 int pb_backend_new(struct ev_loop *loop, struct pb_xen *xen, struct pb_host *host,
                    struct pb_policy *policy, struct pb_quirk_set *quirks, struct pb_backend **ret);
-/* Begins to work: claims the slots, watches for the end of guests. */
-void pb_backend_start(struct pb_backend *b);
+/*
+ * Begins to work: watches for the end of guests, takes up again what an earlier run has claimed,
+ * claims the slots, serves assignments. STARTED is told once, when requests may come: without a
+ * failure, or with the reason why the daemon has to end (xl mode that the kernel's backend would
+ * disturb).
+ */
+void pb_backend_start(struct pb_backend *b, pb_verb_fn started, void *ctx);
 /*
  * Leaves guests connected and xenstore as it is. Verbs under way are answered with a failure. Frees
  * all memory, closes ports and mappings.
@@ -81,6 +86,47 @@ void pb_backend_attach(struct pb_backend *b, const char *guest, const char *dev,
                        const struct pb_attach_options *options, pb_verb_fn done, void *ctx);
 void pb_backend_detach(struct pb_backend *b, const char *guest, const char *dev, bool force,
                        pb_verb_fn done, void *ctx);
+
+/*
+ * Resets a device that no guest has, verifies that it is the same as at claim and restores its
+ * baseline. A `failed` device is `claimed` again when all of that worked.
+ */
+void pb_backend_reset(struct pb_backend *b, const char *dev, pb_verb_fn done, void *ctx);
+
+/*
+ * Slots: what is claimed as soon as it is there. Adding one claims what is present, and is done
+ * when that is; removing releases nothing. SAVE: also in the file of saved slots. One that the
+ * configuration lists elsewhere cannot be removed here.
+ */
+void pb_backend_slot_add(struct pb_backend *b, const struct pb_slot *slot, bool save,
+                         pb_verb_fn done, void *ctx);
+void pb_backend_slot_remove(struct pb_backend *b, const struct pb_slot *slot, bool save,
+                            pb_verb_fn done, void *ctx);
+
+enum pb_slot_origin { PB_SLOT_CONFIG, PB_SLOT_SAVED, PB_SLOT_VERB };
+struct pb_slot_view {
+    struct pb_slot slot;
+    enum pb_slot_origin origin;
+    unsigned devices; /* that match and are in the machine */
+    unsigned claimed; /* of those: claimed or with a guest */
+};
+/* In the order in which they were listed. */
+void pb_backend_each_slot(const struct pb_backend *b,
+                          void (*visit)(void *ctx, const struct pb_slot_view *view), void *ctx);
+
+/*
+ * Why a device is where it is and what stands in the way of giving it to a guest, the most
+ * important first: codes are stable words ("tainted", "shares-line", ...), the list of them is in
+ * why.c.
+ */
+struct pb_reason {
+    const char *code;
+    bool blocks; /* attach is refused because of it */
+    const char *text, *next;
+};
+bool pb_backend_why(const struct pb_backend *b, const char *dev,
+                    void (*visit)(void *ctx, const struct pb_reason *reason), void *ctx,
+                    struct pb_failure *failure);
 
 /*
  * Reload, in two phases on the loop. Prepare compiles every known device under the new policy and
@@ -170,11 +216,14 @@ struct pb_device_view {
     struct pb_sbdf virtual_address; /* in the guest, when assigned */
     const char *cause;              /* of `failed`, or why it is where it is; "" */
     uint64_t denied_writes;
-    uint64_t resets, reset_ms;        /* how many, and how long the last one took */
-    uint64_t guest_resets;            /* that a guest asked for by FLR, and got */
-    const struct pb_profile *profile; /* NULL: it was never claimed */
-    struct pb_hooks *hooks;           /* NULL: no guest has it, or no plugins */
-    enum pb_assign assign;            /* by quirks and policy, with the reason, "" none */
+    uint64_t resets, reset_ms;                  /* how many, and how long the last one took */
+    uint64_t guest_resets;                      /* that a guest asked for by FLR, and got */
+    const struct pb_profile *profile;           /* NULL: it was never claimed */
+    struct pb_hooks *hooks;                     /* NULL: no guest has it, or no plugins */
+    const struct pb_surroundings *surroundings; /* NULL: it was never looked at */
+    bool adopted;                               /* the toolstack has claimed it, we only serve it */
+    uint32_t tainted_by;                        /* if tainted: the domain that it was taken from */
+    enum pb_assign assign;                      /* by quirks and policy, with the reason, "" none */
     const char *assign_reason;
 };
 
@@ -183,8 +232,11 @@ struct pb_guest_view {
     const char *name;
     const char *backend_state; /* xenbus state names: "Connected" … */
     const char *frontend_state;
+    const char *kind;     /* "pcibackd"; "pci": the toolstack made its nodes */
+    const char *topology; /* "vpci" ... */
     unsigned device_count;
     bool connected;
+    const char *assignment; /* what became of its assignments: "", "done", or why they wait */
     struct pb_counters counters;
 };
 

@@ -124,7 +124,8 @@ static void refuse_frontend(struct pb_guest *g, const char *reason)
     req = our_request(g, state_done);
     if (!req)
         return;
-    pb_store_write(req, reason, "/local/domain/0/error/backend/%s/%u/0/error", PB_KIND, g->domid);
+    pb_store_write(req, reason, "/local/domain/0/error/backend/%s/%u/0/error", pb_guest_kind(g),
+                   g->domid);
     pb_nodes_write_state(req, g, PB_XENBUS_CLOSING);
     pb_guest_submit(g, req);
 }

@@ -30,8 +30,13 @@ struct pb_guest *pb_guest_find(const struct pb_backend *b, uint32_t domid)
     return NULL;
 }
 
+const char *pb_guest_kind(const struct pb_guest *g)
+{
+    return g->xl ? PB_KIND_XL : PB_KIND;
+}
+
 struct pb_guest *pb_guest_get(struct pb_backend *b, const struct pb_domain *domain,
-                              const char *name)
+                              const char *name, bool xl)
 {
     struct pb_guest *g = pb_guest_find(b, domain->domid), *next;
 
@@ -43,9 +48,11 @@ struct pb_guest *pb_guest_get(struct pb_backend *b, const struct pb_domain *doma
     g->b = b;
     g->domid = domain->domid;
     memcpy(g->handle, domain->handle, sizeof(g->handle));
+    g->xl = xl;
+    g->topology = pb_policy_topology(b->policy, name);
     (void)snprintf(g->name, sizeof(g->name), "%s", name);
-    (void)snprintf(g->be_path, sizeof(g->be_path), "/local/domain/0/backend/%s/%u/0", PB_KIND,
-                   g->domid);
+    (void)snprintf(g->be_path, sizeof(g->be_path), "/local/domain/0/backend/%s/%u/0",
+                   pb_guest_kind(g), g->domid);
     (void)snprintf(g->fe_path, sizeof(g->fe_path), "/local/domain/%u/device/pci/0", g->domid);
     (void)snprintf(g->fe_watch.path, sizeof(g->fe_watch.path), "%s/state", g->fe_path);
     g->fe_watch.fired = fe_fired;

@@ -7,7 +7,9 @@
 
 /* The guest's record, made if there is none yet; NULL when out of memory. */
 struct pb_guest *pb_guest_get(struct pb_backend *b, const struct pb_domain *domain,
-                              const char *name);
+                              const char *name, bool xl);
+/* PB_KIND or PB_KIND_XL. */
+const char *pb_guest_kind(const struct pb_guest *g);
 
 /*
  * One attach or detach talks to a guest at a time. PB_RUN_NEXT: it is this task's turn;

@@ -22,7 +22,9 @@
 #include "proto/topology.h"
 #include "proto/xenbus.h"
 
-#define PB_KIND "pcibackd" /* our directory below /local/domain/0/backend */
+/* Directories below /local/domain/0/backend. */
+#define PB_KIND    "pcibackd" /* ours */
+#define PB_KIND_XL "pci"      /* the toolstack's, which we serve in xl mode */
 
 enum pb_interrupt_mode { PB_INTERRUPT_NONE, PB_INTERRUPT_MSI, PB_INTERRUPT_MSIX };
 
@@ -60,6 +62,8 @@ struct pb_device {
     struct pb_profile *profile;
     struct pb_profile *next_profile; /* replaces it when the access under way is answered */
     struct pb_hw *hw;
+    struct pb_surroundings surroundings; /* as of the last look */
+    bool adopted; /* another program claimed it (xl pci-assignable-add): that one releases it */
     char driver_before[PB_DRIVER_NAME], driver_now[PB_DRIVER_NAME];
     uint16_t host_command; /* COMMAND as the host had it: given back at release */
     bool quarantined, msix_prepared;
@@ -128,6 +132,8 @@ struct pb_guest {
     uint8_t handle[16];
     char name[PB_NAME_MAX + 1];
     char be_path[80], fe_path[80];
+    bool xl; /* its nodes are the toolstack's: it numbers the devices and makes the grants */
+    enum pb_topology topology;
 
     /* the handshake */
     bool nodes_exist;

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "backend/guest.h"
 #include "backend/machine.h"
 
 void pb_nodes_create(struct pb_store_req *req, const struct pb_guest *g)
@@ -77,11 +78,13 @@ void pb_nodes_write_state(struct pb_store_req *req, const struct pb_guest *g, un
 
 void pb_nodes_remove(struct pb_store_req *req, const struct pb_guest *g)
 {
+    const char *kind = pb_guest_kind(g);
+
     pb_store_remove(req, "%s", g->be_path);
-    pb_store_prune(req, "/local/domain/0/backend/%s/%u", PB_KIND, g->domid);
-    pb_store_prune(req, "/local/domain/0/backend/%s", PB_KIND);
-    pb_store_remove(req, "/local/domain/0/error/backend/%s/%u", PB_KIND, g->domid);
-    pb_store_prune(req, "/local/domain/0/error/backend/%s", PB_KIND);
+    pb_store_prune(req, "/local/domain/0/backend/%s/%u", kind, g->domid);
+    pb_store_prune(req, "/local/domain/0/backend/%s", kind);
+    pb_store_remove(req, "/local/domain/0/error/backend/%s/%u", kind, g->domid);
+    pb_store_prune(req, "/local/domain/0/error/backend/%s", kind);
     pb_store_prune(req, "/local/domain/0/error/backend");
     pb_store_prune(req, "/local/domain/0/error");
     pb_store_remove(req, "%s", g->fe_path);

@@ -17,30 +17,56 @@ void pb_policy_free(struct pb_policy *policy)
 {
     free(policy->devices);
     free(policy->slots);
+    free(policy->guests);
+    free(policy->assignments);
     policy->devices = NULL;
     policy->slots = NULL;
+    policy->guests = NULL;
+    policy->assignments = NULL;
     policy->device_count = policy->slot_count = 0;
+    policy->guest_count = policy->assignment_count = 0;
 }
 
-struct pb_policy *pb_policy_copy(const struct pb_policy *policy)
+/* COUNT things of SIZE bytes; *failed when there is no memory. NULL for none. */
+static void *copy_of(const void *what, size_t count, size_t size, bool *failed)
+{
+    void *copy = count ? calloc(count, size) : NULL;
+
+    if (copy)
+        memcpy(copy, what, count * size);
+    else if (count)
+        *failed = true;
+    return copy;
+}
+
+struct pb_policy *pb_policy_copy(const struct pb_policy *p)
 {
     struct pb_policy *copy = malloc(sizeof(*copy));
+    bool failed = false;
 
     if (!copy)
         return NULL;
-    *copy = *policy;
-    copy->devices = calloc(policy->device_count, sizeof(*copy->devices));
-    copy->slots = calloc(policy->slot_count, sizeof(*copy->slots));
-    if ((policy->device_count && !copy->devices) || (policy->slot_count && !copy->slots)) {
+    *copy = *p;
+    copy->devices = copy_of(p->devices, p->device_count, sizeof(*p->devices), &failed);
+    copy->slots = copy_of(p->slots, p->slot_count, sizeof(*p->slots), &failed);
+    copy->guests = copy_of(p->guests, p->guest_count, sizeof(*p->guests), &failed);
+    copy->assignments =
+        copy_of(p->assignments, p->assignment_count, sizeof(*p->assignments), &failed);
+    if (failed) {
         pb_policy_free(copy);
         free(copy);
         return NULL;
     }
-    if (policy->device_count)
-        memcpy(copy->devices, policy->devices, policy->device_count * sizeof(*copy->devices));
-    if (policy->slot_count)
-        memcpy(copy->slots, policy->slots, policy->slot_count * sizeof(*copy->slots));
     return copy;
+}
+
+enum pb_topology pb_policy_topology(const struct pb_policy *policy, const char *guest)
+{
+    for (size_t i = 0; i < policy->guest_count; i++) {
+        if (strcmp(policy->guests[i].name, guest) == 0)
+            return policy->guests[i].topology;
+    }
+    return policy->topology;
 }
 
 const struct pb_device_policy *pb_policy_device(const struct pb_policy *policy, struct pb_sbdf sbdf)
@@ -57,45 +83,6 @@ struct pb_device_policy pb_policy_device_default(struct pb_sbdf sbdf)
     return (struct pb_device_policy){
         .sbdf = sbdf, .driver = "pci-stub", .reset = PB_RESET_BEST_EFFORT, .assign = PB_ASSIGN_ALLOW
     };
-}
-
-/*
- * A star stands for the function, or for device and function. The stars are replaced by zeros and
- * the rest is an address, so that both are read by the same rules.
- */
-bool pb_slot_parse(const char *text, struct pb_slot *ret)
-{
-    size_t length = strlen(text);
-    char address[PB_SBDF_TEXT];
-    struct pb_sbdf sbdf;
-    bool all_functions, all_devices;
-
-    if (length >= sizeof(address) || length < 3)
-        return false;
-    memcpy(address, text, length + 1);
-    all_functions = address[length - 1] == '*';
-    all_devices = all_functions && address[length - 3] == '*';
-    if (all_functions)
-        address[length - 1] = '0';
-    if (all_devices)
-        address[length - 3] = '0';
-    /* "06:1*.*" would become 06:10.0: a star must be the whole of its field */
-    if (all_devices && (length < 4 || address[length - 4] != ':'))
-        return false;
-    if (!pb_sbdf_parse(address, &sbdf))
-        return false;
-    ret->segment = sbdf.segment;
-    ret->bus = sbdf.bus;
-    ret->device = all_devices ? -1 : (int8_t)PB_DEVFN_DEV(sbdf.devfn);
-    ret->function = all_functions ? -1 : (int8_t)PB_DEVFN_FN(sbdf.devfn);
-    return true;
-}
-
-bool pb_slot_matches(const struct pb_slot *slot, struct pb_sbdf sbdf)
-{
-    return slot->segment == sbdf.segment && slot->bus == sbdf.bus &&
-           (slot->device < 0 || slot->device == PB_DEVFN_DEV(sbdf.devfn)) &&
-           (slot->function < 0 || (unsigned)slot->function == PB_DEVFN_FN(sbdf.devfn));
 }
 
 bool pb_name_check(const char *text, const char **ret_why)

@@ -13,7 +13,9 @@
 
 #include "host/host.h"
 #include "pci/addr.h"
+#include "pci/slot.h"
 #include "pci/traits.h"
+#include "proto/topology.h"
 
 #define PB_NAME_MAX         64 /* of a device or a guest, without the NUL */
 
@@ -25,21 +27,34 @@ enum pb_reset_policy { PB_RESET_BEST_EFFORT, PB_RESET_REQUIRED, PB_RESET_NONE };
 struct pb_device_policy {
     char name[PB_NAME_MAX + 1]; /* "" when it has none */
     struct pb_sbdf sbdf;
-    bool has_vendor, has_device;
-    uint16_t vendor, device;
+    /* its identity: what is given has to be true of the device, else it is refused */
+    char path[PB_PATH_TEXT]; /* bridges above it, see struct pb_surroundings; "": any */
+    bool has_vendor, has_device, has_subsystem_vendor, has_subsystem_device;
+    uint16_t vendor, device, subsystem_vendor, subsystem_device;
     char driver[PB_DRIVER_NAME]; /* stub driver, default "pci-stub" */
     bool permissive, allow_interrupt_control;
     enum pb_reset_policy reset;
     char reset_method[64]; /* "" = the kernel's order */
     bool has_assign;       /* the operator said something of it, which beats the quirks */
     enum pb_assign assign;
+    bool reassign_while_alive; /* may be given on although its last guest still lives (H7) */
 };
 
-/* "0000:05:02.0", "0000:06:00.*", "0000:06:*.*": -1 is a star. */
-struct pb_slot {
-    uint16_t segment;
-    uint8_t bus;
-    int8_t device, function;
+/* A slot of the configuration. */
+struct pb_policy_slot {
+    struct pb_slot slot;
+    bool saved; /* from the file that `slot add --save` writes */
+};
+
+struct pb_guest_policy {
+    char name[PB_NAME_MAX + 1];
+    enum pb_topology topology;
+};
+
+/* One device for one guest, by name, whenever such a guest is there. */
+struct pb_assignment {
+    char guest[PB_NAME_MAX + 1];
+    char device[PB_NAME_MAX + 1]; /* an address or a configured name */
 };
 
 /*
@@ -67,8 +82,14 @@ struct pb_policy {
     uint32_t busy_poll_us; /* how long a guest's port stays polled after an operation; 0: never */
     struct pb_device_policy *devices;
     size_t device_count;
-    struct pb_slot *slots;
+    struct pb_policy_slot *slots;
     size_t slot_count;
+    bool xl_mode;              /* "pci" is among the kinds; in force from the start only */
+    enum pb_topology topology; /* of guests without an entry */
+    struct pb_guest_policy *guests;
+    size_t guest_count;
+    struct pb_assignment *assignments; /* no device twice */
+    size_t assignment_count;
     struct pb_limits limits;
 };
 
@@ -83,9 +104,8 @@ const struct pb_device_policy *pb_policy_device(const struct pb_policy *policy,
 /* What applies where the operator said nothing of SBDF. */
 struct pb_device_policy pb_policy_device_default(struct pb_sbdf sbdf);
 
-/* "0000:06:00.*", "06:*.*": strict, the whole string. */
-bool pb_slot_parse(const char *text, struct pb_slot *ret);
-bool pb_slot_matches(const struct pb_slot *slot, struct pb_sbdf sbdf);
+/* How a guest of this name sees its devices, unless it has some already. */
+enum pb_topology pb_policy_topology(const struct pb_policy *policy, const char *guest);
 
 /*
  * May a device or a guest have this name? 1 to PB_NAME_MAX graphic characters that look neither

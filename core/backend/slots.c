@@ -18,7 +18,7 @@ static void slot_claimed(void *ctx, const struct pb_failure *failure)
 static bool had_slot(const struct pb_policy *before, struct pb_sbdf sbdf)
 {
     for (size_t i = 0; before && i < before->slot_count; i++) {
-        if (pb_slot_matches(&before->slots[i], sbdf))
+        if (pb_slot_matches(&before->slots[i].slot, sbdf))
             return true;
     }
     return false;
@@ -92,5 +92,34 @@ void pb_slots_begin(struct pb_backend *b, const struct pb_policy *before)
             break;
     }
     for (size_t i = 0; i < policy->slot_count; i++)
-        claim_slot(b, &policy->slots[i], before);
+        claim_slot(b, &policy->slots[i].slot, before);
+}
+
+void pb_backend_slot_add(struct pb_backend *b, const struct pb_slot *slot, bool save,
+                         pb_verb_fn done, void *ctx)
+{
+    struct pb_failure failure = { .code = PB_FAIL_REFUSED, .reason = "not there yet" };
+
+    (void)b;
+    (void)slot;
+    (void)save;
+    done(ctx, &failure);
+}
+
+void pb_backend_slot_remove(struct pb_backend *b, const struct pb_slot *slot, bool save,
+                            pb_verb_fn done, void *ctx)
+{
+    pb_backend_slot_add(b, slot, save, done, ctx);
+}
+
+void pb_backend_each_slot(const struct pb_backend *b,
+                          void (*visit)(void *ctx, const struct pb_slot_view *view), void *ctx)
+{
+    for (size_t i = 0; i < b->policy->slot_count; i++) {
+        const struct pb_policy_slot *slot = &b->policy->slots[i];
+        struct pb_slot_view view = { .slot = slot->slot,
+                                     .origin = slot->saved ? PB_SLOT_SAVED : PB_SLOT_CONFIG };
+
+        visit(ctx, &view);
+    }
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "backend/failure.h"
+#include "backend/guest.h"
 #include "backend/machine.h"
 #include "backend/profile.h"
 
@@ -56,6 +57,9 @@ struct pb_device_view pb_device_view_of(const struct pb_device *dev)
         .guest_resets = dev->guest_resets,
         .profile = dev->profile,
         .hooks = dev->hooks,
+        .surroundings = dev->known ? &dev->surroundings : NULL,
+        .adopted = dev->adopted,
+        .tainted_by = dev->tainted_by,
         .assign = rule.assign,
         .assign_reason = rule.reason,
     };
@@ -108,6 +112,9 @@ void pb_backend_each_guest(const struct pb_backend *b,
     TAILQ_FOREACH (g, &b->guests, link) {
         struct pb_guest_view view = { .domid = g->domid,
                                       .name = g->name,
+                                      .kind = pb_guest_kind(g),
+                                      .topology = pb_topology_name(g->topology),
+                                      .assignment = "",
                                       .backend_state = pb_xenbus_name(g->be_state),
                                       .frontend_state = pb_xenbus_name(g->fe_state),
                                       .connected = g->page != NULL,

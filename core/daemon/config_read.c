@@ -246,9 +246,9 @@ static void read_slots(struct pb_config_reader *r, const struct pb_json *at)
     for (size_t i = 0; i < count && !failed(r); i++) {
         struct pb_json element = pb_json_element(at, i);
         const char *text = pb_json_text(&element, PB_CONFIG_PATH_MAX, NULL);
-        struct pb_slot slot, *grown;
+        struct pb_policy_slot slot = { .saved = false }, *grown;
 
-        if (!text || !pb_slot_parse(text, &slot)) {
+        if (!text || !pb_slot_parse(text, &slot.slot)) {
             pb_json_fail(&element, "must be an address like \"0000:05:02.0\", \"0000:05:02.*\" "
                                    "or \"0000:05:*.*\"");
             return;

@@ -36,6 +36,8 @@ struct daemon {
     struct pb_control *control;
     struct pb_verbs verbs;
     ev_signal term, interrupt, hangup;
+    char summary[PB_GENERATION_TEXT], socket[PB_CONFIG_SOCKET_MAX + 1];
+    bool refused; /* the backend cannot work here */
 };
 
 static void on_stop(struct ev_loop *loop, ev_signal *watcher, int events)
@@ -224,31 +226,41 @@ static void stop(struct daemon *d)
         (void)close(d->lock);
 }
 
-static void serve(struct daemon *d, const char *socket, const char *summary)
+static void backend_started(void *ctx, const struct pb_failure *failure)
 {
+    struct daemon *d = ctx;
     char status[PB_GENERATION_TEXT + 32];
 
-    pb_backend_start(d->backend);
-    pb_notice("pcibackd %s serves; control socket %s; %s", PB_VERSION, socket, summary);
+    if (failure) {
+        pb_err("cannot start: %s; next: %s", failure->reason, failure->next);
+        d->refused = true;
+        ev_break(d->loop, EVBREAK_ALL);
+        return;
+    }
+    pb_notice("pcibackd %s serves; control socket %s; %s", PB_VERSION, d->socket, d->summary);
     (void)snprintf(status, sizeof(status), "generation %llu: %s",
-                   (unsigned long long)pb_backend_generation(d->backend), summary);
+                   (unsigned long long)pb_backend_generation(d->backend), d->summary);
     pb_notify_ready(status);
-    ev_run(d->loop, 0);
+}
+
+static bool serve(struct daemon *d)
+{
+    pb_backend_start(d->backend, backend_started, d);
+    if (!d->refused)
+        ev_run(d->loop, 0);
     pb_notify_stopping();
+    return !d->refused;
 }
 
 static int run(struct daemon *d)
 {
-    char summary[PB_GENERATION_TEXT], socket[PB_CONFIG_SOCKET_MAX + 1];
     bool started;
 
     /* A manifest that is wrong is left out, and must not keep the others' devices from guests. */
     pb_generation_log(&d->generation);
-    (void)pb_generation_summary(d->generation.quirks, summary);
-    (void)snprintf(socket, sizeof(socket), "%s", d->generation.config->socket);
-    started = start(d);
-    if (started)
-        serve(d, socket, summary);
+    (void)pb_generation_summary(d->generation.quirks, d->summary);
+    (void)snprintf(d->socket, sizeof(d->socket), "%s", d->generation.config->socket);
+    started = start(d) && serve(d);
     stop(d);
     return started ? 0 : 1;
 }

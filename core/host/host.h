@@ -15,6 +15,7 @@
 #include <sys/queue.h>
 
 #include "pci/facts.h"
+#include "pci/slot.h"
 #include "quirk/reset.h"
 
 #define PB_HW_SLOW_MS 10
@@ -36,35 +37,114 @@ struct pb_hw_cycle {
 enum pb_hw_when { PB_HW_NOW, PB_HW_LATER };
 
 enum pb_job_kind {
-    PB_JOB_PROBE,   /* read `facts`, change nothing */
-    PB_JOB_CLAIM,   /* take the device for `driver`: facts, driver before, opened `hw` */
+    PB_JOB_PROBE,   /* read `facts` and `surroundings`, change nothing */
+    PB_JOB_CLAIM,   /* take the device for `driver`: as PROBE, driver before, opened `hw` */
+    PB_JOB_OPEN,    /* only what PROBE does, and opened `hw`: another program has claimed it */
     PB_JOB_RELEASE, /* give it back to the driver that it had */
     PB_JOB_RESET, /* reset by `method` ("" = the kernel's order); then facts->config is read anew */
+    PB_JOB_REMEMBERED, /* `listed`: what an earlier run of this boot of the host has claimed */
+    PB_JOB_KERNEL_STAYS_AWAY, /* rc -EBUSY, reason and next: Linux's backend would serve domain
+                                 `domid`, or any guest of xl's when that is 0 */
+    PB_JOB_SAVE_SLOTS,        /* write `slots` to CONFIG_DIR/90-slots.json; none removes the file */
     PB_JOB_KIND_COUNT
 };
 
 #define PB_DRIVER_NAME 32
 #define PB_JOB_PLUGINS 2
 
+/* What the host itself needs a device for: id, name, meaning. */
+#define PB_USES(X)                                            \
+    X(ROOT, "root", "the root file system is on it")          \
+    X(DISK, "disk", "a mounted file system or swap is on it") \
+    X(ROUTE, "route", "the default route leads over it")      \
+    X(CONSOLE, "console", "it is the only console")           \
+    X(INPUT, "input", "it is the only input, or leads to it")
+
+enum pb_use {
+#define X(id, name, help) PB_USE_##id,
+    PB_USES(X)
+#undef X
+        PB_USE_COUNT
+};
+const char *pb_use_name(enum pb_use use);
+
+/* What a device has in common with a neighbour: id, name, meaning. */
+#define PB_SHARES(X)                                                                     \
+    X(RESET, "reset", "a reset of the bus or slot hits both")                            \
+    X(REQUESTER, "requester", "the IOMMU cannot tell them apart, or ACS lets them talk") \
+    X(LINE, "line", "one interrupt line (XSA-461)")                                      \
+    X(PAGE, "page", "a page of memory has registers of both (XSA-461)")                  \
+    X(FUNCTION, "function", "functions of one device")
+
+enum pb_share {
+#define X(id, name, help) PB_SHARE_##id,
+    PB_SHARES(X)
+#undef X
+        PB_SHARE_COUNT
+};
+const char *pb_share_name(enum pb_share share);
+
+struct pb_neighbour {
+    struct pb_sbdf sbdf;
+    uint8_t shares;              /* bits 1 << enum pb_share */
+    char driver[PB_DRIVER_NAME]; /* bound now, "" none */
+};
+
+#define PB_NEIGHBOURS_MAX 24
+#define PB_PATH_TEXT      64
+
+/* Where a device sits, and who else depends on it. Plain data, as struct pb_facts. */
+struct pb_surroundings {
+    /*
+     * The way to it from its host bridge, in the spelling of Linux's `pci=` parameter:
+     * "0000:00:1c.0/00.0" is function 00.0 behind bridge 0000:00:1c.0. It does not change when bus
+     * numbers do. "" when it does not fit.
+     */
+    char path[PB_PATH_TEXT];
+    char port[PB_SBDF_TEXT]; /* the port that it may be pulled out of (H1), "" none */
+    bool has_physical_function;
+    struct pb_sbdf physical_function; /* of a virtual function */
+    uint16_t virtual_functions;       /* enabled now */
+    uint8_t uses;                     /* bits 1 << enum pb_use */
+    char uses_text[160];              /* "/ is on nvme0n1p2; the default route leads over eth0" */
+    bool more_neighbours;             /* there are more than fit */
+    uint8_t neighbour_count;
+    struct pb_neighbour neighbour[PB_NEIGHBOURS_MAX];
+};
+
+#define PB_SLOTS_SAVED_MAX 256
+#define PB_LISTED_MAX      256
+
 struct pb_job {
     enum pb_job_kind kind;
     struct pb_sbdf sbdf;
     char driver[PB_DRIVER_NAME]; /* CLAIM: stub driver ("none": stays without one) */
-    bool force;                  /* CLAIM: also below a port that cards may be pulled from (H1) */
-    char method[64];             /* RESET: reset_method to set first, "" leaves it */
-    unsigned settle_ms;          /* RESET: wait before the device is touched again */
-    unsigned plugin_count;       /* RESET: plugins whose before_reset and after_reset run */
+    /*
+     * CLAIM: also what the host needs itself, what may be pulled (H1) or is a virtual function.
+     * Without it these are -EACCES with `reason` and `next`.
+     */
+    bool force;
+    uint32_t domid;              /* KERNEL_STAYS_AWAY */
+    const struct pb_slot *slots; /* SAVE_SLOTS, at most PB_SLOTS_SAVED_MAX */
+    size_t slot_count;
+    char method[64];       /* RESET: reset_method to set first, "" leaves it */
+    unsigned settle_ms;    /* RESET: wait before the device is touched again */
+    unsigned plugin_count; /* RESET: plugins whose before_reset and after_reset run */
     struct pb_reset_plugin plugin[PB_JOB_PLUGINS];
     /* RESET with plugins: as it was at claim, valid until `done`; NULL: as it is now */
     const struct pb_facts *claimed;
     unsigned deadline_ms;
     /* result */
     int rc; /* 0; -ENODEV absent; -ETIMEDOUT: abandoned in the kernel; other negative errno */
-    char reason[160];                   /* when rc != 0: what failed, for the operator */
+    char reason[240];                   /* when rc != 0: what failed, for the operator */
+    char next[160];                     /* what he may do, "" when nothing special */
     char driver_before[PB_DRIVER_NAME]; /* PROBE, CLAIM: the bound driver, "" none */
     char driver_now[PB_DRIVER_NAME];
-    struct pb_facts facts;                       /* PROBE, CLAIM, RESET */
-    struct pb_hw *hw;                            /* CLAIM: new, the receiver's to close */
+    struct pb_facts facts;                /* PROBE, CLAIM, OPEN, RESET */
+    struct pb_surroundings surroundings;  /* PROBE, CLAIM, OPEN */
+    struct pb_sbdf listed[PB_LISTED_MAX]; /* REMEMBERED */
+    unsigned listed_count;
+    struct pb_hw *hw;                            /* CLAIM, OPEN: new, the receiver's to close */
     void (*done)(struct pb_job *job, void *ctx); /* the job is the submitter's memory until then */
     void *ctx;
     /* private to the carrier */
@@ -84,15 +164,35 @@ struct pb_host_ops {
     void (*job_submit)(struct pb_host *h, struct pb_job *job);
 };
 
+/* What the kernel says of a PCI device: id, meaning. Always late: the device may be elsewhere. */
+enum pb_uevent {
+    PB_UEVENT_ADD,    /* it appeared; its driver may not be there yet */
+    PB_UEVENT_REMOVE, /* it is gone */
+    PB_UEVENT_BIND,   /* a driver has it now */
+    PB_UEVENT_UNBIND, /* no driver has it now */
+    PB_UEVENT_LOST,   /* events were lost (SBDF says nothing): look at everything */
+};
+
+struct pb_host_events {
+    /* On the loop. DRIVER: of BIND, "" otherwise. */
+    void (*device)(void *ctx, enum pb_uevent what, struct pb_sbdf sbdf, const char *driver);
+    void *ctx;
+};
+
 struct pb_host {
     const struct pb_host_ops *ops;
+    struct pb_host_events events; /* set by the user; nothing is told before */
 };
 
 struct ev_loop;
 struct pb_host_options {
     const char *sysfs;   /* "/sys" */
+    const char *proc;    /* "/proc": mounts, routes */
     const char *lib_dir; /* "/var/lib/pcibackd": what must survive a restart */
-    const char *self;    /* path of this binary: the helper is exec'ed from it */
+    /* "/run/pcibackd-boot": a file BDF there says that a boot script has set that override */
+    const char *boot_dir;
+    const char *config_dir; /* "/etc/pcibackd.d" */
+    const char *self;       /* path of this binary: the helper is exec'ed from it */
 };
 /*
  * Starts the helper process (exec of options->self with --helper) and connects to it. Must be

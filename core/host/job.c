@@ -447,6 +447,10 @@ void pb_job_run(const struct pb_wire_request *request, const char *sysfs, const 
     case PB_WIRE_ACCESS:
         ret->rc = cycle(&job);
         break;
+    case PB_JOB_OPEN:
+    case PB_JOB_REMEMBERED:
+    case PB_JOB_KERNEL_STAYS_AWAY:
+    case PB_JOB_SAVE_SLOTS:
     default:
         ret->rc = fail(&job, -EINVAL, "unknown job");
         break;

@@ -4,6 +4,17 @@
 #include <errno.h>
 #include <stdio.h>
 
+static const char *const names[] = {
+#define X(id, name, help) [PB_TOPOLOGY_##id] = (name),
+    PB_TOPOLOGIES(X)
+#undef X
+};
+
+const char *pb_topology_name(enum pb_topology topology)
+{
+    return names[topology];
+}
+
 static bool slot_empty(const struct pb_vslots *slots, unsigned i)
 {
     for (unsigned fn = 0; fn < 8; fn++) {
@@ -19,13 +30,15 @@ static bool same_physical_slot(struct pb_sbdf a, struct pb_sbdf b)
            PB_DEVFN_DEV(a.devfn) == PB_DEVFN_DEV(b.devfn);
 }
 
-int pb_vslots_add(struct pb_vslots *slots, struct pb_sbdf physical, bool virtual_function,
-                  struct pb_sbdf *ret_virtual)
+int pb_vslots_add(struct pb_vslots *slots, enum pb_topology topology, struct pb_sbdf physical,
+                  bool virtual_function, int wanted, struct pb_sbdf *ret_virtual)
 {
     unsigned fn = PB_DEVFN_FN(physical.devfn);
     bool alone = virtual_function && fn == 0;
     unsigned at = PB_VSLOTS;
 
+    (void)topology;
+    (void)wanted;
     for (unsigned i = 0; i < PB_VSLOTS; i++) {
         bool empty = slot_empty(slots, i);
 

@@ -30,7 +30,11 @@ static const char *const job_names[PB_JOB_KIND_COUNT] = {
     [PB_JOB_PROBE] = "job_probe",
     [PB_JOB_CLAIM] = "job_claim",
     [PB_JOB_RELEASE] = "job_release",
+    [PB_JOB_OPEN] = "job_open",
     [PB_JOB_RESET] = "job_reset",
+    [PB_JOB_REMEMBERED] = "job_remembered",
+    [PB_JOB_KERNEL_STAYS_AWAY] = "job_kernel_stays_away",
+    [PB_JOB_SAVE_SLOTS] = "job_save_slots",
 };
 
 static struct sim_world *world_of(struct pb_host *h)
@@ -204,6 +208,15 @@ static void enable(struct sim_device *dev)
     sim_device_change(dev, PCI_COMMAND, PCI_COMMAND_MASTER, decode);
 }
 
+static void open_config(struct sim_device *dev, struct pb_job *job)
+{
+    job->hw = calloc(1, sizeof(*job->hw));
+    if (!job->hw)
+        abort();
+    job->hw->dev = dev;
+    dev->open++;
+}
+
 static int job_claim(struct sim_device *dev, struct pb_job *job)
 {
     bool none = strcmp(job->driver, "none") == 0;
@@ -215,11 +228,7 @@ static int job_claim(struct sim_device *dev, struct pb_job *job)
     (void)snprintf(dev->driver, sizeof(dev->driver), "%s", none ? "" : job->driver);
     memcpy(job->driver_before, dev->host_driver, sizeof(job->driver_before));
     read_facts(dev, job);
-    job->hw = calloc(1, sizeof(*job->hw));
-    if (!job->hw)
-        abort();
-    job->hw->dev = dev;
-    dev->open++;
+    open_config(dev, job);
     return 0;
 }
 
@@ -274,6 +283,9 @@ static int job_run(struct sim_world *w, struct pb_job *job)
 {
     struct sim_device *dev = sim_device_find(w, job->sbdf);
 
+    if (job->kind == PB_JOB_REMEMBERED || job->kind == PB_JOB_KERNEL_STAYS_AWAY ||
+        job->kind == PB_JOB_SAVE_SLOTS)
+        return 0;
     if (!dev || dev->gone)
         return refuse(job, -ENODEV, "there is no such device");
     switch (job->kind) {
@@ -282,12 +294,19 @@ static int job_run(struct sim_world *w, struct pb_job *job)
                sizeof(job->driver_before));
         read_facts(dev, job);
         return 0;
+    case PB_JOB_OPEN:
+        read_facts(dev, job);
+        open_config(dev, job);
+        return 0;
     case PB_JOB_CLAIM:
         return job_claim(dev, job);
     case PB_JOB_RELEASE:
         return job_release(w, dev, job);
     case PB_JOB_RESET:
         return job_reset(w, dev, job);
+    case PB_JOB_REMEMBERED:
+    case PB_JOB_KERNEL_STAYS_AWAY:
+    case PB_JOB_SAVE_SLOTS:
     case PB_JOB_KIND_COUNT:
     default:
         return refuse(job, -EINVAL, "unknown kind of job");

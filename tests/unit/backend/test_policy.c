@@ -73,63 +73,6 @@ static void default_device_is_strict(void **state)
     assert_true(pb_sbdf_equal(entry.sbdf, address("2:3:0.1")));
 }
 
-static void slot_texts(void **state)
-{
-    static const struct {
-        const char *text;
-        struct pb_slot slot;
-    } good[] = {
-        { "0000:05:02.0", { 0, 5, 2, 0 } },          { "05:02.0", { 0, 5, 2, 0 } },
-        { "0000:06:00.*", { 0, 6, 0, -1 } },         { "06:1f.*", { 0, 6, 0x1f, -1 } },
-        { "0000:06:*.*", { 0, 6, -1, -1 } },         { "6:*.*", { 0, 6, -1, -1 } },
-        { "ffff:ff:*.*", { 0xffff, 0xff, -1, -1 } },
-    };
-    static const char *const bad[] = {
-        "",         "*",           "*.*",           ":*.*",     "06:*.3",      "06:1*.*",
-        "06:*1.*",  "06:**.*",     "06:00.**",      "*:00.0",   "0000:*:00.0", "06:00",
-        "06:20.*",  "06:00.8",     " 06:00.0",      "06:00.0 ", "06:00.*x",    "0x06:00.0",
-        "06:-1.0",  "0000:06:*:*", "06:*.",         "06:.*",    "10000:6:0.0", "0000:06:00.0\n",
-        "100:00.*", "06:*",        "000:0:06:00.*",
-    };
-
-    (void)state;
-    for (size_t i = 0; i < PB_ARRAY_SIZE(good); i++) {
-        struct pb_slot slot;
-
-        if (!pb_slot_parse(good[i].text, &slot))
-            fail_msg("%s was refused", good[i].text);
-        assert_int_equal(slot.segment, good[i].slot.segment);
-        assert_int_equal(slot.bus, good[i].slot.bus);
-        assert_int_equal(slot.device, good[i].slot.device);
-        assert_int_equal(slot.function, good[i].slot.function);
-    }
-    for (size_t i = 0; i < PB_ARRAY_SIZE(bad); i++) {
-        struct pb_slot slot;
-
-        if (pb_slot_parse(bad[i], &slot))
-            fail_msg("\"%s\" was taken", bad[i]);
-    }
-}
-
-static void slot_matches_what_it_says(void **state)
-{
-    struct pb_slot one, functions, bus;
-
-    (void)state;
-    assert_true(pb_slot_parse("5:2.1", &one));
-    assert_true(pb_slot_parse("5:2.*", &functions));
-    assert_true(pb_slot_parse("5:*.*", &bus));
-
-    assert_true(pb_slot_matches(&one, address("5:2.1")));
-    assert_false(pb_slot_matches(&one, address("5:2.0")));
-    assert_false(pb_slot_matches(&one, address("5:3.1")));
-    assert_true(pb_slot_matches(&functions, address("5:2.7")));
-    assert_false(pb_slot_matches(&functions, address("5:3.0")));
-    assert_true(pb_slot_matches(&bus, address("5:1f.7")));
-    assert_false(pb_slot_matches(&bus, address("6:2.1")));
-    assert_false(pb_slot_matches(&bus, address("1:5:2.1")));
-}
-
 static void copy_shares_nothing(void **state)
 {
     struct pb_policy policy, *copy;
@@ -145,14 +88,14 @@ static void copy_shares_nothing(void **state)
     policy.slots = calloc(2, sizeof(*policy.slots));
     policy.devices[0] = pb_policy_device_default(address("3:0.0"));
     policy.device_count = 1;
-    policy.slots[1].bus = 7;
+    policy.slots[1].slot.bus = 7;
     policy.slot_count = 2;
     policy.limits.guests = 5;
     copy = pb_policy_copy(&policy);
     pb_policy_free(&policy);
     assert_non_null(pb_policy_device(copy, address("3:0.0")));
     assert_int_equal(copy->slot_count, 2);
-    assert_int_equal(copy->slots[1].bus, 7);
+    assert_int_equal(copy->slots[1].slot.bus, 7);
     assert_int_equal(copy->limits.guests, 5);
     pb_policy_free(copy);
     free(copy);
@@ -201,8 +144,6 @@ int main(void)
         cmocka_unit_test(defaults_lie_within_their_bounds),
         cmocka_unit_test(device_entry_is_found_by_its_whole_address),
         cmocka_unit_test(default_device_is_strict),
-        cmocka_unit_test(slot_texts),
-        cmocka_unit_test(slot_matches_what_it_says),
         cmocka_unit_test(copy_shares_nothing),
         cmocka_unit_test(names_are_not_mistaken_for_other_things),
     };

@@ -177,8 +177,8 @@ static void every_key_is_read(void **state)
     assert_int_equal(d->reset, PB_RESET_BEST_EFFORT);
     assert_int_equal(d->assign, PB_ASSIGN_ALLOW);
     assert_int_equal(c->policy->slot_count, 3);
-    assert_int_equal(c->policy->slots[1].function, -1);
-    assert_int_equal(c->policy->slots[2].device, -1);
+    assert_int_equal(c->policy->slots[1].slot.function, -1);
+    assert_int_equal(c->policy->slots[2].slot.device, -1);
     assert_int_equal(c->policy->limits.guests, 7);
     assert_int_equal(c->policy->limits.attach_timeout_ms, 256);
     assert_int_equal(c->policy->limits.detach_timeout_ms, 10000);

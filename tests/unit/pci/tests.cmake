@@ -16,6 +16,7 @@ pb_unit(differential pci ${device})
 pb_unit(view pci ${device})
 pb_unit(flr pci ${device})
 pb_unit(split pci ${device})
+pb_unit(slot pci)
 
 find_program(PB_PYTHON NAMES python3 PATHS /usr/bin NO_DEFAULT_PATH)
 find_program(PB_PYTHON NAMES python3 REQUIRED)

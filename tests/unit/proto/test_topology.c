@@ -19,7 +19,7 @@ static unsigned add(struct pb_vslots *slots, struct pb_sbdf physical, bool vf)
 {
     struct pb_sbdf v;
 
-    assert_int_equal(pb_vslots_add(slots, physical, vf, &v), 0);
+    assert_int_equal(pb_vslots_add(slots, PB_TOPOLOGY_VPCI, physical, vf, PB_VDEVFN_ANY, &v), 0);
     assert_int_equal(v.segment, 0);
     assert_int_equal(v.bus, 0);
     return v.devfn;
@@ -54,7 +54,8 @@ static void a_full_bus_says_so(void **state)
     (void)state;
     for (unsigned i = 0; i < PB_VSLOTS; i++)
         assert_int_equal(add(&slots, at(i, 0, 0), false), PB_DEVFN(i, 0));
-    assert_int_equal(pb_vslots_add(&slots, at(99, 0, 0), false, &v), -ENOSPC);
+    assert_int_equal(
+        pb_vslots_add(&slots, PB_TOPOLOGY_VPCI, at(99, 0, 0), false, PB_VDEVFN_ANY, &v), -ENOSPC);
     pb_vslots_remove(&slots, (struct pb_sbdf){ .devfn = PB_DEVFN(7, 0) });
     assert_int_equal(add(&slots, at(99, 0, 0), false), PB_DEVFN(7, 0));
 }
@@ -66,7 +67,8 @@ static void one_function_is_there_once(void **state)
 
     (void)state;
     (void)add(&slots, at(3, 0, 0), false);
-    assert_int_equal(pb_vslots_add(&slots, at(3, 0, 0), false, &v), -EEXIST);
+    assert_int_equal(pb_vslots_add(&slots, PB_TOPOLOGY_VPCI, at(3, 0, 0), false, PB_VDEVFN_ANY, &v),
+                     -EEXIST);
 }
 
 static void vdev_has_two_function_digits(void **state)
