@@ -5,6 +5,7 @@ The console is the hypervisor's and dom0's and may garble lines; whatever the ve
 the second serial port, which dom0 has to itself. One line there is a letter and its text:
 
     R ok SCENARIO: text          a result              L FILE|text    a line of a log, to be written to FILE
+    D text                       more about it         I reason       the boot says nothing about the product
     U seconds                    dom0 is up            E status       dom0's script has ended
     M command                    a command for QEMU's monitor; the answer goes back as "text" lines and "."
 """
@@ -38,6 +39,8 @@ class Outcome:
     ended: str = ""
     last_line: str = ""
     results: list = field(default_factory=list)
+    details: dict = field(default_factory=dict)      # a result's place in the list: lines that tell more
+    inconclusive: str = ""
 
 
 class Machine:
@@ -209,6 +212,10 @@ class Machine:
             match = verdict.RESULT.match(text)
             if match:
                 self.outcome.results.append(match.groups())
+        elif kind == "D":
+            self.outcome.details.setdefault(len(self.outcome.results) - 1, []).append(text)
+        elif kind == "I":
+            self.outcome.inconclusive = text
         elif kind == "U":
             self.outcome.came_up = True
         elif kind == "E":

@@ -57,7 +57,7 @@ def _attempt(boot, args, images, out):
     with tempfile.TemporaryDirectory(prefix="lab-") as work:
         _compose(boot, args, images, work)
         outcome = Machine(boot, work, out, COMES_UP_WITHIN).run(echo=sys.stdout)
-    verdict.write_results(os.path.join(out, "results.txt"), outcome.results)
+    verdict.write_results(os.path.join(out, "results.txt"), outcome.results, outcome.details)
     status, reasons = verdict.judge(boot, outcome)
     with open(os.path.join(out, "status.txt"), "w", encoding="utf-8") as file:
         file.write(f"{status}\n" + "".join(f"{reason}\n" for reason in reasons))

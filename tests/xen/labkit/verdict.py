@@ -19,6 +19,8 @@ def judge(boot, outcome):
         return INCONCLUSIVE, [f"the host never came up ({outcome.ended})"]
     if outcome.emulator_crashed:
         return INCONCLUSIVE, [f"the emulator died ({outcome.ended})"]
+    if outcome.inconclusive and not outcome.host_panic:
+        return INCONCLUSIVE, [outcome.inconclusive]
     reasons = []
     if outcome.host_panic:
         reasons.append(f"the host crashed: {outcome.host_panic}")
@@ -45,10 +47,11 @@ def only_scenarios_failed(status, reasons):
         reason.startswith("not ok ") or reason.endswith(" had no check") for reason in reasons)
 
 
-def write_results(path, results):
+def write_results(path, results, details):
     with open(path, "w", encoding="utf-8") as file:
-        for state, scenario, text in results:
+        for place, (state, scenario, text) in enumerate(results):
             file.write(f"{state} {scenario}: {text}\n")
+            file.writelines(f"# {line}\n" for line in details.get(place, []))
 
 
 def scenario_status(out, scenario):
@@ -57,11 +60,15 @@ def scenario_status(out, scenario):
         print(f"{path} is missing: the boot did not run")
         return 1
     good = bad = 0
+    showing = False              # a result's details follow it
     with open(path, encoding="utf-8") as file:
         for line in file:
             match = RESULT.match(line.rstrip("\n"))
-            if match and match.group(2) == scenario:
+            if match:
+                showing = match.group(2) == scenario
+            if showing:
                 print(line, end="")
+            if showing and match:
                 if match.group(1) == "ok":
                     good += 1
                 else:
