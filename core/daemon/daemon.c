@@ -14,6 +14,7 @@
 
 #include "backend/backend.h"
 #include "base/log.h"
+#include "daemon/boot_rules.h"
 #include "daemon/control.h"
 #include "daemon/generation.h"
 #include "daemon/lock.h"
@@ -283,6 +284,15 @@ static int check_config(const struct daemon *d)
     return fflush(stdout) == 0 ? 0 : 1;
 }
 
+static int print_boot_rules(const struct daemon *d)
+{
+    int rc = pb_boot_rules_print(d->generation.config->policy, stdout);
+
+    if (rc != 0)
+        pb_err("the rules cannot be written: %s", strerror(-rc));
+    return rc == 0 ? 0 : 1;
+}
+
 static int run_with_files(struct daemon *d)
 {
     int status = 1;
@@ -294,6 +304,8 @@ static int run_with_files(struct daemon *d)
     pb_log_setup(d->options.log_format, d->options.log_level);
     if (!d->generation.config)
         pb_err("%s; correct it and try again", d->generation.error.text);
+    else if (d->options.boot_rules)
+        status = print_boot_rules(d);
     else
         status = d->options.check_config ? check_config(d) : run(d);
     pb_generation_fini(&d->generation);

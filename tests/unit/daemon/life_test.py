@@ -39,8 +39,8 @@ class Start(unittest.TestCase):
 
     def test_help_names_every_option(self):
         text = subprocess.run([FAKE, "--help"], capture_output=True, text=True, check=True).stdout
-        for option in ("--config", "--check-config", "--log-format", "--log-level", "--version",
-                       "--help", "--fake"):
+        for option in ("--config", "--check-config", "--boot-rules", "--log-format",
+                       "--log-level", "--version", "--help", "--fake"):
             self.assertIn(option, text)
 
     def test_bad_configuration(self):
@@ -51,6 +51,14 @@ class Start(unittest.TestCase):
             done = d.run_to_end("--log-format", "json")
             self.assert_one_line(done, 1)
             self.assertEqual(json.loads(done.stderr)["level"], "err")
+
+    def test_boot_rules(self):
+        with Daemon({"slots": ["0000:00:05.0"]}) as d:
+            done = d.run_to_end("--boot-rules")
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertIn('KERNEL=="0000:00:05.0", ACTION=="add"', done.stdout)
+        with Daemon({"slots": ["0000:00:05"]}) as d:
+            self.assert_one_line(d.run_to_end("--boot-rules"), 1, "/slots/0")
 
     def test_absent_configuration_that_was_named(self):
         done = subprocess.run([FAKE, "--config", "/nonexistent/c.json"], capture_output=True,
