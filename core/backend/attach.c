@@ -189,6 +189,9 @@ static enum pb_run check_guest(struct pb_task *task)
         return FAIL(task, STATE, "try again", "an earlier domain %u is still being taken apart",
                     task->domid);
     }
+    if (g && g->xl)
+        return FAIL(task, REFUSED, "xl pci-attach", "xl gives domain %u (%s) its devices", g->domid,
+                    g->name);
     if (!g && b->guest_count >= b->policy->limits.guests)
         return FAIL(task, LIMIT, "raise limits.guests", "%u guests are served already",
                     b->guest_count);

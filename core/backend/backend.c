@@ -11,6 +11,7 @@
 #include "backend/reserve.h"
 #include "backend/serve.h"
 #include "backend/slots.h"
+#include "backend/xl.h"
 #include "base/log.h"
 
 /*
@@ -36,6 +37,8 @@ static void release_fired(struct pb_watch *watch)
             pb_guest_end(g, domain.shutdown_reason == 3 ? "the domain crashed"
                                                         : "the domain has shut down");
     }
+    if (b->xl)
+        pb_xl_domains_changed(b);
 }
 
 static void store_connected(void *ctx, bool connected)
@@ -78,12 +81,26 @@ int pb_backend_new(struct ev_loop *loop, struct pb_xen *xen, struct pb_host *hos
     return 0;
 }
 
+/* Nothing is touched before it is known that the kernel's backend stays away. */
+static void begin(void *ctx, const struct pb_failure *failure)
+{
+    struct pb_backend *b = ctx;
+
+    if (!failure)
+        pb_slots_begin(b, NULL);
+    b->tell_started(b->tell_started_ctx, failure);
+}
+
 void pb_backend_start(struct pb_backend *b, pb_verb_fn started, void *ctx)
 {
     b->started = true;
+    b->tell_started = started;
+    b->tell_started_ctx = ctx;
     b->xen->ops->watch_add(b->xen, &b->release_watch);
-    pb_slots_begin(b, NULL);
-    started(ctx, NULL);
+    if (b->policy->xl_mode)
+        pb_xl_start(b, begin, b);
+    else
+        begin(b, NULL);
 }
 
 void pb_backend_free(struct pb_backend *b)
@@ -111,6 +128,7 @@ void pb_backend_free(struct pb_backend *b)
         pb_reserve_abandon(dev);
         pb_device_free(dev);
     }
+    pb_xl_stop(b);
     pb_serve_stop(b);
     pb_policy_free(b->policy);
     free(b->policy);

@@ -17,6 +17,7 @@
 #include "backend/nodes.h"
 #include "backend/reserve.h"
 #include "backend/strip.h"
+#include "backend/xl.h"
 #include "base/log.h"
 
 #define FAIL(task, code, next, ...)                                                               \
@@ -59,6 +60,11 @@ static enum pb_run find(struct pb_task *task)
         task->dev = dev;
         return FAIL(task, STATE, "name the guest that has it", "domain %u (%s) has it, not %s",
                     dev->guest->domid, dev->guest->name, task->guest_text);
+    }
+    if (dev->guest->xl) {
+        task->dev = dev;
+        return FAIL(task, REFUSED, "xl pci-detach", "xl gave it to domain %u (%s)",
+                    dev->guest->domid, dev->guest->name);
     }
     if (!pb_task_take_device(task, dev))
         return PB_RUN_FAIL;
@@ -409,13 +415,15 @@ static void ended(void *ctx, const struct pb_failure *failure)
 
     if (failure)
         pb_err("%s: %s", failure->device, failure->reason);
+    if (g->xl)
+        pb_xl_returned(g);
     pb_guest_drop(g);
 }
 
 void pb_detach_ended(struct pb_device *dev)
 {
     pb_guest_hold(dev->guest);
-    start_on(dev, &end_kind, ended, dev->guest);
+    start_on(dev, dev->guest->xl ? &pb_xl_return_kind : &end_kind, ended, dev->guest);
 }
 
 void pb_detach_renew(struct pb_device *dev, pb_verb_fn done, void *ctx)

@@ -11,6 +11,7 @@
 #include "backend/profile.h"
 #include "backend/serve.h"
 #include "backend/strip.h"
+#include "backend/xl.h"
 #include "base/assert.h"
 #include "base/log.h"
 
@@ -176,6 +177,8 @@ void pb_guest_submit(struct pb_guest *g, struct pb_store_req *req)
 
 static void act(struct pb_guest *g, enum pb_xenbus_action action)
 {
+    if (g->xl && !pb_xl_may(g, action))
+        return;
     g->acting = true;
     switch (action) {
     case PB_ACT_SETUP:
@@ -218,7 +221,8 @@ static void act(struct pb_guest *g, enum pb_xenbus_action action)
 static void acted(struct pb_guest *g, int rc)
 {
     g->acting = false;
-    if (rc == -ECANCELED && pb_guest_may_log(g))
+    /* The toolstack may change its own nodes at any time: its watch tells. */
+    if (rc == -ECANCELED && !g->xl && pb_guest_may_log(g))
         pb_warn("domain %u: its backend nodes are not ours any more; not touched", g->domid);
     else if (rc && rc != -ECANCELED && pb_guest_may_log(g))
         pb_warn("domain %u: xenstore: %s", g->domid, strerror(-rc));
@@ -254,6 +258,8 @@ static bool store_lost(struct pb_guest *g, const struct pb_store_req *req)
 
     if (pb_store_value(req, 1) || pb_store_value(req, 0))
         return false;
+    if (g->xl)
+        return true; /* the toolstack removes them, too: xl.c looks */
     if (g->b->xen->ops->domain_get(g->b->xen, g->domid, &domain) != 0 || domain.dying)
         return false;
     if (!g->store_lost)
@@ -355,6 +361,8 @@ static void guest_free(struct pb_guest *g)
     TAILQ_REMOVE(&b->guests, g, link);
     b->guest_count--;
     pb_serve_keep_counters(g);
+    if (g->xl)
+        pb_xl_guest_freed(g);
     free(g);
 }
 
@@ -379,6 +387,8 @@ void pb_guest_check_end(struct pb_guest *g)
 
     if (g->b->stopping || !TAILQ_EMPTY(&g->devices) || g->turn || !TAILQ_EMPTY(&g->queue) ||
         g->holds || g->acting || g->run.busy)
+        return;
+    if (g->xl && !pb_xl_may_end(g))
         return;
     pb_frontend_disconnect(g);
     if (!g->nodes_exist) {

@@ -63,7 +63,9 @@ struct pb_device {
     struct pb_profile *next_profile; /* replaces it when the access under way is answered */
     struct pb_hw *hw;
     struct pb_surroundings surroundings; /* as of the last look */
-    bool adopted; /* another program claimed it (xl pci-assignable-add): that one releases it */
+    /* another program claimed it (xl pci-assignable-add): that one releases it, and uevents of it
+     * are not ours */
+    bool adopted;
     char driver_before[PB_DRIVER_NAME], driver_now[PB_DRIVER_NAME];
     uint16_t host_command; /* COMMAND as the host had it: given back at release */
     bool quarantined, msix_prepared;
@@ -82,6 +84,7 @@ struct pb_device {
     uint8_t tainted_handle[16];
     struct pb_sbdf vaddr;
     bool has_vaddr;
+    int node; /* its number in the toolstack's nodes, -1 none; only with a guest of xl's */
     unsigned node_state; /* our state-N: PB_XENBUS_INITIALISING, _INITIALISED or _CLOSING */
     bool ready;          /* all grants are made: it may be published */
     bool serving;        /* accesses reach it */
@@ -102,8 +105,11 @@ struct pb_device {
 };
 TAILQ_HEAD(pb_device_list, pb_device);
 
-/* What a guest's operation needs while it is under way. */
 struct pb_guest;
+struct pb_xl;
+struct pb_xl_dir;
+
+/* What a guest's operation needs while it is under way. */
 
 struct pb_running_op {
     bool busy;     /* waits for hardware */
@@ -133,6 +139,7 @@ struct pb_guest {
     char name[PB_NAME_MAX + 1];
     char be_path[80], fe_path[80];
     bool xl; /* its nodes are the toolstack's: it numbers the devices and makes the grants */
+    struct pb_xl_dir *dir; /* those nodes; only if xl */
     enum pb_topology topology;
 
     /* the handshake */
@@ -185,7 +192,10 @@ struct pb_backend {
     unsigned guest_count;
     struct pb_task_list tasks;
     struct pb_watch release_watch;
+    struct pb_xl *xl; /* NULL: not in xl mode */
     bool started;
+    pb_verb_fn tell_started; /* who waits for the start */
+    void *tell_started_ctx;
     bool stopping; /* memory is being freed: callbacks do nothing */
     struct pb_counters counters;
     /* service: guests to look at, guests whose burst is polled */

@@ -5,6 +5,7 @@
 
 #include "backend/guest.h"
 #include "backend/machine.h"
+#include "backend/xl.h"
 
 void pb_nodes_create(struct pb_store_req *req, const struct pb_guest *g)
 {
@@ -51,6 +52,10 @@ void pb_nodes_write_devices(struct pb_store_req *req, const struct pb_guest *g)
     const struct pb_device *dev;
     unsigned n = 0;
 
+    if (g->xl) {
+        pb_xl_write_devices(req, g);
+        return;
+    }
     TAILQ_FOREACH (dev, &g->devices, sibling)
         write_device(req, g, dev, n++);
     pb_store_write_number(req, n, "%s/num_devs", g->be_path);
@@ -69,6 +74,8 @@ void pb_nodes_write_roots(struct pb_store_req *req, const struct pb_guest *g)
 void pb_nodes_expect_ours(struct pb_store_req *req, const struct pb_guest *g)
 {
     pb_store_expect(req, g->fe_path, "%s/frontend", g->be_path);
+    if (g->xl)
+        pb_xl_expect_state(req, g);
 }
 
 void pb_nodes_write_state(struct pb_store_req *req, const struct pb_guest *g, unsigned state)
