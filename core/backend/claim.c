@@ -4,6 +4,8 @@
  * Everything that is later decided about it uses what is read here, before any guest had it
  * (XSA-337).
  */
+#include "backend/claim.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -63,15 +65,8 @@ static void taken_failed(struct pb_task *task, const struct pb_job *job)
     pb_task_failed(task);
 }
 
-static void taken(struct pb_job *job, void *ctx)
+void pb_claim_took(struct pb_device *dev, struct pb_job *job)
 {
-    struct pb_task *task = ctx;
-    struct pb_device *dev = task->dev;
-
-    if (job->rc) {
-        taken_failed(task, job);
-        return;
-    }
     dev->facts = job->facts;
     dev->known = true;
     dev->failing = false;
@@ -85,6 +80,17 @@ static void taken(struct pb_job *job, void *ctx)
     dev->hw = job->hw;
     memcpy(dev->driver_before, job->driver_before, sizeof(dev->driver_before));
     memcpy(dev->driver_now, job->driver_now, sizeof(dev->driver_now));
+}
+
+static void taken(struct pb_job *job, void *ctx)
+{
+    struct pb_task *task = ctx;
+
+    if (job->rc) {
+        taken_failed(task, job);
+        return;
+    }
+    pb_claim_took(task->dev, job);
     pb_task_next(task);
 }
 
@@ -141,7 +147,7 @@ static int compare_resources(const struct pb_facts *facts, unsigned *ret_bar)
     return 0;
 }
 
-static enum pb_run check_identity(struct pb_task *task)
+enum pb_run pb_claim_identity(struct pb_task *task)
 {
     const struct pb_device *dev = task->dev;
     const struct pb_device_policy *policy = &dev->policy;
@@ -155,7 +161,7 @@ static enum pb_run check_identity(struct pb_task *task)
     return PB_RUN_NEXT;
 }
 
-static enum pb_run examine(struct pb_task *task)
+enum pb_run pb_claim_examine(struct pb_task *task)
 {
     struct pb_device *dev = task->dev;
     struct pb_profile *profile;
@@ -199,7 +205,7 @@ static void quiet_done(struct pb_script *s, void *ctx)
 }
 
 /* No DMA from here on, D0, and decode on: Xen maps the MSI-X table when it prepares it (H16). */
-static enum pb_run quiet(struct pb_task *task)
+enum pb_run pb_claim_quiet(struct pb_task *task)
 {
     struct pb_device *dev = task->dev;
     struct pb_script *s = &task->script;
@@ -275,9 +281,9 @@ static const struct pb_task_step steps[] = {
     { "find", find, NULL },
     { "see", see, NULL },
     { "take", take, pb_release_give_back },
-    { "identity", check_identity, NULL },
-    { "examine", examine, NULL },
-    { "quiet", quiet, NULL },
+    { "identity", pb_claim_identity, NULL },
+    { "examine", pb_claim_examine, NULL },
+    { "quiet", pb_claim_quiet, NULL },
     { "prepare", prepare, pb_release_unprepare },
     { "quarantine", quarantine, NULL },
 };

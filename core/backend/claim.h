@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* What claiming has in common with serving a device that another program has claimed. */
+#ifndef PB_BACKEND_CLAIM_H
+#define PB_BACKEND_CLAIM_H
+
+#include "backend/task.h"
+
+struct pb_device;
+
+/* JOB (CLAIM or OPEN) worked: what it found is DEV's from now on, as before any guest had it. */
+void pb_claim_took(struct pb_device *dev, struct pb_job *job);
+
+/* Steps: task->dev was taken. */
+enum pb_run pb_claim_identity(struct pb_task *task); /* is it what the operator said it is? */
+enum pb_run pb_claim_examine(struct pb_task *task);  /* capabilities, BARs, quirks: its profile */
+enum pb_run pb_claim_quiet(struct pb_task *task);    /* bus mastering off, D0, decode on */
+
+#endif
