@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/assign.h"
 #include "backend/guest.h"
 #include "backend/machine.h"
 #include "backend/reserve.h"
@@ -86,8 +87,10 @@ static void begin(void *ctx, const struct pb_failure *failure)
 {
     struct pb_backend *b = ctx;
 
-    if (!failure)
+    if (!failure) {
         pb_slots_begin(b, NULL);
+        pb_assign_begin(b);
+    }
     b->tell_started(b->tell_started_ctx, failure);
 }
 
@@ -128,6 +131,7 @@ void pb_backend_free(struct pb_backend *b)
         pb_reserve_abandon(dev);
         pb_device_free(dev);
     }
+    pb_assign_end(b);
     pb_xl_stop(b);
     pb_serve_stop(b);
     pb_policy_free(b->policy);

@@ -74,6 +74,7 @@ struct pb_attach_options {
     bool claim;      /* claim the device first if it is not ours */
     bool permissive; /* for this guest only */
     bool force;      /* overrides taint and warnings */
+    bool quiet;      /* who asked tells of a failure himself */
     unsigned wait_s; /* 0: done when the nodes are written; else: when the frontend is connected */
 };
 

@@ -180,6 +180,7 @@ struct pb_guest {
 
 TAILQ_HEAD(pb_guest_list, pb_guest);
 
+struct pb_assigner;
 struct pb_backend {
     struct ev_loop *loop;
     struct pb_xen *xen;
@@ -192,7 +193,8 @@ struct pb_backend {
     unsigned guest_count;
     struct pb_task_list tasks;
     struct pb_watch release_watch;
-    struct pb_xl *xl; /* NULL: not in xl mode */
+    struct pb_xl *xl;             /* NULL: not in xl mode */
+    struct pb_assigner *assigner; /* NULL before pb_assign_begin */
     bool started;
     pb_verb_fn tell_started; /* who waits for the start */
     void *tell_started_ctx;

@@ -67,8 +67,11 @@ void pb_nodes_write_devices(struct pb_store_req *req, const struct pb_guest *g)
 
 void pb_nodes_write_roots(struct pb_store_req *req, const struct pb_guest *g)
 {
-    pb_store_write(req, "0000:00", "%s/root-0", g->be_path);
-    pb_store_write_number(req, 1, "%s/root_num", g->be_path);
+    char root[PB_VROOT_TEXT];
+
+    for (unsigned k = 0; k < g->slots.root_count; k++)
+        pb_store_write(req, pb_vroot_format(&g->slots, k, root), "%s/root-%u", g->be_path, k);
+    pb_store_write_number(req, g->slots.root_count, "%s/root_num", g->be_path);
 }
 
 void pb_nodes_expect_ours(struct pb_store_req *req, const struct pb_guest *g)

@@ -16,7 +16,7 @@ void pb_nodes_create(struct pb_store_req *req, const struct pb_guest *g);
  * removes those of higher numbers up to g->node_count.
  */
 void pb_nodes_write_devices(struct pb_store_req *req, const struct pb_guest *g);
-/* root_num and root-0. */
+/* root_num and root-K of every bus that the guest was told of: none is ever taken back. */
 void pb_nodes_write_roots(struct pb_store_req *req, const struct pb_guest *g);
 /* Our state; only while our directory is still this guest's (never recreates a removed one). */
 void pb_nodes_expect_ours(struct pb_store_req *req, const struct pb_guest *g);

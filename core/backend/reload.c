@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/assign.h"
 #include "backend/machine.h"
 #include "backend/profile.h"
 #include "backend/serve.h"
@@ -165,6 +166,7 @@ void pb_backend_reload_commit(struct pb_reload *reload)
     pb_backend_reload_discard(reload);
     if (b->started)
         pb_slots_begin(b, old_policy);
+    pb_assign_reloaded(b);
     pb_policy_free(old_policy);
     free(old_policy);
     pb_quirk_set_unref(old_quirks);

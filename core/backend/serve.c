@@ -120,10 +120,10 @@ static struct pb_device *addressed(struct pb_guest *g, const struct pb_op *op)
 {
     struct pb_device *dev;
 
-    if (op->domain != 0 || op->bus != 0 || op->devfn > 255)
-        return NULL;
+    /* All of the three are whole words of the guest's: none is cut before it is compared. */
     TAILQ_FOREACH (dev, &g->devices, sibling) {
-        if (dev->serving && dev->has_vaddr && dev->vaddr.devfn == op->devfn)
+        if (dev->serving && dev->has_vaddr && dev->vaddr.segment == op->domain &&
+            dev->vaddr.bus == op->bus && dev->vaddr.devfn == op->devfn)
             return dev;
     }
     return NULL;
@@ -394,7 +394,8 @@ static bool start_op(struct pb_guest *g)
     run->dev = addressed(g, &run->op);
     if (!run->dev) {
         /* A bus scan asks for every address: not an error, an absent device. */
-        if (run->op.domain || run->op.bus || run->op.devfn > 255 || !is_command(run->op.cmd))
+        if (!pb_vslots_has_root(&g->slots, run->op.domain, run->op.bus) || run->op.devfn > 255 ||
+            !is_command(run->op.cmd))
             g->counters.bad_ops++;
         run->err = PB_GUEST_NOT_FOUND;
         return true;

@@ -39,7 +39,8 @@ static void finish(struct pb_task *task, bool success)
         pb_guest_leave(guest, task);
     }
     if (!success)
-        pb_log(PB_LOG_NOTICE, "%s %s: %s", task->kind->name, failure.device, failure.reason);
+        pb_log(task->options.quiet ? PB_LOG_DEBUG : PB_LOG_NOTICE, "%s %s: %s", task->kind->name,
+               failure.device, failure.reason);
     task_free(task);
     /* The guest ended while this task had the device: now its end can have it. */
     if (dev && dev->guest && dev->guest->ending)

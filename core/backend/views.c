@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backend/assign.h"
 #include "backend/failure.h"
 #include "backend/guest.h"
 #include "backend/machine.h"
@@ -114,7 +115,7 @@ void pb_backend_each_guest(const struct pb_backend *b,
                                       .name = g->name,
                                       .kind = pb_guest_kind(g),
                                       .topology = pb_topology_name(g->topology),
-                                      .assignment = "",
+                                      .assignment = pb_assign_text(g),
                                       .backend_state = pb_xenbus_name(g->be_state),
                                       .frontend_state = pb_xenbus_name(g->fe_state),
                                       .connected = g->page != NULL,

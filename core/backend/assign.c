@@ -1,0 +1,474 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Each entry of the policy is a record with a state. Xenstore's special watches do not say which
+ * domain came or went, so all names are read when one fires; a domain is known by number and
+ * handle, so that a guest that was rebooted is a new one. One device a guest at a time: its virtual
+ * addresses follow the order of the configuration.
+ */
+#include "backend/assign.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend/guest.h"
+#include "backend/machine.h"
+#include "base/log.h"
+
+#define PAUSE_MAX_S 60
+
+enum state {
+    NO_GUEST, /* nobody of that name runs, or more than one */
+    READY,    /* to be tried when the guest has no other under way */
+    TRYING,
+    WAITING, /* for its timer, or for the device */
+    REFUSED, /* until the guest's next incarnation */
+    DONE,
+};
+
+struct incarnation {
+    bool there;
+    uint32_t domid;
+    uint8_t handle[16];
+};
+
+struct record {
+    TAILQ_ENTRY(record) link;
+    struct pb_assigner *assigner;
+    struct pb_assignment what;
+    enum state state;
+    bool gone; /* the policy has it no more; freed when the attach under way is answered */
+    struct incarnation guest, tried;
+    unsigned attempts;
+    ev_timer timer;
+    char text[640];
+};
+TAILQ_HEAD(record_list, record);
+
+struct pb_assigner {
+    struct pb_backend *b;
+    struct record_list records; /* in the policy's order */
+    struct pb_watch introduced, released;
+    bool looking, look_again;
+};
+
+static void record_free(struct record *r)
+{
+    ev_timer_stop(r->assigner->b->loop, &r->timer);
+    TAILQ_REMOVE(&r->assigner->records, r, link);
+    free(r);
+}
+
+static struct pb_device *device_of(const struct record *r)
+{
+    struct pb_sbdf sbdf;
+    bool is_address;
+
+    return pb_device_resolve(r->assigner->b, r->what.device, &is_address, &sbdf);
+}
+
+static bool same(const struct incarnation *a, const struct incarnation *b)
+{
+    return a->there == b->there && a->domid == b->domid &&
+           memcmp(a->handle, b->handle, sizeof(a->handle)) == 0;
+}
+
+/* --- trying --- */
+
+static void try_ready(struct pb_assigner *a);
+
+static void again(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct record *r = timer->data;
+
+    (void)loop;
+    (void)events;
+    r->state = READY;
+    try_ready(r->assigner);
+}
+
+static void pause_before_next(struct record *r)
+{
+    unsigned seconds = r->attempts < 6 ? 1u << r->attempts : PAUSE_MAX_S;
+
+    r->state = WAITING;
+    r->attempts++;
+    ev_timer_stop(r->assigner->b->loop, &r->timer);
+    ev_timer_set(&r->timer, seconds, 0.);
+    ev_timer_start(r->assigner->b->loop, &r->timer);
+}
+
+/* What was tried before says the same again for hours: one line for each reason. */
+static void tell(struct record *r, const struct pb_failure *failure, const char *outlook)
+{
+    char text[sizeof(r->text)];
+
+    (void)snprintf(text, sizeof(text), "%s %s: %s%s%s", r->what.device,
+                   r->state == REFUSED ? "refused" : "waits", failure->reason,
+                   failure->next[0] ? "; next: " : "", failure->next);
+    if (strcmp(text, r->text) != 0)
+        pb_warn("assignment to %s: %s (%s)", r->what.guest, text, outlook);
+    memcpy(r->text, text, sizeof(text));
+}
+
+static void failed(struct record *r, const struct pb_failure *failure)
+{
+    if (failure->code == PB_FAIL_REFUSED || failure->code == PB_FAIL_CONFIG) {
+        r->state = REFUSED;
+        tell(r, failure, "not tried again until the guest starts anew");
+    } else {
+        pause_before_next(r);
+        tell(r, failure, "tried again, later and later");
+    }
+}
+
+static void attached(void *ctx, const struct pb_failure *failure)
+{
+    struct record *r = ctx;
+    struct pb_assigner *a = r->assigner;
+
+    r->state = NO_GUEST;
+    if (a->b->stopping)
+        return;
+    if (r->gone) {
+        record_free(r);
+    } else if (!same(&r->guest, &r->tried)) {
+        r->state = r->guest.there ? READY : NO_GUEST; /* the one that was tried is gone */
+    } else if (failure) {
+        failed(r, failure);
+    } else {
+        r->state = DONE;
+        r->text[0] = '\0';
+    }
+    try_ready(a);
+}
+
+static bool has_it_already(const struct record *r)
+{
+    const struct pb_device *dev = device_of(r);
+
+    return dev && dev->guest && dev->state == PB_DEVICE_ASSIGNED &&
+           dev->guest->domid == r->guest.domid &&
+           memcmp(dev->guest->handle, r->guest.handle, sizeof(r->guest.handle)) == 0;
+}
+
+static bool guest_is_busy(const struct pb_assigner *a, const char *guest)
+{
+    const struct record *r;
+
+    TAILQ_FOREACH (r, &a->records, link) {
+        if (r->state == TRYING && strcmp(r->what.guest, guest) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void try_ready(struct pb_assigner *a)
+{
+    const struct pb_attach_options options = { .claim = true, .quiet = true };
+    struct record *r, *next;
+
+    for (r = TAILQ_FIRST(&a->records); r; r = next) {
+        next = TAILQ_NEXT(r, link);
+        if (r->state != READY || guest_is_busy(a, r->what.guest))
+            continue;
+        ev_timer_stop(a->b->loop, &r->timer);
+        r->tried = r->guest;
+        if (has_it_already(r)) {
+            r->state = DONE;
+            continue;
+        }
+        r->state = TRYING;
+        /* By name: a number may be another domain's by now. */
+        pb_backend_attach(a->b, r->what.guest, r->what.device, &options, attached, r);
+    }
+}
+
+/* --- which guests there are --- */
+
+static void look(struct pb_assigner *a);
+
+static bool runs(const struct pb_backend *b, uint32_t domid, struct incarnation *ret)
+{
+    struct pb_domain domain;
+
+    if (domid == 0 || b->xen->ops->domain_get(b->xen, domid, &domain) != 0 || domain.dying)
+        return false;
+    if (domain.shutdown && domain.shutdown_reason != PB_SHUTDOWN_SUSPEND)
+        return false;
+    *ret = (struct incarnation){ .there = true, .domid = domid };
+    memcpy(ret->handle, domain.handle, sizeof(ret->handle));
+    return true;
+}
+
+static void two_of_one_name(struct record *r, uint32_t one, uint32_t other)
+{
+    struct pb_failure failure = { .next = "rename one of them" };
+
+    (void)snprintf(failure.reason, sizeof(failure.reason), "domains %u and %u both have this name",
+                   one, other);
+    r->guest = (struct incarnation){ 0 };
+    if (r->state == TRYING)
+        return;
+    r->state = REFUSED;
+    tell(r, &failure, "not tried until only one of them runs");
+}
+
+static void judge(struct record *r, const struct pb_store_req *req)
+{
+    struct incarnation found = { 0 }, one;
+
+    for (unsigned i = 0; i < req->count; i++) {
+        const char *name = pb_store_value(req, i);
+        uint32_t domid;
+
+        if (!name || strcmp(name, r->what.guest) != 0)
+            continue;
+        domid = (uint32_t)strtoul(req->step[i].path + strlen("/local/domain/"), NULL, 10);
+        if (!runs(r->assigner->b, domid, &one))
+            continue;
+        if (found.there) {
+            two_of_one_name(r, found.domid, domid);
+            return;
+        }
+        found = one;
+    }
+    if (same(&found, &r->guest) && (found.there || r->state == NO_GUEST))
+        return;
+    r->guest = found;
+    r->attempts = 0;
+    if (r->state == TRYING)
+        return; /* its answer sees to it */
+    ev_timer_stop(r->assigner->b->loop, &r->timer);
+    r->text[0] = '\0';
+    r->state = found.there ? READY : NO_GUEST;
+}
+
+static void looked(struct pb_assigner *a)
+{
+    a->looking = false;
+    if (a->look_again)
+        look(a);
+    else
+        try_ready(a);
+}
+
+static void names_read(struct pb_store_req *req, void *ctx)
+{
+    struct pb_assigner *a = ctx;
+    struct record *r;
+
+    /* Without xenstored nothing is known; its watches fire when it is back. */
+    if (req->rc == 0) {
+        TAILQ_FOREACH (r, &a->records, link)
+            judge(r, req);
+    }
+    looked(a);
+}
+
+static void domains_read(struct pb_store_req *req, void *ctx)
+{
+    struct pb_assigner *a = ctx;
+    struct pb_store_req *next = NULL;
+
+    if (req->rc == 0 && req->step[0].rc == 0)
+        next = pb_store_req_new(false, names_read, a);
+    if (!next) {
+        looked(a);
+        return;
+    }
+    for (unsigned i = 0; i < req->step[0].name_count; i++)
+        pb_store_read(next, "/local/domain/%s/name", req->step[0].names[i]);
+    a->b->xen->ops->store_submit(a->b->xen, next);
+}
+
+static void look(struct pb_assigner *a)
+{
+    struct pb_store_req *req;
+
+    a->look_again = a->looking;
+    if (a->looking || TAILQ_EMPTY(&a->records))
+        return;
+    req = pb_store_req_new(false, domains_read, a);
+    if (!req) {
+        pb_err("assignments: out of memory");
+        return;
+    }
+    a->looking = true;
+    pb_store_list(req, "/local/domain");
+    a->b->xen->ops->store_submit(a->b->xen, req);
+}
+
+static void introduced(struct pb_watch *watch)
+{
+    look(PB_CONTAINER_OF(watch, struct pb_assigner, introduced));
+}
+
+static void released(struct pb_watch *watch)
+{
+    look(PB_CONTAINER_OF(watch, struct pb_assigner, released));
+}
+
+/* --- the policy --- */
+
+static struct record *find(const struct pb_assigner *a, const struct pb_assignment *what)
+{
+    struct record *r;
+
+    TAILQ_FOREACH (r, &a->records, link) {
+        if (strcmp(r->what.guest, what->guest) == 0 && strcmp(r->what.device, what->device) == 0)
+            return r;
+    }
+    return NULL;
+}
+
+static struct record *record_new(struct pb_assigner *a, const struct pb_assignment *what)
+{
+    struct record *r = calloc(1, sizeof(*r));
+
+    if (!r)
+        return NULL;
+    r->assigner = a;
+    r->what = *what;
+    ev_init(&r->timer, again);
+    r->timer.data = r;
+    TAILQ_INSERT_TAIL(&a->records, r, link);
+    return r;
+}
+
+/* The records as the policy has them, in its order; what was there keeps its state. */
+static void follow_policy(struct pb_assigner *a)
+{
+    const struct pb_policy *policy = a->b->policy;
+    struct record *r, *next;
+
+    TAILQ_FOREACH (r, &a->records, link)
+        r->gone = true;
+    for (size_t i = 0; i < policy->assignment_count; i++) {
+        r = find(a, &policy->assignments[i]);
+        if (!r)
+            r = record_new(a, &policy->assignments[i]);
+        if (!r) {
+            pb_err("assignments: out of memory");
+            break;
+        }
+        r->gone = false;
+        TAILQ_REMOVE(&a->records, r, link);
+        TAILQ_INSERT_TAIL(&a->records, r, link);
+    }
+    for (r = TAILQ_FIRST(&a->records); r; r = next) {
+        next = TAILQ_NEXT(r, link);
+        if (r->gone && r->state != TRYING)
+            record_free(r);
+    }
+}
+
+void pb_assign_begin(struct pb_backend *b)
+{
+    struct pb_assigner *a = calloc(1, sizeof(*a));
+
+    if (!a) {
+        pb_err("assignments: out of memory");
+        return;
+    }
+    a->b = b;
+    b->assigner = a;
+    TAILQ_INIT(&a->records);
+    follow_policy(a);
+    (void)snprintf(a->introduced.path, sizeof(a->introduced.path), "@introduceDomain");
+    a->introduced.fired = introduced;
+    (void)snprintf(a->released.path, sizeof(a->released.path), "@releaseDomain");
+    a->released.fired = released;
+    /* A watch fires once when it is added: guests that are there already are found by that. */
+    b->xen->ops->watch_add(b->xen, &a->introduced);
+    b->xen->ops->watch_add(b->xen, &a->released);
+}
+
+void pb_assign_reloaded(struct pb_backend *b)
+{
+    if (!b->assigner)
+        return;
+    follow_policy(b->assigner);
+    look(b->assigner);
+}
+
+void pb_assign_device_ready(struct pb_backend *b, const struct pb_device *dev)
+{
+    struct record *r;
+    bool any = false;
+
+    if (!b->assigner)
+        return;
+    TAILQ_FOREACH (r, &b->assigner->records, link) {
+        if (r->state != WAITING || device_of(r) != dev)
+            continue;
+        r->state = READY;
+        r->attempts = 0;
+        any = true;
+    }
+    if (any)
+        try_ready(b->assigner);
+}
+
+void pb_assign_end(struct pb_backend *b)
+{
+    struct pb_assigner *a = b->assigner;
+    struct record *r;
+
+    if (!a)
+        return;
+    b->assigner = NULL;
+    b->xen->ops->watch_remove(b->xen, &a->introduced);
+    b->xen->ops->watch_remove(b->xen, &a->released);
+    while ((r = TAILQ_FIRST(&a->records)))
+        record_free(r);
+    free(a);
+}
+
+/* --- what the faces show --- */
+
+static const char *text_of(const struct record *r)
+{
+    static const char *const texts[] = {
+        [NO_GUEST] = "waits for the guest",
+        [READY] = "under way",
+        [TRYING] = "under way",
+        [WAITING] = "waits",
+        [REFUSED] = "refused",
+        [DONE] = "done",
+    };
+
+    return r->text[0] ? r->text : texts[r->state];
+}
+
+const char *pb_assign_text(const struct pb_guest *g)
+{
+    const struct record *r;
+    bool any = false;
+
+    if (!g->b->assigner)
+        return "";
+    TAILQ_FOREACH (r, &g->b->assigner->records, link) {
+        if (r->gone || strcmp(r->what.guest, g->name) != 0)
+            continue;
+        if (r->state != DONE)
+            return text_of(r);
+        any = true;
+    }
+    return any ? "done" : "";
+}
+
+const char *pb_assign_of_device(const struct pb_device *dev, const char **ret_text)
+{
+    const struct record *r;
+
+    if (!dev->b->assigner)
+        return NULL;
+    TAILQ_FOREACH (r, &dev->b->assigner->records, link) {
+        if (r->gone || device_of(r) != dev)
+            continue;
+        *ret_text = text_of(r);
+        return r->what.guest;
+    }
+    return NULL;
+}
