@@ -15,6 +15,7 @@
 struct file_list {
     char **path;
     size_t count;
+    char *saved; /* the path of saved slots, whether it is there or not; NULL: there can be none */
 };
 
 static bool ends_with(const char *text, const char *end)
@@ -49,18 +50,29 @@ static int by_bytes(const struct dirent **a, const struct dirent **b)
     return strcmp((*a)->d_name, (*b)->d_name);
 }
 
-/* The fragments beside PATH: "/etc/pcibackd.json" has "/etc/pcibackd.d". */
+char *pb_config_dir(const char *path)
+{
+    char *dir = NULL;
+
+    if (!ends_with(path, ".json") ||
+        asprintf(&dir, "%.*s.d", (int)(strlen(path) - strlen(".json")), path) < 0)
+        return NULL;
+    return dir;
+}
+
+/* Those beside PATH. */
 static bool add_fragments(struct file_list *list, const char *path, struct pb_json_error *error)
 {
     struct dirent **entries = NULL;
-    char *dir = NULL;
-    bool added = true;
+    char *dir = pb_config_dir(path);
+    bool added;
     int count;
 
-    if (!ends_with(path, ".json"))
-        return true;
-    if (asprintf(&dir, "%.*s.d", (int)(strlen(path) - strlen(".json")), path) < 0)
-        return false;
+    if (!dir)
+        return !ends_with(path, ".json");
+    added = asprintf(&list->saved, "%s/" PB_CONFIG_SAVED, dir) >= 0;
+    if (!added)
+        list->saved = NULL;
     count = scandir(dir, &entries, is_fragment, by_bytes);
     if (count < 0 && errno != ENOENT)
         pb_json_error_set(error, "%s: %s", dir, strerror(errno));
@@ -132,10 +144,13 @@ static void read_files(struct pb_config_reader *reader, const struct file_list *
 
         if (!root)
             return;
+        reader->saved = list->saved && strcmp(list->path[i], list->saved) == 0;
         pb_config_read(reader, root, list->path[i]);
         reader->config->files_read++;
         json_decref(root);
     }
+    if (!reader->error->set)
+        pb_config_resolve(reader);
 }
 
 struct pb_config *pb_config_load(const char *path, bool required, struct pb_json_error *error)
@@ -154,10 +169,12 @@ struct pb_config *pb_config_load(const char *path, bool required, struct pb_json
         pb_json_error_set(error, "%s: %s", path, strerror(ENOMEM));
 
     free(reader.device_places);
-    free(reader.guests);
+    free(reader.guest_places);
+    free(reader.assignment_places);
     for (size_t i = 0; i < list.count; i++)
         free(list.path[i]);
     free((void *)list.path);
+    free(list.saved);
     if (error->set) {
         pb_config_free(reader.config);
         return NULL;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The configuration: one JSON file, then each file of its directory in the order of their names.
- * Objects merge key by key, arrays of devices, slots, guests, directories and quirk ids
- * concatenate. The first error ends the reading and names its place.
+ * Objects merge key by key, arrays of devices, slots, guests, assignments, directories and quirk
+ * ids concatenate. The first error ends the reading and names its place.
  */
 #ifndef PB_DAEMON_CONFIG_H
 #define PB_DAEMON_CONFIG_H
@@ -14,6 +14,7 @@
 #define PB_CONFIG_GROUP_MAX  64
 #define PB_CONFIG_PATH_MAX   200
 #define PB_CONFIG_ID_MAX     64                    /* of a quirk */
+#define PB_CONFIG_SAVED      "90-slots.json"       /* in that directory: what `--save` writes */
 #define PB_CONFIG_FILE_MAX   ((size_t)1024 * 1024) /* bytes of one file */
 
 /* Words in the order in which they were read. */
@@ -40,6 +41,8 @@ struct pb_config {
  * NULL with *error set.
  */
 struct pb_config *pb_config_load(const char *path, bool required, struct pb_json_error *error);
+/* PATH's directory: "/etc/pcibackd.json" has "/etc/pcibackd.d". To be freed; NULL: it has none. */
+char *pb_config_dir(const char *path);
 void pb_config_free(struct pb_config *config);
 
 #endif

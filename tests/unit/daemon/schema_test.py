@@ -17,7 +17,10 @@ CONFIGS = os.path.join(fakelib.HERE, "configs")
 # What only the daemon finds: two entries that conflict, hexadecimal numbers out of range, keys that
 # are repeated (a parser keeps the last one).
 BEYOND_SCHEMAS = {"address-twice", "name-twice", "guest-twice", "vendor-hex-too-large",
-                  "limit-hex-too-large", "duplicate-key", "duplicate-key-in-device"}
+                  "limit-hex-too-large", "duplicate-key", "duplicate-key-in-device",
+                  "path-to-another-function", "path-is-another-address",
+                  "path-too-long-when-written-out", "assignment-unknown-name", "assignment-twice",
+                  "assignment-twice-by-name", "assignment-twice-to-one-guest"}
 
 
 def load_schemas():

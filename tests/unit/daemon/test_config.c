@@ -118,6 +118,9 @@ static void absent_file_gives_the_defaults(void **state)
     assert_words(&f->config->disable, "");
     assert_int_equal(f->config->policy->busy_poll_us, PB_BUSY_POLL_US);
     assert_int_equal(f->config->policy->device_count, 0);
+    assert_false(f->config->policy->xl_mode);
+    assert_int_equal(f->config->policy->topology, PB_TOPOLOGY_VPCI);
+    assert_int_equal(f->config->policy->assignment_count, 0);
 }
 
 static void absent_file_that_was_named_is_an_error(void **state)
@@ -136,17 +139,21 @@ static void every_key_is_read(void **state)
     write_file(
         f, "pcibackd.json",
         "{ \"control\": { \"socket\": \"/run/x.sock\", \"group\": \"wheel\" },"
-        "  \"state_dir\": \"/run/state\", \"disable\": [\"a-1\"], \"assignments\": [],"
+        "  \"state_dir\": \"/run/state\", \"disable\": [\"a-1\"],"
+        "  \"assignments\": [ { \"guest\": \"netvm\", \"devices\": [ \"nic0\", \"6:0.0\" ] } ],"
         "  \"quirk_dirs\": [\"/q\"], \"plugin_dirs\": [\"/p\"],"
-        "  \"backend\": { \"kinds\": [\"pcibackd\"], \"topology\": \"vpci\","
+        "  \"backend\": { \"kinds\": [\"pcibackd\", \"pci\"], \"topology\": \"slot\","
         "                 \"busy_poll_us\": 0 },"
         "  \"devices\": [ { \"name\": \"nic0\", \"bdf\": \"03:00.1\", \"vendor\": \"0x8086\","
-        "      \"device\": 4307, \"driver\": \"vfio-pci\", \"permissive\": true,"
+        "      \"path\": \"0:1C.0/0.1\", \"subsystem_vendor\": 1, \"subsystem_device\": \"0x2\","
+        "      \"reassign_while_alive\": true, \"device\": 4307, \"driver\": \"vfio-pci\", "
+        "\"permissive\": true,"
         "      \"allow_interrupt_control\": true, \"reset\": \"required\","
         "      \"reset_method\": [\"flr\", \"bus\"], \"assign\": \"warn\" },"
         "    { \"bdf\": \"0001:00:1f.7\" } ],"
         "  \"slots\": [ \"0000:05:02.0\", \"06:00.*\", \"0000:07:*.*\" ],"
-        "  \"guests\": [ { \"name\": \"netvm\", \"topology\": \"vpci\" } ],"
+        "  \"guests\": [ { \"name\": \"netvm\", \"topology\": \"passthrough\" }, { \"name\": \"b\" "
+        "} ],"
         "  \"limits\": { \"guests\": 7, \"attach_timeout_ms\": \"0x100\" } }");
     c = load(f);
     assert_string_equal(c->socket, "/run/x.sock");
@@ -156,12 +163,27 @@ static void every_key_is_read(void **state)
     assert_words(&c->plugin_dirs, "/p");
     assert_words(&c->disable, "a-1");
     assert_int_equal(c->policy->busy_poll_us, 0);
+    assert_true(c->policy->xl_mode);
+    assert_int_equal(c->policy->topology, PB_TOPOLOGY_SLOT);
+    assert_int_equal(c->policy->guest_count, 2);
+    assert_int_equal(pb_policy_topology(c->policy, "netvm"), PB_TOPOLOGY_PASSTHROUGH);
+    assert_int_equal(pb_policy_topology(c->policy, "b"), PB_TOPOLOGY_SLOT);
+    assert_int_equal(pb_policy_topology(c->policy, "c"), PB_TOPOLOGY_SLOT);
+    assert_int_equal(c->policy->assignment_count, 2);
+    assert_string_equal(c->policy->assignments[0].guest, "netvm");
+    assert_string_equal(c->policy->assignments[0].device, "0000:03:00.1");
+    assert_string_equal(c->policy->assignments[1].device, "0000:06:00.0");
     assert_int_equal(c->policy->device_count, 2);
     d = &c->policy->devices[0];
     assert_string_equal(d->name, "nic0");
     assert_int_equal(d->sbdf.bus, 3);
     assert_int_equal(d->sbdf.devfn, 1);
+    assert_string_equal(d->path, "0000:00:1c.0/00.1");
     assert_true(d->has_vendor && d->has_device);
+    assert_true(d->has_subsystem_vendor && d->has_subsystem_device);
+    assert_int_equal(d->subsystem_vendor, 1);
+    assert_int_equal(d->subsystem_device, 2);
+    assert_true(d->reassign_while_alive);
     assert_int_equal(d->vendor, 0x8086);
     assert_int_equal(d->device, 4307);
     assert_string_equal(d->driver, "vfio-pci");
@@ -173,6 +195,8 @@ static void every_key_is_read(void **state)
     assert_string_equal(d->name, "");
     assert_int_equal(d->sbdf.segment, 1);
     assert_false(d->has_vendor || d->has_device || d->permissive || d->allow_interrupt_control);
+    assert_false(d->has_subsystem_vendor || d->has_subsystem_device || d->reassign_while_alive);
+    assert_string_equal(d->path, "");
     assert_string_equal(d->driver, "pci-stub");
     assert_int_equal(d->reset, PB_RESET_BEST_EFFORT);
     assert_int_equal(d->assign, PB_ASSIGN_ALLOW);
@@ -306,6 +330,56 @@ static void conflicting_entries_are_named_with_both_places(void **state)
                "pcibackd.json: /guests/0");
 }
 
+/* A later file may say what an earlier one leaves open, and the other way round. */
+static void assignments_and_topologies_are_resolved_over_all_files(void **state)
+{
+    struct fixture *f = *state;
+    const struct pb_policy *policy;
+
+    write_file(f, "pcibackd.json",
+               "{ \"assignments\": [ { \"guest\": \"a\", \"devices\": [ \"nic0\" ] } ],"
+               "  \"guests\": [ { \"name\": \"a\" } ] }");
+    write_file(f, "pcibackd.d/a.json",
+               "{ \"devices\": [ { \"bdf\": \"3:0.0\", \"name\": \"nic0\" } ],"
+               "  \"backend\": { \"topology\": \"slot\", \"kinds\": [\"pci\", \"pcibackd\"] } }");
+    write_file(f, "pcibackd.d/b.json", "{ \"backend\": { \"kinds\": [\"pcibackd\"] } }");
+    policy = load(f)->policy;
+    assert_int_equal(policy->assignment_count, 1);
+    assert_string_equal(policy->assignments[0].device, "0000:03:00.0");
+    assert_int_equal(pb_policy_topology(policy, "a"), PB_TOPOLOGY_SLOT);
+    assert_false(policy->xl_mode);
+    write_file(
+        f, "pcibackd.d/c.json",
+        "{ \"assignments\": [ { \"guest\": \"b\", \"devices\": [ \"1:0.0\", \"3:0.0\" ] } ] }");
+    load_fails(f,
+               "pcibackd.d/c.json: /assignments/0/devices/1: 0000:03:00.0 is for guest \"a\" "
+               "already, in /tmp/",
+               "pcibackd.json: /assignments/0/devices/0, and cannot be for \"b\", too");
+}
+
+static void slots_of_the_saved_file_are_told_apart(void **state)
+{
+    struct fixture *f = *state;
+    const struct pb_policy *policy;
+
+    write_file(f, "pcibackd.json", "{ \"slots\": [ \"5:0.0\", \"6:0.*\" ] }");
+    write_file(f, "pcibackd.d/90-slots.json",
+               "{ \"slots\": [ \"0000:06:00.*\", \"07:00.0\", \"08:00.0\" ] }");
+    write_file(f, "pcibackd.d/95-more.json", "{ \"slots\": [ \"8:0.0\" ] }");
+    policy = load(f)->policy;
+    assert_int_equal(policy->slot_count, 4);
+    assert_int_equal(policy->slots[1].slot.bus, 6);
+    assert_false(policy->slots[0].saved || policy->slots[1].saved);
+    assert_int_equal(policy->slots[2].slot.bus, 7);
+    assert_true(policy->slots[2].saved);
+    assert_false(policy->slots[3].saved); /* the operator lists it, too */
+
+    /* the name alone does not make it that file */
+    snprintf(f->path, sizeof(f->path), "%s/90-slots.json", f->dir);
+    write_file(f, "90-slots.json", "{ \"slots\": [ \"5:0.0\" ] }");
+    assert_false(load(f)->policy->slots[0].saved);
+}
+
 static void directory_or_huge_file_is_refused(void **state)
 {
     struct fixture *f = *state;
@@ -346,6 +420,8 @@ int main(void)
         TEST(fragments_are_read_without_a_main_file),
         TEST(error_in_a_fragment_names_the_fragment),
         TEST(conflicting_entries_are_named_with_both_places),
+        TEST(assignments_and_topologies_are_resolved_over_all_files),
+        TEST(slots_of_the_saved_file_are_told_apart),
         TEST(directory_or_huge_file_is_refused),
         TEST(path_without_suffix_has_no_fragments),
     };
