@@ -185,6 +185,7 @@ const char *pb_device_state_name(enum pb_device_state state);
     X(late_ops, "answers dropped because the guest had given up")            \
     X(events, "event channel wake-ups")                                      \
     X(spurious_events, "wake-ups with nothing to do")                        \
+    X(ignored_events, "states of the frontend that mean nothing here")       \
     X(bad_frontend, "frontends refused for their magic, port or grant")      \
     X(connects, "times that a frontend was connected")                       \
     X(disconnects, "times that a frontend was disconnected")
@@ -217,10 +218,11 @@ struct pb_device_view {
     struct pb_sbdf virtual_address; /* in the guest, when assigned */
     const char *cause;              /* of `failed`, or why it is where it is; "" */
     uint64_t denied_writes;
-    uint64_t resets, reset_ms;                  /* how many, and how long the last one took */
-    uint64_t guest_resets;                      /* that a guest asked for by FLR, and got */
-    const struct pb_profile *profile;           /* NULL: it was never claimed */
-    struct pb_hooks *hooks;                     /* NULL: no guest has it, or no plugins */
+    uint64_t resets, reset_ms;        /* how many, and how long the last one took */
+    uint64_t guest_resets;            /* that a guest asked for by FLR, and got */
+    uint64_t reservation_rewrites;    /* that others changed in /libxl/pci while a guest had it */
+    const struct pb_profile *profile; /* NULL: it was never claimed */
+    struct pb_hooks *hooks;           /* NULL: no guest has it, or no plugins */
     const struct pb_surroundings *surroundings; /* NULL: it was never looked at */
     bool adopted;                               /* the toolstack has claimed it, we only serve it */
     uint32_t tainted_by;                        /* if tainted: the domain that it was taken from */

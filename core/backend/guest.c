@@ -208,7 +208,7 @@ static void act(struct pb_guest *g, enum pb_xenbus_action action)
         pb_guest_end(g, "its frontend's node is gone");
         return;
     case PB_ACT_IGNORE:
-        g->ignored_events++;
+        g->counters.ignored_events++;
         break;
     case PB_ACT_NONE:
     case PB_ACT_COUNT:
@@ -275,7 +275,7 @@ static void look_at_frontend(struct pb_guest *g, const struct pb_store_req *req)
     unsigned state = req->step[0].rc == -ENOENT ? PB_XENBUS_UNKNOWN : state_of(req, 0);
 
     if (state >= PB_XENBUS_COUNT) {
-        g->ignored_events++;
+        g->counters.ignored_events++;
         return;
     }
     g->fe_state = state;

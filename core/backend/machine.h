@@ -154,7 +154,6 @@ struct pb_guest {
     bool ending; /* the domain is dying, dead or shut down, or its frontend is gone */
     bool store_lost;
     bool forgetting; /* our nodes are being removed */
-    uint64_t ignored_events;
     unsigned refreshing; /* devices that are being made fresh for a frontend that begins anew */
     unsigned holds;      /* callbacks to come that point here */
     struct pb_device_list devices;

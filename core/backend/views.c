@@ -56,6 +56,7 @@ struct pb_device_view pb_device_view_of(const struct pb_device *dev)
         .resets = dev->resets,
         .reset_ms = dev->reset_ms,
         .guest_resets = dev->guest_resets,
+        .reservation_rewrites = dev->reservation_rewrites,
         .profile = dev->profile,
         .hooks = dev->hooks,
         .surroundings = dev->known ? &dev->surroundings : NULL,

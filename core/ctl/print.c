@@ -166,6 +166,7 @@ void pb_ctl_print_show(const struct pb_ctl_command *command, const json_t *resul
         { "resets", "resets" },
         { "last reset, ms", "reset_ms" },
         { "guest's resets", "guest_resets" },
+        { "reserved again", "reservation_rewrites" },
         { "denied writes", "denied_writes" },
     };
     const json_t *device = json_object_get(result, "device");

@@ -224,6 +224,9 @@ void pb_ctl_print_prometheus(const json_t *result)
                         "resets of the device", 1);
     print_device_metric(devices, "guest_resets", "pcibackd_device_guest_resets_total", "counter",
                         "function level resets that a guest asked for", 1);
+    print_device_metric(devices, "reservation_rewrites",
+                        "pcibackd_device_reservation_rewrites_total", "counter",
+                        "reservations in /libxl/pci that others had changed", 1);
     print_device_metric(devices, "reset_ms", "pcibackd_device_last_reset_seconds", "gauge",
                         "how long the last reset took", 0.001);
     print_plugins(devices);

@@ -90,12 +90,13 @@ static void count_device(void *ctx, const struct pb_device_view *view)
         stats->states[view->state]++;
     (void)json_array_append_new(
         stats->devices,
-        json_pack("{s:s, s:o, s:s, s:I, s:I, s:I, s:I, s:o, s:o}", "address",
+        json_pack("{s:s, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "address",
                   pb_sbdf_format(view->sbdf, address), "name", pb_rpc_text(view->name), "state",
                   pb_device_state_name(view->state), "denied_writes",
                   (json_int_t)view->denied_writes, "resets", (json_int_t)view->resets, "reset_ms",
                   (json_int_t)view->reset_ms, "guest_resets", (json_int_t)view->guest_resets,
-                  "plugins", pb_show_plugins(view), "plugin_stats", plugin_stats(view)));
+                  "reservation_rewrites", (json_int_t)view->reservation_rewrites, "plugins",
+                  pb_show_plugins(view), "plugin_stats", plugin_stats(view)));
 }
 
 static void count_guest(void *ctx, const struct pb_guest_view *view)

@@ -175,6 +175,7 @@ json_t *pb_show_device(struct pb_names *names, const struct pb_device_view *view
     set_number(object, "resets", view->resets);
     set_number(object, "reset_ms", view->reset_ms);
     set_number(object, "guest_resets", view->guest_resets);
+    set_number(object, "reservation_rewrites", view->reservation_rewrites);
     set_number(object, "denied_writes", view->denied_writes);
     set_profile(object, view);
     return object;

@@ -140,6 +140,7 @@ class Ctl(unittest.TestCase):
             shown = d.ctl("show", "nic0").stdout
             self.assertRegex(shown, r"(?m)^state +claimed$")
             self.assertRegex(shown, r"(?m)^reset methods +flr bus$")
+            self.assertRegex(shown, r"(?m)^reserved again +4$")
             self.assertRegex(d.ctl("guests").stdout, r"(?m)^7 +netvm +Connected +Connected +1 +8 ")
 
     def test_json_is_the_result_as_it_is(self):
@@ -190,6 +191,9 @@ class Ctl(unittest.TestCase):
             text = d.start().ctl("stats", "--prometheus").stdout
         self.assert_exposition_format(text)
         self.assertIn("pcibackd_ops_total 10\n", text)
+        self.assertIn("pcibackd_ignored_events_total 6\n", text)
+        self.assertIn('pcibackd_device_reservation_rewrites_total{address="0000:03:00.0",device="nic0"} 4\n',
+                      text)
         self.assertIn('pcibackd_guest_ops_total{domid="7",guest="netvm"} 10\n', text)
         self.assertRegex(text, r"(?m)^pcibackd_generation \d+$")
         self.assertIn("pcibackd_last_reload_success 1\n", text)

@@ -229,6 +229,7 @@ static struct pb_device_view nic(const struct pb_backend *b)
                                     .resets = 1,
                                     .reset_ms = 120,
                                     .guest_resets = 3,
+                                    .reservation_rewrites = 4,
                                     .profile = b->profile,
                                     .hooks = b->hooks,
                                     .assign = b->assign,
@@ -300,7 +301,9 @@ bool pb_backend_device(const struct pb_backend *b, const char *dev, struct pb_de
 void pb_backend_counters(const struct pb_backend *b, struct pb_counters *ret)
 {
     (void)b;
-    *ret = (struct pb_counters){ .ops = 10, .conf_reads = 8, .denied_writes = 2, .connects = 1 };
+    *ret = (struct pb_counters){
+        .ops = 10, .conf_reads = 8, .denied_writes = 2, .connects = 1, .ignored_events = 6
+    };
 }
 
 bool pb_backend_denied(const struct pb_backend *b, const char *dev,
