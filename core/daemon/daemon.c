@@ -15,6 +15,7 @@
 #include "backend/backend.h"
 #include "base/log.h"
 #include "daemon/boot_rules.h"
+#include "daemon/config.h"
 #include "daemon/control.h"
 #include "daemon/generation.h"
 #include "daemon/lock.h"
@@ -81,7 +82,7 @@ static bool open_standard_descriptors(void)
 
 static bool start_host(struct daemon *d)
 {
-    char self[PATH_MAX];
+    char self[PATH_MAX], *config_dir;
     ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
     int rc;
 
@@ -90,7 +91,9 @@ static bool start_host(struct daemon *d)
         return false;
     }
     self[length] = '\0';
-    rc = d->platform->open_host(d->loop, self, &d->host);
+    config_dir = pb_config_dir(d->options.config);
+    rc = d->platform->open_host(d->loop, self, config_dir ? config_dir : "", &d->host);
+    free(config_dir);
     if (rc != 0) {
         pb_err("cannot start the helper process: %s; it needs root and a mounted /sys",
                strerror(-rc));

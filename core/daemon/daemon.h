@@ -31,8 +31,12 @@ struct pb_platform {
      * none. The pointer may be NULL.
      */
     enum pb_option_use (*option)(const char *option, const char *value);
-    /* SELF is the path of this program, from which the helper is exec'ed. 0 or negative errno. */
-    int (*open_host)(struct ev_loop *loop, const char *self, struct pb_host **ret);
+    /*
+     * SELF is the path of this program, from which the helper is exec'ed; CONFIG_DIR that of the
+     * configuration's fragments, "" none. 0 or negative errno.
+     */
+    int (*open_host)(struct ev_loop *loop, const char *self, const char *config_dir,
+                     struct pb_host **ret);
     /* On failure *ret_what says which device or library. 0 or negative errno. */
     int (*open_xen)(struct ev_loop *loop, struct pb_xen **ret, const char **ret_what);
 };

@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
 #include "base/log.h"
 #include "host/job.h"
 #include "host/wire.h"
@@ -46,7 +47,7 @@ TAILQ_HEAD(waiting_list, waiting);
 
 struct helper {
     int socket_fd;
-    const char *sysfs, *lib_dir;
+    struct pb_host_options options;
     struct child_list children;
     unsigned running; /* not abandoned */
     struct waiting_list queue;
@@ -83,7 +84,7 @@ static void run_child(struct helper *h, const struct pb_wire_request *request)
     /* It ignores the terminal's signals as we do: ^C must not leave a device half claimed. */
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
-    pb_job_run(request, h->sysfs, h->lib_dir, &reply, &fd);
+    pb_job_run(request, &h->options, &reply, &fd);
     _exit(pb_wire_send_reply(h->socket_fd, &reply, fd) == 0 ? 0 : 1);
 }
 
@@ -241,13 +242,44 @@ static void forget(struct helper *h)
     }
 }
 
-int pb_helper_main(int socket_fd, const char *sysfs, const char *lib_dir)
+/* False: not what pb_host_open() starts us with. */
+static bool take_arguments(struct helper *h, int argc, char **argv)
 {
-    struct helper h = { .socket_fd = socket_fd, .sysfs = sysfs, .lib_dir = lib_dir };
+    struct pb_host_options *o = &h->options;
+    const struct {
+        const char *name;
+        const char **value;
+    } table[] = {
+        { "--sysfs", &o->sysfs },           { "--proc", &o->proc },
+        { "--lib-dir", &o->lib_dir },       { "--boot-dir", &o->boot_dir },
+        { "--config-dir", &o->config_dir },
+    };
+    char *end;
+    long fd;
+
+    if (argc != 3 + 2 * (int)PB_ARRAY_SIZE(table) || strcmp(argv[1], "--helper") != 0)
+        return false;
+    fd = strtol(argv[2], &end, 10);
+    if (*end || end == argv[2] || fd < 0 || fd > 1 << 20)
+        return false;
+    h->socket_fd = (int)fd;
+    for (unsigned i = 0; i < PB_ARRAY_SIZE(table); i++) {
+        if (strcmp(argv[3 + 2 * i], table[i].name) != 0)
+            return false;
+        *table[i].value = argv[4 + 2 * i];
+    }
+    return true;
+}
+
+int pb_helper_main(int argc, char **argv)
+{
+    struct helper h = { .socket_fd = -1 };
     struct pollfd fds[2];
     sigset_t mask;
     int signal_fd;
 
+    if (!take_arguments(&h, argc, argv))
+        return 2;
     LIST_INIT(&h.children);
     TAILQ_INIT(&h.queue);
     /* The end of the socket ends us, not a signal to the process group. */
@@ -255,8 +287,8 @@ int pb_helper_main(int socket_fd, const char *sysfs, const char *lib_dir)
     (void)signal(SIGINT, SIG_IGN);
     (void)signal(SIGHUP, SIG_IGN);
     (void)signal(SIGPIPE, SIG_IGN);
-    (void)signal(SIGCHLD, SIG_DFL);              /* ignored, children would leave no status */
-    (void)fcntl(socket_fd, F_SETFD, FD_CLOEXEC); /* not modprobe's */
+    (void)signal(SIGCHLD, SIG_DFL);                /* ignored, children would leave no status */
+    (void)fcntl(h.socket_fd, F_SETFD, FD_CLOEXEC); /* not modprobe's */
     (void)sigemptyset(&mask);
     (void)sigaddset(&mask, SIGCHLD);
     (void)sigprocmask(SIG_BLOCK, &mask, NULL);
@@ -265,7 +297,7 @@ int pb_helper_main(int socket_fd, const char *sysfs, const char *lib_dir)
         pb_err("helper: signalfd: %s", strerror(errno));
         return 1;
     }
-    fds[0] = (struct pollfd){ .fd = socket_fd, .events = POLLIN };
+    fds[0] = (struct pollfd){ .fd = h.socket_fd, .events = POLLIN };
     fds[1] = (struct pollfd){ .fd = signal_fd, .events = POLLIN };
     for (;;) {
         fds[0].events = h.queued < REQUESTS_MAX ? POLLIN : 0;

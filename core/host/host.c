@@ -101,7 +101,8 @@ static void submit_to_helper(struct host *h, struct pb_job *job)
                                        .force = job->force,
                                        .sbdf = job->sbdf,
                                        .settle_ms = job->settle_ms,
-                                       .plugin_count = job->plugin_count };
+                                       .plugin_count = job->plugin_count,
+                                       .domid = job->domid };
     int rc;
 
     memcpy(request.driver, job->driver, sizeof(request.driver));
@@ -112,6 +113,12 @@ static void submit_to_helper(struct host *h, struct pb_job *job)
             request.image_size = job->claimed->config_size;
             memcpy(request.image, job->claimed->config, sizeof(request.image));
         }
+    }
+    if (job->kind == PB_JOB_SAVE_SLOTS) {
+        PB_ASSERT(job->slot_count <= PB_SLOTS_SAVED_MAX);
+        request.slot_count = (uint32_t)job->slot_count;
+        if (job->slot_count)
+            memcpy(request.slot, job->slots, job->slot_count * sizeof(*job->slots));
     }
     rc = send_request(h, &request);
     /* EAGAIN: the socket is full; the tick tries again until the job's time is over. */
@@ -129,6 +136,7 @@ static void job_submit(struct pb_host *base, struct pb_job *job)
     job->due_ms = pb_now_ms() + job->deadline_ms + GRACE_MS;
     job->hw = NULL;
     job->reason[0] = '\0';
+    job->next[0] = '\0';
     job->sent = false;
     TAILQ_INSERT_TAIL(&h->jobs, job, link);
     /* Not past one that the socket had no room for: jobs of a device keep their order. */
@@ -357,9 +365,13 @@ static void job_reply(struct host *h, struct pb_job *job, const struct pb_wire_r
     int rc = reply->rc;
 
     memcpy(job->reason, reply->reason, sizeof(job->reason));
+    memcpy(job->next, reply->next, sizeof(job->next));
     memcpy(job->driver_before, reply->driver_before, sizeof(job->driver_before));
     memcpy(job->driver_now, reply->driver_now, sizeof(job->driver_now));
     job->facts = reply->facts;
+    job->surroundings = reply->surroundings;
+    job->listed_count = reply->listed_count < PB_LISTED_MAX ? reply->listed_count : PB_LISTED_MAX;
+    memcpy(job->listed, reply->listed, sizeof(job->listed));
     if (fd >= 0 && rc == 0) {
         job->hw = new_hw(h, job->sbdf, fd);
         if (!job->hw)
@@ -368,7 +380,7 @@ static void job_reply(struct host *h, struct pb_job *job, const struct pb_wire_r
     if (fd >= 0 && !job->hw)
         (void)close(fd);
     /* The kernel drops a descriptor for which the receiver has no room. */
-    if (fd < 0 && rc == 0 && job->kind == PB_JOB_CLAIM)
+    if (fd < 0 && rc == 0 && (job->kind == PB_JOB_CLAIM || job->kind == PB_JOB_OPEN))
         rc = -EMFILE;
     complete(h, job, rc, rc == reply->rc ? NULL : strerror(-rc));
 }
@@ -477,7 +489,8 @@ static void exec_helper(const struct pb_host_options *options, int fd)
     (void)close_range(HELPER_FD + 1, ~0U, 0);
     (void)snprintf(number, sizeof(number), "%d", HELPER_FD);
     (void)execl(options->self, "pcibackd-helper", "--helper", number, "--sysfs", options->sysfs,
-                "--lib-dir", options->lib_dir, (char *)NULL);
+                "--proc", options->proc, "--lib-dir", options->lib_dir, "--boot-dir",
+                options->boot_dir, "--config-dir", options->config_dir, (char *)NULL);
     _exit(127);
 }
 

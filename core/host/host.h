@@ -191,7 +191,7 @@ struct pb_host_options {
     const char *lib_dir; /* "/var/lib/pcibackd": what must survive a restart */
     /* "/run/pcibackd-boot": a file BDF there says that a boot script has set that override */
     const char *boot_dir;
-    const char *config_dir; /* "/etc/pcibackd.d" */
+    const char *config_dir; /* "/etc/pcibackd.d"; "": the configuration has none */
     const char *self;       /* path of this binary: the helper is exec'ed from it */
 };
 /*
@@ -199,7 +199,10 @@ struct pb_host_options {
  * called before anything of Xen's is opened (H5).
  */
 int pb_host_open(struct ev_loop *loop, const struct pb_host_options *options, struct pb_host **ret);
-/* The helper's whole life: runs until its socket closes; returns an exit status. */
-int pb_helper_main(int socket_fd, const char *sysfs, const char *lib_dir);
+/*
+ * The helper's whole life: runs until its socket closes; returns an exit status. The arguments are
+ * those that pb_host_open() gave it: "--helper FD", then an option and a value for each directory.
+ */
+int pb_helper_main(int argc, char **argv);
 
 #endif

@@ -411,6 +411,8 @@ static bool sane(const struct pb_wire_request *r)
                r->offset + r->size <= (int)PB_CONFIG_SIZE_PCIE;
     if (!plain(r->driver, sizeof(r->driver), '-') || !plain(r->method, sizeof(r->method), ' '))
         return false;
+    if (r->slot_count > (r->kind == PB_JOB_SAVE_SLOTS ? PB_SLOTS_SAVED_MAX : 0))
+        return false;
     if (r->kind != PB_JOB_RESET)
         return (r->kind != PB_JOB_CLAIM || r->driver[0]) && r->plugin_count == 0;
     return r->plugin_count <= PB_JOB_PLUGINS && r->settle_ms <= SETTLE_MAX_MS &&
@@ -418,10 +420,12 @@ static bool sane(const struct pb_wire_request *r)
             r->image_size == PB_CONFIG_SIZE_PCIE);
 }
 
-void pb_job_run(const struct pb_wire_request *request, const char *sysfs, const char *lib_dir,
+void pb_job_run(const struct pb_wire_request *request, const struct pb_host_options *options,
                 struct pb_wire_reply *ret, int *ret_fd)
 {
-    struct job job = { .request = request, .lib_dir = lib_dir, .reply = ret, .fd = ret_fd };
+    struct job job = {
+        .request = request, .lib_dir = options->lib_dir, .reply = ret, .fd = ret_fd
+    };
 
     memset(ret, 0, sizeof(*ret));
     ret->id = request->id;
@@ -430,7 +434,7 @@ void pb_job_run(const struct pb_wire_request *request, const char *sysfs, const 
         ret->rc = fail(&job, -EINVAL, "the helper refuses what the daemon asks");
         return;
     }
-    pb_sysfs_init(&job.fs, sysfs, request->sbdf);
+    pb_sysfs_init(&job.fs, options->sysfs, request->sbdf);
     switch (request->kind) {
     case PB_JOB_PROBE:
         ret->rc = probe(&job);

@@ -6,7 +6,7 @@
 #include "host/wire.h"
 
 /* Carries REQUEST out and fills *ret. *ret_fd is a descriptor for the daemon, or -1. */
-void pb_job_run(const struct pb_wire_request *request, const char *sysfs, const char *lib_dir,
+void pb_job_run(const struct pb_wire_request *request, const struct pb_host_options *options,
                 struct pb_wire_reply *ret, int *ret_fd);
 
 /* Sleeps. */

@@ -8,7 +8,8 @@
 
 size_t pb_wire_request_size(const struct pb_wire_request *request)
 {
-    return request->plugin_count ? sizeof(*request) : offsetof(struct pb_wire_request, plugin);
+    return request->plugin_count || request->slot_count ? sizeof(*request)
+                                                        : offsetof(struct pb_wire_request, slot);
 }
 
 int pb_wire_receive_request(int socket_fd, struct pb_wire_request *ret)

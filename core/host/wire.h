@@ -30,7 +30,10 @@ struct pb_wire_request {
     /* PB_JOB_RESET */
     uint32_t settle_ms;
     uint32_t plugin_count;
-    /* Sent only with plugins, see pb_wire_request_size(). */
+    uint32_t domid;      /* PB_JOB_KERNEL_STAYS_AWAY */
+    uint32_t slot_count; /* PB_JOB_SAVE_SLOTS */
+    /* Sent only with plugins or slots, see pb_wire_request_size(). */
+    struct pb_slot slot[PB_SLOTS_SAVED_MAX];
     struct pb_reset_plugin plugin[PB_JOB_PLUGINS];
     uint16_t image_size; /* 256 or 4096; 0: there is none */
     uint8_t image[PB_CONFIG_SIZE_PCIE];
@@ -39,15 +42,20 @@ struct pb_wire_request {
 struct pb_wire_reply {
     uint64_t id;
     int32_t rc;
-    char reason[160];
+    char reason[240];
+    char next[160];
     char driver_before[PB_DRIVER_NAME];
     char driver_now[PB_DRIVER_NAME];
     uint32_t value;   /* PB_WIRE_ACCESS */
     uint32_t took_us; /* PB_WIRE_ACCESS: how long the device needed */
     struct pb_facts facts;
+    struct pb_surroundings surroundings;
+    uint32_t listed_count; /* PB_JOB_REMEMBERED */
+    struct pb_sbdf listed[PB_LISTED_MAX];
 };
 
-/* How much of REQUEST is sent: most have no plugins, and the socket's room is not for their zeros.
+/* How much of REQUEST is sent: most have no plugins or slots, and the socket's room is not for
+ * their zeros.
  */
 size_t pb_wire_request_size(const struct pb_wire_request *request);
 /* 1: a request; 0: none now; -EPIPE: the other end is gone, or not our daemon any more. */

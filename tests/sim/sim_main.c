@@ -36,10 +36,12 @@ static enum pb_option_use option(const char *name, const char *value)
     return PB_OPTION_WITH_VALUE;
 }
 
-static int open_host(struct ev_loop *loop, const char *self, struct pb_host **ret)
+static int open_host(struct ev_loop *loop, const char *self, const char *config_dir,
+                     struct pb_host **ret)
 {
     struct pb_json_error error = { 0 };
 
+    (void)config_dir;
     (void)self;
     world = sim_world_new();
     world->log.act = sim_command_act;

@@ -17,11 +17,13 @@ static void close_xen(struct pb_xen *xen)
     (void)xen;
 }
 
-static int open_host(struct ev_loop *loop, const char *self, struct pb_host **ret)
+static int open_host(struct ev_loop *loop, const char *self, const char *config_dir,
+                     struct pb_host **ret)
 {
     static const struct pb_host_ops ops = { .close = close_host };
     static struct pb_host host = { .ops = &ops };
 
+    (void)config_dir;
     (void)loop;
     if (self[0] != '/' || getenv("FAKE_HOST_FAILS"))
         return -EPERM;

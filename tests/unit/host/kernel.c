@@ -28,7 +28,13 @@
 #define BELOW_PORT "/devices/pci0000:00/0000:00:1c.0/"
 
 struct kernel *kernel;
-char kernel_dir[64], kernel_sysfs[80], kernel_lib[80];
+char kernel_dir[64];
+char kernel_sysfs[80], kernel_proc[80], kernel_lib[80], kernel_boot[80], kernel_config[80];
+const struct pb_host_options kernel_options = { .sysfs = kernel_sysfs,
+                                                .proc = kernel_proc,
+                                                .lib_dir = kernel_lib,
+                                                .boot_dir = kernel_boot,
+                                                .config_dir = kernel_config };
 const struct pb_sbdf kernel_nic = { .segment = 0, .bus = 3, .devfn = 0 };
 static bool in_helper;
 
@@ -523,7 +529,10 @@ static void set_dir(const char *dir)
 {
     (void)snprintf(kernel_dir, sizeof(kernel_dir), "%s", dir);
     (void)snprintf(kernel_sysfs, sizeof(kernel_sysfs), "%s/sys", kernel_dir);
+    (void)snprintf(kernel_proc, sizeof(kernel_proc), "%s/proc", kernel_dir);
     (void)snprintf(kernel_lib, sizeof(kernel_lib), "%s/lib", kernel_dir);
+    (void)snprintf(kernel_boot, sizeof(kernel_boot), "%s/boot", kernel_dir);
+    (void)snprintf(kernel_config, sizeof(kernel_config), "%s/etc.d", kernel_dir);
 }
 
 int kernel_setup(void **state)
@@ -563,13 +572,12 @@ bool kernel_is_helper(int argc, char **argv, int *ret_status)
 {
     char dir[sizeof(kernel_dir)];
 
-    if (argc != 7 || strcmp(argv[1], "--helper") != 0 || strcmp(argv[3], "--sysfs") != 0 ||
-        strcmp(argv[5], "--lib-dir") != 0)
+    if (argc < 5 || strcmp(argv[1], "--helper") != 0 || strcmp(argv[3], "--sysfs") != 0)
         return false;
     (void)snprintf(dir, sizeof(dir), "%.*s", (int)(strlen(argv[4]) - strlen("/sys")), argv[4]);
     set_dir(dir);
     in_helper = true;
     map_it();
-    *ret_status = pb_helper_main(atoi(argv[2]), argv[4], argv[6]);
+    *ret_status = pb_helper_main(argc, argv);
     return true;
 }

@@ -36,8 +36,9 @@ struct kernel {
 
 extern struct kernel *kernel;
 extern char kernel_dir[64]; /* everything is below it */
-extern char kernel_sysfs[80], kernel_lib[80];
-extern const struct pb_sbdf kernel_nic; /* 0000:03:00.0, an e1000e with its driver */
+extern char kernel_sysfs[80], kernel_proc[80], kernel_lib[80], kernel_boot[80], kernel_config[80];
+extern const struct pb_host_options kernel_options; /* all of them; no self */
+extern const struct pb_sbdf kernel_nic;             /* 0000:03:00.0, an e1000e with its driver */
 
 /* cmocka's setup and teardown of one test. */
 int kernel_setup(void **state);

@@ -74,7 +74,7 @@ static int run(enum pb_job_kind kind, const char *driver, const char *method)
     if (fd >= 0)
         (void)close(fd);
     kernel_forget_log();
-    pb_job_run(&request, kernel_sysfs, kernel_lib, &reply, &fd);
+    pb_job_run(&request, &kernel_options, &reply, &fd);
     assert_int_equal(reply.id, 5);
     assert_true(reply.rc != 0 || !reply.reason[0]);
     assert_true(reply.rc == 0 || reply.reason[0]);
@@ -551,7 +551,7 @@ static int access_config(bool write, uint16_t offset, uint8_t size, uint32_t val
                                        .size = size,
                                        .value = value };
 
-    pb_job_run(&request, kernel_sysfs, kernel_lib, &reply, &fd);
+    pb_job_run(&request, &kernel_options, &reply, &fd);
     assert_int_equal(fd, -1);
     return reply.rc;
 }
@@ -626,7 +626,7 @@ static void what_no_honest_daemon_asks_is_refused(void **state)
     assert_int_equal(claim("pci-stub\n"), -EINVAL);
     assert_int_equal(run(PB_JOB_RESET, "", "flr\nbus"), -EINVAL);
     memset(request.driver, 'a', sizeof(request.driver));
-    pb_job_run(&request, kernel_sysfs, kernel_lib, &reply, &fd);
+    pb_job_run(&request, &kernel_options, &reply, &fd);
     assert_int_equal(reply.rc, -EINVAL);
     assert_untouched();
     assert_int_equal(kernel->writes, 0);

@@ -80,7 +80,7 @@ static int reset(void)
     int fd;
 
     kernel_forget_log();
-    pb_job_run(&request, kernel_sysfs, kernel_lib, &reply, &fd);
+    pb_job_run(&request, &kernel_options, &reply, &fd);
     assert_int_equal(fd, -1);
     assert_true(reply.rc == 0 || reply.reason[0]);
     return reply.rc;

@@ -29,12 +29,11 @@ void world_open(const char *self)
 {
     char path[256];
     ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
-    struct pb_host_options options = { .sysfs = kernel_sysfs,
-                                       .lib_dir = kernel_lib,
-                                       .self = self ? self : path };
+    struct pb_host_options options = kernel_options;
 
     assert_true(n > 0);
     path[n] = '\0';
+    options.self = self ? self : path;
     assert_int_equal(pb_host_open(world_loop, &options, &world_host), 0);
     world_helper = world_child_of(getpid());
     assert_true(world_helper > 0);
