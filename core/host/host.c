@@ -18,6 +18,7 @@
 #include "base/bytes.h"
 #include "base/log.h"
 #include "base/ratelimit.h"
+#include "host/uevent.h"
 #include "host/wire.h"
 
 #define HELPER_FD     3
@@ -56,6 +57,7 @@ struct host {
     ev_timer tick;
     struct job_list jobs; /* in the order in which they were submitted */
     struct hw_list hws;
+    struct pb_uevents *uevents; /* NULL: there are none on this host */
 };
 
 static struct host *host_of(struct pb_host *h)
@@ -460,6 +462,7 @@ static void host_close(struct pb_host *base)
 {
     struct host *h = host_of(base);
 
+    pb_uevents_close(h->uevents);
     ev_io_stop(h->loop, &h->io);
     ev_io_stop(h->loop, &h->end);
     ev_timer_stop(h->loop, &h->tick);
@@ -531,6 +534,11 @@ int pb_host_open(struct ev_loop *loop, const struct pb_host_options *options, st
         ev_io_start(loop, &h->end);
     ev_timer_init(&h->tick, tick_cb, 0., 0.);
     h->tick.data = h;
+    rc = pb_uevents_open(loop, &h->base, &h->uevents);
+    if (rc)
+        pb_warn("the kernel's events cannot be received: %s; devices that come, go or change their "
+                "driver are not noticed",
+                strerror(-rc));
     *ret = &h->base;
     return 0;
 }

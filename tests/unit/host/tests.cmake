@@ -23,3 +23,10 @@ endforeach()
 target_include_directories(test_host_job_reset PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/quirk)
 target_compile_definitions(test_host_job_reset PRIVATE PB_FIXTURE_DIR="${PB_FIXTURE_DIR}")
 add_dependencies(test_host_job_reset fixture_fake fixture_fake2 fixture_bare)
+
+# Over a udev library that is played by the test.
+pb_unit(uevent host)
+foreach(symbol udev_monitor_receive_device udev_device_get_property_value udev_device_unref
+        udev_monitor_get_fd pb_log)
+  target_link_options(test_host_uevent PRIVATE -Wl,--wrap=${symbol})
+endforeach()
