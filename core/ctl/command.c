@@ -8,6 +8,7 @@
 #include "ctl/local.h"
 #include "ctl/option.h"
 #include "ctl/print.h"
+#include "pci/slot.h"
 
 #define DIRS "--dir DIR --plugin-dir DIR"
 
@@ -42,6 +43,31 @@ static const struct pb_ctl_verb verbs[] = {
       .options = "--force",
       .help = "take a device from a guest",
       .print = pb_ctl_print_change },
+    { .name = "why",
+      .words = "DEV",
+      .options = "",
+      .help = "why it is as it is, and what stands in the way of giving it to a guest",
+      .print = pb_ctl_print_why },
+    { .name = "reset",
+      .words = "DEV",
+      .options = "",
+      .help = "reset a device that no guest has; one that failed is claimed again if it is sound",
+      .print = pb_ctl_print_change },
+    { .name = "slot list",
+      .words = "",
+      .options = "",
+      .help = "what is claimed at the start and whenever it appears",
+      .print = pb_ctl_print_slots },
+    { .name = "slot add",
+      .words = "ADDR",
+      .options = "--save",
+      .help = "list an address (06:00.0, 06:00.*, 06:*.*) and claim what is there",
+      .print = pb_ctl_print_slot },
+    { .name = "slot remove",
+      .words = "ADDR",
+      .options = "--save",
+      .help = "list it no more; what is claimed stays so",
+      .print = pb_ctl_print_slot },
     { .name = "guests",
       .words = "",
       .options = "",
@@ -203,6 +229,21 @@ static bool take_device_or_guest(struct pb_ctl_command *c, unsigned number, cons
     return true;
 }
 
+/* Checked here too: a typing error is one of usage. */
+static bool take_slot(struct pb_ctl_command *c, const char *word)
+{
+    struct pb_slot slot;
+
+    if (c->device[0])
+        return pb_ctl_usage_error(word, "is too much");
+    if (!pb_slot_parse(word, &slot))
+        return pb_ctl_usage_error(word[0] ? word : c->verb->name,
+                                  "needs an address like 05:02.0, 05:02.* or 05:*.*");
+    (void)json_object_set_new(c->params, "address", json_string(word));
+    c->device = word;
+    return true;
+}
+
 /* The NUMBER-th word behind the verb. */
 static bool take_word(struct pb_ctl_command *c, unsigned number, const char *word)
 {
@@ -222,6 +263,8 @@ static bool take_word(struct pb_ctl_command *c, unsigned number, const char *wor
         c->file = c->device = word;
         return true;
     }
+    if (strcmp(words, "ADDR") == 0)
+        return take_slot(c, word);
     return take_device_or_guest(c, number, word);
 }
 
@@ -255,6 +298,8 @@ static bool complete_words(const struct pb_ctl_command *c)
     if (strcmp(words, "GUEST DEV") == 0)
         return (json_object_get(c->params, "guest") && c->device[0]) ||
                pb_ctl_usage_error(c->verb->name, "needs GUEST and DEV");
+    if (strcmp(words, "ADDR") == 0)
+        return c->device[0] || pb_ctl_usage_error(c->verb->name, "needs ADDR");
     if (strcmp(words, "DEV") == 0)
         return c->device[0] || pb_ctl_usage_error(c->verb->name, "needs DEV");
     return true;

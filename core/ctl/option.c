@@ -248,6 +248,7 @@ static const struct option options[] = {
     { "--claim", NULL, false, take_param },
     { "--permissive", NULL, false, take_param },
     { "--dry-run", NULL, false, take_param },
+    { "--save", NULL, false, take_param },
     { "--wait", "needs a number of seconds", false, take_wait },
     { "--prometheus", NULL, false, take_prometheus },
     { "--follow", NULL, false, take_follow },

@@ -34,6 +34,10 @@ void pb_ctl_print_denied(const struct pb_ctl_command *command, const json_t *res
 void pb_ctl_print_suggestion(const struct pb_ctl_command *command, const json_t *result);
 int pb_ctl_judge_suggestion(const struct pb_ctl_command *command, const json_t *result);
 void pb_ctl_print_trace(const struct pb_ctl_command *command, const json_t *result);
+/* slots.c */
+void pb_ctl_print_slots(const struct pb_ctl_command *command, const json_t *result);
+void pb_ctl_print_slot(const struct pb_ctl_command *command, const json_t *result);
+void pb_ctl_print_why(const struct pb_ctl_command *command, const json_t *result);
 /* reload.c */
 void pb_ctl_print_reload(const struct pb_ctl_command *command, const json_t *result);
 

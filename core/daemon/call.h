@@ -17,7 +17,8 @@ struct pb_call {
     /* parameters: borrowed from the request, or their defaults */
     const char *dev, *guest;
     char guest_number[12];
-    bool claim, permissive, force, dry_run;
+    struct pb_slot slot;
+    bool claim, permissive, force, dry_run, save;
     unsigned wait_s;
     uint64_t since;
     /* reload.c's, while it waits for files to be read */
@@ -43,6 +44,12 @@ void pb_report_map(struct pb_call *call);
 void pb_report_denied(struct pb_call *call);
 void pb_report_suggest(struct pb_call *call);
 void pb_report_trace(struct pb_call *call);
+void pb_report_why(struct pb_call *call);
+
+/* Slots. */
+void pb_slot_list(struct pb_call *call);
+void pb_slot_add(struct pb_call *call);
+void pb_slot_remove(struct pb_call *call);
 
 /* Those that read files, and are answered later. */
 void pb_reload_verb(struct pb_call *call);

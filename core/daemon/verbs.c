@@ -112,6 +112,11 @@ static void run_detach(struct pb_call *call)
     pb_backend_detach(call->verbs->backend, call->guest, call->dev, call->force, changed, call);
 }
 
+static void run_reset(struct pb_call *call)
+{
+    pb_backend_reset(call->verbs->backend, call->dev, changed, call);
+}
+
 #define DEV                          \
     {                                \
         "dev", PB_PARAM_DEVICE, true \
@@ -119,6 +124,14 @@ static void run_detach(struct pb_call *call)
 #define GUEST                         \
     {                                 \
         "guest", PB_PARAM_GUEST, true \
+    }
+#define SLOT                           \
+    {                                  \
+        "address", PB_PARAM_SLOT, true \
+    }
+#define SAVE                         \
+    {                                \
+        "save", PB_PARAM_FLAG, false \
     }
 #define FORCE                         \
     {                                 \
@@ -139,8 +152,17 @@ static const struct pb_verb table[] = {
       run_attach,
       "give a device to a guest" },
     { "detach", true, { GUEST, DEV, FORCE }, run_detach, "take a device from a guest" },
+    { "reset", true, { DEV }, run_reset, "reset a device that no guest has, and verify it" },
+    { "slot.list", false, { { 0 } }, pb_slot_list, "what is claimed as soon as it is there" },
+    { "slot.add", true, { SLOT, SAVE }, pb_slot_add, "claim what is there, or comes there" },
+    { "slot.remove",
+      true,
+      { SLOT, SAVE },
+      pb_slot_remove,
+      "claim no more there; releases nothing" },
     { "list", false, { { 0 } }, pb_report_list, "all devices" },
     { "show", false, { DEV }, pb_report_show, "one device" },
+    { "why", false, { DEV }, pb_report_why, "what stands in the way of giving it to a guest" },
     { "guests", false, { { 0 } }, pb_report_guests, "all guests" },
     { "stats", false, { { 0 } }, pb_report_stats, "counters and limits" },
     { "quirks.list", false, { { 0 } }, pb_report_quirks, "the quirks in force, and what is wrong" },
@@ -202,6 +224,15 @@ static void read_guest(struct pb_call *call, const struct pb_json *at)
     call->guest = call->guest_number;
 }
 
+static void read_slot(struct pb_call *call, const struct pb_json *at)
+{
+    const char *text = read_text(at);
+
+    if (text && !pb_slot_parse(text, &call->slot))
+        pb_json_fail(at, "must be an address like \"0000:05:02.0\", \"0000:05:02.*\" or "
+                         "\"0000:05:*.*\"");
+}
+
 static void read_flag(struct pb_call *call, const struct pb_json *at)
 {
     bool value = pb_json_bool(at, false);
@@ -212,6 +243,8 @@ static void read_flag(struct pb_call *call, const struct pb_json *at)
         call->permissive = value;
     else if (strcmp(at->key, "dry_run") == 0)
         call->dry_run = value;
+    else if (strcmp(at->key, "save") == 0)
+        call->save = value;
     else
         call->force = value;
 }
@@ -238,6 +271,9 @@ static void read_param(struct pb_call *call, const struct pb_json *at, const str
         break;
     case PB_PARAM_NUMBER:
         call->since = pb_json_number(at, 0, INT64_MAX, 0);
+        break;
+    case PB_PARAM_SLOT:
+        read_slot(call, at);
         break;
     case PB_PARAM_NONE:
         break;

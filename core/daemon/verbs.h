@@ -29,6 +29,7 @@ enum pb_param_type {
     PB_PARAM_FLAG,    /* true or false */
     PB_PARAM_SECONDS, /* 0 to PB_WAIT_MAX_S */
     PB_PARAM_NUMBER,  /* from 0 */
+    PB_PARAM_SLOT,    /* a string: an address, with stars for what is left open */
 };
 
 #define PB_VERB_PARAMS_MAX 6

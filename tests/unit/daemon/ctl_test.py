@@ -50,6 +50,11 @@ class Ctl(unittest.TestCase):
                           ["quirks", "explain", "d", "--byte", "0x1000"],
                           ["quirks", "explain", "d", "--byte", "-1"],
                           ["--json", "quirks", "explain", "d", "--byte", "1"], ["reload", "x"],
+                          ["slot"], ["slot", "frob"], ["slot", "add"], ["slot", "remove"],
+                          ["slot", "list", "06:00.0"], ["slot", "add", ""], ["slot", "add", "nic0"],
+                          ["slot", "add", "06:*.0"], ["slot", "add", "06:00.0", "06:00.1"],
+                          ["slot", "list", "--save"], ["slot", "add", "06:00.0", "--force"],
+                          ["why"], ["why", "a", "b"], ["reset"], ["reset", "d", "--force"],
                           ["quirks", "validate", ""], ["quirks", "validate", *["x"] * 17],
                           *(["quirks", "query", "--ids", ids] for ids in
                             ("", "8086", "8086:", ":10d3", "8086:10d3:", "8086:10d3:1",
@@ -104,11 +109,14 @@ class Ctl(unittest.TestCase):
                         "quirks": [None, 4], "traits": [[]], "capabilities": [{}], "plugins": [1, {"ranges": [5, {"at": 3, "mask": "f"}, {"mask": 7}]}]},
                        {"denied": [{}, 4, {"size": -1, "value": "z"}], "lost": "x"},
                        {"entries": [{}, 7], "changes": [{"lines": [1]}, 2], "warnings": [3]},
-                       {"problems": [7, {"text": 4}], "files": "x"}):
+                       {"problems": [7, {"text": 4}], "files": "x"},
+                       {"slots": [3, {"devices": -1}], "slot": 7, "address": []},
+                       {"reasons": [None, {"text": 3}, "x"], "answer": {}}):
             for verb in (["list"], ["show", "d"], ["guests"], ["stats"], ["stats", "--prometheus"],
                          ["claim", "d"], ["version"], ["map", "d"], ["map", "d", "--color", "always"],
                          ["quirks", "list"], ["quirks", "explain", "d"], ["denied", "d"],
-                         ["quirks", "explain", "d", "--byte", "0x3"], ["trace", "d"], ["reload"]):
+                         ["quirks", "explain", "d", "--byte", "0x3"], ["trace", "d"], ["reload"],
+                         ["slot", "list"], ["slot", "add", "06:00.0"], ["why", "d"]):
                 with self.subTest(verb, result=result), \
                         self.server(fakelib.result(result)) as path:
                     self.assertEqual(ctl("--socket", path, *verb).returncode, 0)
@@ -143,6 +151,41 @@ class Ctl(unittest.TestCase):
             self.assertRegex(shown, r"(?m)^reserved again +4$")
             self.assertRegex(d.ctl("guests").stdout, r"(?m)^7 +netvm +Connected +Connected +1 +8 ")
 
+    WHY = {"device": {"address": "0000:03:00.0", "name": "nic0", "state": "claimed"},
+           "answer": "0000:03:00.0 (nic0) is claimed; no guest can have it: it is \x1b[1mtainted",
+           "attachable": False, "reasons": [
+               {"code": "tainted", "blocks": True, "text": "domain 5 lives", "next": "wait"},
+               {"code": "shares-line", "blocks": False, "text": "0000:00:1f.3 (ahci)", "next": ""}]}
+
+    def test_why_answers_first_and_then_says_what_to_do(self):
+        with self.server(fakelib.result(self.WHY)) as path:
+            done = ctl("--socket", path, "why", "nic0")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertEqual(done.stdout,
+                         "0000:03:00.0 (nic0) is claimed; no guest can have it: it is ?[1mtainted\n"
+                         "blocks: tainted: domain 5 lives\n  next: wait\n"
+                         "note: shares-line: 0000:00:1f.3 (ahci)\n")
+
+    @unittest.skipUnless(fakelib.ROOT, "only root may change")
+    def test_slots(self):
+        with Daemon() as d:
+            d.start()
+            self.assertEqual(d.ctl("slot", "list").stdout, "SLOT  ORIGIN  DEVICES  CLAIMED\n")
+            done = d.ctl("slot", "add", "6:0.*", "--save")
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertEqual(done.stdout, "0000:06:00.*: listed (saved); devices there: 2, of these "
+                                          "claimed: 1\n")
+            self.assertEqual(d.ctl("slot", "add", "07:*.*").returncode, 0)
+            self.assertEqual(d.ctl("slot", "list").stdout,
+                             "SLOT          ORIGIN  DEVICES  CLAIMED\n"
+                             "0000:06:00.*  saved   2        1\n"
+                             "0000:07:*.*   verb    2        1\n")
+            self.assertEqual(json.loads(d.ctl("--json", "slot", "list").stdout),
+                             d.ask("slot.list")["result"])
+            done = d.ctl("slot", "remove", "0000:06:00.*")
+            self.assertEqual((done.returncode, done.stdout),
+                             (0, "0000:06:00.*: not listed any more\n"))
+
     def test_json_is_the_result_as_it_is(self):
         with Daemon() as d:
             d.start()
@@ -158,7 +201,7 @@ class Ctl(unittest.TestCase):
             d.start()
             for verb in (["claim", "nic0"], ["claim", "nic0", "--force"], ["release", "nic0"],
                          ["attach", "netvm", "nic0", "--claim", "--permissive", "--wait", "5"],
-                         ["detach", "--force", "netvm", "nic0"]):
+                         ["detach", "--force", "netvm", "nic0"], ["reset", "nic0"]):
                 done = d.ctl(*verb)
                 self.assertEqual((done.returncode, done.stderr), (0, ""))
                 self.assertEqual(done.stdout, "0000:03:00.0: claimed to 7 (netvm)\n")

@@ -57,8 +57,8 @@ class Manual(unittest.TestCase):
         self.assertIn("attach", verbs)
         for verb in verbs:
             self.assertRegex(text, r'(?m)^\.(B|BI|BR) "?%s\b' % verb)
-        for verb in re.findall(r"(?m)^  quirks ([a-z-]+)", summary):
-            self.assertRegex(text, r'(?m)^\.(BI|BR) "quirks %s\b' % verb)
+        for verb in re.findall(r"(?m)^  ((?:quirks|slot) [a-z-]+)", summary):
+            self.assertRegex(text, r'(?m)^\.(B|BI|BR) "%s\b' % verb)
         for option in set(re.findall(r"--[a-z-]+", summary)):
             self.assertIn(option, text)
         with Daemon() as d:
@@ -127,14 +127,17 @@ class Completion(unittest.TestCase):
         self.assertEqual(self.complete("--json", "rele"), ["release"])
         self.assertEqual(self.complete("--timeout", "3", "rele"), ["release"])
 
-    def test_verbs_of_quirks(self):
-        verbs = re.findall(r"(?m)^  quirks ([a-z-]+)", fakelib.ctl("help").stdout)
-        self.assertEqual(set(self.complete("quirks", "")), set(verbs))
+    def test_verbs_of_two_words(self):
+        for family in ("quirks", "slot"):
+            verbs = re.findall(r"(?m)^  %s ([a-z-]+)" % family, fakelib.ctl("help").stdout)
+            self.assertTrue(verbs)
+            self.assertEqual(set(self.complete(family, "")), set(verbs))
+        self.assertEqual(self.complete("slot", "rem"), ["remove"])
         self.assertEqual(self.complete("quirks", "im"), ["import-sxp"])
 
     def test_every_option_of_the_tool(self):
         summary = fakelib.ctl("help").stdout
-        options = re.findall(r"(?m)^  (quirks [a-z-]+|[a-z-]+).*\[(--.*)\]$", summary)
+        options = re.findall(r"(?m)^  ((?:quirks|slot) [a-z-]+|[a-z-]+).*\[(--.*)\]$", summary)
         self.assertGreater(len(options), 8)
         for verb, text in options:
             for option in re.findall(r"--[a-z-]+", text):

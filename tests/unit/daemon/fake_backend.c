@@ -31,6 +31,9 @@ struct pb_backend {
     enum pb_assign assign;
     const char *assign_reason;
     char guest_name[PB_NAME_MAX + 1];
+    const char *cause, *blocked;
+    struct pb_slot_view slots[8];
+    unsigned slot_count;
 };
 
 /* An Intel 82574L: its ids, MSI at 0xd0, nothing else. */
@@ -70,6 +73,7 @@ int pb_backend_new(struct ev_loop *loop, struct pb_xen *xen, struct pb_host *hos
     b->policy = policy;
     b->nic_state = PB_DEVICE_CLAIMED;
     b->assign_reason = "";
+    b->cause = "";
     b->generation = 1;
     b->quirks = quirks ? quirks : pb_quirk_set_empty();
     b->profile = compile(b->quirks, why, sizeof(why));
@@ -193,6 +197,58 @@ void pb_backend_detach(struct pb_backend *b, const char *guest, const char *dev,
     run(b, "detach", guest, dev, done, ctx);
 }
 
+void pb_backend_reset(struct pb_backend *b, const char *dev, pb_verb_fn done, void *ctx)
+{
+    run(b, "reset", "", dev, done, ctx);
+}
+
+/* --- slots: they are listed at once, and answered later --- */
+
+static struct pb_slot_view *find_slot(struct pb_backend *b, const struct pb_slot *slot)
+{
+    for (unsigned i = 0; i < b->slot_count; i++) {
+        if (pb_slot_equal(&b->slots[i].slot, slot))
+            return &b->slots[i];
+    }
+    return NULL;
+}
+
+static void run_slot(struct pb_backend *b, const char *name, const struct pb_slot *slot, bool save,
+                     pb_verb_fn done, void *ctx)
+{
+    char text[PB_SLOT_TEXT];
+
+    b->calls.save = save;
+    run(b, name, "", pb_slot_format(slot, text), done, ctx);
+}
+
+void pb_backend_slot_add(struct pb_backend *b, const struct pb_slot *slot, bool save,
+                         pb_verb_fn done, void *ctx)
+{
+    if (!find_slot(b, slot) && b->slot_count < sizeof(b->slots) / sizeof(b->slots[0]))
+        b->slots[b->slot_count++] = (struct pb_slot_view){
+            .slot = *slot, .origin = save ? PB_SLOT_SAVED : PB_SLOT_VERB, .devices = 2, .claimed = 1
+        };
+    run_slot(b, "slot.add", slot, save, done, ctx);
+}
+
+void pb_backend_slot_remove(struct pb_backend *b, const struct pb_slot *slot, bool save,
+                            pb_verb_fn done, void *ctx)
+{
+    struct pb_slot_view *view = find_slot(b, slot);
+
+    if (view)
+        *view = b->slots[--b->slot_count];
+    run_slot(b, "slot.remove", slot, save, done, ctx);
+}
+
+void pb_backend_each_slot(const struct pb_backend *b,
+                          void (*visit)(void *ctx, const struct pb_slot_view *view), void *ctx)
+{
+    for (unsigned i = 0; i < b->slot_count; i++)
+        visit(ctx, &b->slots[i]);
+}
+
 const char *pb_device_state_name(enum pb_device_state state)
 {
     static const char *const names[] = {
@@ -224,7 +280,7 @@ static struct pb_device_view nic(const struct pb_backend *b)
                                     .vectors = 3,
                                     .owner = 7,
                                     .owner_name = b->guest_name,
-                                    .cause = "",
+                                    .cause = b->cause,
                                     .denied_writes = 2,
                                     .resets = 1,
                                     .reset_ms = 120,
@@ -296,6 +352,26 @@ bool pb_backend_device(const struct pb_backend *b, const char *dev, struct pb_de
     snprintf(failure->reason, sizeof(failure->reason), "no device has this name");
     snprintf(failure->next, sizeof(failure->next), "see `pcibackctl list`");
     return false;
+}
+
+bool pb_backend_why(const struct pb_backend *b, const char *dev,
+                    void (*visit)(void *ctx, const struct pb_reason *reason), void *ctx,
+                    struct pb_failure *failure)
+{
+    struct pb_reason line = { .code = "shares-line",
+                              .text = "0000:00:1f.3 (ahci) has the same interrupt line" };
+    struct pb_reason block = {
+        .code = "tainted", .blocks = true, .text = b->blocked, .next = "wait"
+    };
+    struct pb_device_view view;
+
+    if (!pb_backend_device(b, dev, &view, failure))
+        return false;
+    if (view.known && b->blocked)
+        visit(ctx, &block);
+    if (view.known)
+        visit(ctx, &line);
+    return true;
 }
 
 void pb_backend_counters(const struct pb_backend *b, struct pb_counters *ret)
@@ -419,6 +495,17 @@ void fake_backend_complete(struct pb_backend *b)
 void fake_backend_multiply(struct pb_backend *b, unsigned count)
 {
     b->more_devices = count;
+}
+
+void fake_backend_block(struct pb_backend *b, const char *text)
+{
+    b->blocked = text;
+}
+
+void fake_backend_set_state(struct pb_backend *b, enum pb_device_state state, const char *cause)
+{
+    b->nic_state = state;
+    b->cause = cause;
 }
 
 void fake_backend_assign(struct pb_backend *b, enum pb_assign assign, const char *reason)

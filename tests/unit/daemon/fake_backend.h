@@ -27,6 +27,7 @@ struct fake_calls {
     char dev[PB_NAME_MAX + 1], guest[PB_NAME_MAX + 1];
     bool force;
     struct pb_attach_options options;
+    bool save;
 };
 
 const struct fake_calls *fake_backend_calls(const struct pb_backend *b);
@@ -34,6 +35,9 @@ const struct fake_calls *fake_backend_calls(const struct pb_backend *b);
 void fake_backend_complete(struct pb_backend *b);
 /* `list` shows this many more devices, to make it long. */
 void fake_backend_multiply(struct pb_backend *b, unsigned count);
+/* What `why` says of its nic, beside that its line is shared: NULL for nothing. */
+void fake_backend_block(struct pb_backend *b, const char *text);
+void fake_backend_set_state(struct pb_backend *b, enum pb_device_state state, const char *cause);
 /* What its nic's `assign` is. */
 void fake_backend_assign(struct pb_backend *b, enum pb_assign assign, const char *reason);
 /* The name of its guest, which may be anything that a domain can be called. */

@@ -118,6 +118,10 @@ GOOD_REQUESTS = [
                 "wait": 600}),
     ("attach", {"guest": "7", "dev": "nic0", "wait": "0x10"}),
     ("detach", {"guest": "netvm", "dev": "nic0", "force": True}),
+    ("why", {"dev": "nic0"}), ("why", {"dev": "0000:04:00.0"}), ("reset", {"dev": "nic0"}),
+    ("slot.list", {}), ("slot.add", {"address": "0000:06:00.*", "save": True}),
+    ("slot.add", {"address": "6:*.*"}), ("slot.add", {"address": "05:1f.7", "save": False}),
+    ("slot.list", None), ("slot.remove", {"address": "06:00.*"}),
     ("quirks.list", {}), ("quirks.explain", {"dev": "nic0"}), ("map", {"dev": "0000:03:00.0"}),
     ("denied", {"dev": "nic0"}), ("suggest-quirk", {"dev": "nic0"}),
     ("reload", {"dry_run": True}), ("reload", {"dry_run": False}), ("reload", None),
@@ -135,6 +139,14 @@ BAD_REQUESTS = [
     ("trace", {"dev": "nic0", "since": -1}), ("trace", {"since": 1}),
     ("trace", {"dev": "nic0", "since": "1"}), ("reload", {"dry_run": 1}),
     ("reload", {"dry-run": True}),
+    ("why", {}), ("why", {"dev": "nic0", "save": True}), ("reset", {"dev": "nic0", "force": True}),
+    ("slot", {}), ("slot.list", {"address": "06:00.0"}), ("slot.add", {}), ("slot.add", None),
+    ("slot.add", {"dev": "06:00.0"}), ("slot.add", {"address": 6}), ("slot.add", {"address": ""}),
+    ("slot.add", {"address": "06:*.0"}), ("slot.add", {"address": " 06:00.0"}),
+    ("slot.add", {"address": "06:00.0x"}), ("slot.add", {"address": "06:00"}),
+    ("slot.add", {"address": "06:00.8"}), ("slot.add", {"address": "*.*"}),
+    ("slot.add", {"address": "nic0"}), ("slot.remove", {"address": "06:00.0", "save": 1}),
+    ("slot.remove", {"address": "06:00.0", "force": True}),
 ]
 
 
@@ -178,6 +190,7 @@ class Messages(unittest.TestCase):
         with Daemon() as d:
             d.start()
             self.assert_fails(d.ask("show", {"dev": "missing"}), "not-found")
+            self.assert_fails(d.ask("why", {"dev": "missing"}), "not-found")
             for method in ("quirks.explain", "map", "denied", "suggest-quirk", "trace"):
                 with self.subTest(method):
                     self.assert_fails(d.ask(method, {"dev": "missing"}), "not-found")

@@ -182,6 +182,18 @@ static void wrong_params_are_named(void **state)
         { "attach", "{\"guest\":\"g\",\"dev\":\"d\",\"wait\":1e3}", "/params/wait: must be" },
         { "attach", "{\"guest\":\"g\",\"dev\":\"d\",\"wait\":18446744073709551616}", "" },
         { "detach", "{\"guest\":\"g\",\"dev\":\"d\",\"wait\":1}", "/params/wait: unknown key" },
+        { "slot.add", "{}", "/params/address: is missing" },
+        { "slot.add", "{\"address\":6}", "/params/address: must be a string" },
+        { "slot.add", "{\"address\":\"\"}", "/params/address: must not be empty" },
+        { "slot.add", "{\"address\":\"06:*.0\"}", "/params/address: must be an address like" },
+        { "slot.add", "{\"address\":\"06:00.0 \"}", "/params/address: must be an address like" },
+        { "slot.add", "{\"address\":\"nic0\"}", "/params/address: must be an address like" },
+        { "slot.remove", "{\"address\":\"06:00\"}", "/params/address: must be an address like" },
+        { "slot.remove", "{\"address\":\"06:00.0\",\"save\":1}",
+          "/params/save: must be true or false" },
+        { "slot.list", "{\"address\":\"06:00.0\"}", "/params/address: unknown key" },
+        { "reset", "{}", "/params/dev: is missing" },
+        { "why", "{\"dev\":5}", "/params/dev: must be a string" },
     };
     struct fixture *f = *state;
     char params[160];
@@ -229,7 +241,19 @@ static void changing_verbs_reach_the_backend_with_their_params(void **state)
     (void)result_of(f, "detach", "{\"guest\":\"netvm\",\"dev\":\"nic0\",\"force\":true}");
     assert_string_equal(calls->last, "detach");
     assert_true(calls->force);
-    assert_int_equal(calls->count, 5);
+
+    (void)result_of(f, "reset", "{\"dev\":\"nic0\"}");
+    assert_string_equal(calls->last, "reset");
+    assert_string_equal(calls->dev, "nic0");
+
+    (void)result_of(f, "slot.add", "{\"address\":\"6:0.*\"}");
+    assert_string_equal(calls->last, "slot.add");
+    assert_string_equal(calls->dev, "0000:06:00.*");
+    assert_false(calls->save);
+    (void)result_of(f, "slot.remove", "{\"address\":\"0000:06:00.*\",\"save\":true}");
+    assert_string_equal(calls->last, "slot.remove");
+    assert_true(calls->save);
+    assert_int_equal(calls->count, 8);
     assert_int_equal(calls->pending, 0);
 }
 
@@ -244,6 +268,27 @@ static void change_answers_with_the_device(void **state)
     /* one that is not known any more */
     device = json_object_get(result_of(f, "release", "{\"dev\":\"0000:09:00.0\"}"), "device");
     assert_true(json_is_null(device));
+}
+
+static void slot_is_shown_as_long_as_it_is_listed(void **state)
+{
+    struct fixture *f = *state;
+    const json_t *result, *slot;
+
+    needs_root();
+    result = result_of(f, "slot.add", "{\"address\":\"6:0.*\",\"save\":true}");
+    assert_string_equal(json_string_value(json_object_get(result, "address")), "0000:06:00.*");
+    slot = json_object_get(result, "slot");
+    assert_string_equal(json_string_value(json_object_get(slot, "origin")), "saved");
+    assert_int_equal(json_integer_value(json_object_get(slot, "devices")), 2);
+    assert_int_equal(json_integer_value(json_object_get(slot, "claimed")), 1);
+    (void)result_of(f, "slot.add", "{\"address\":\"7:*.*\"}");
+    slot = json_array_get(json_object_get(result_of(f, "slot.list", ""), "slots"), 1);
+    assert_string_equal(json_string_value(json_object_get(slot, "address")), "0000:07:*.*");
+    assert_string_equal(json_string_value(json_object_get(slot, "origin")), "verb");
+    result = result_of(f, "slot.remove", "{\"address\":\"06:00.*\"}");
+    assert_true(json_is_null(json_object_get(result, "slot")));
+    assert_int_equal(json_array_size(json_object_get(result_of(f, "slot.list", ""), "slots")), 1);
 }
 
 static void failure_is_told_in_full(void **state)
@@ -298,6 +343,53 @@ static void device_is_shown_in_full(void **state)
     assert_true(json_is_null(json_object_get(device, "owner")));
     assert_string_equal(text_of(device, "state"), "absent");
     assert_int_equal(json_array_size(json_object_get(device, "reset_methods")), 0);
+}
+
+static void assert_why(struct fixture *f, const char *dev, const char *answer, bool attachable,
+                       unsigned reasons)
+{
+    char params[80];
+    const json_t *result;
+
+    snprintf(params, sizeof(params), "{\"dev\":\"%s\"}", dev);
+    result = result_of(f, "why", params);
+    assert_string_equal(text_of(result, "answer"), answer);
+    assert_int_equal(json_is_true(json_object_get(result, "attachable")), attachable);
+    assert_int_equal(json_array_size(json_object_get(result, "reasons")), reasons);
+}
+
+static void why_answers_in_one_sentence_whatever_the_state(void **state)
+{
+    struct fixture *f = *state;
+    const json_t *reason;
+
+    assert_why(f, "nic0", "0000:03:00.0 (nic0) is claimed; a guest can have it", true, 1);
+    fake_backend_block(f->backend, "domain 5 lives");
+    assert_why(f, FAKE_NIC, "0000:03:00.0 (nic0) is claimed; no guest can have it: domain 5 lives",
+               false, 2);
+    reason = json_array_get(json_object_get(json_object_get(f->reply, "result"), "reasons"), 0);
+    assert_string_equal(text_of(reason, "code"), "tainted");
+    assert_true(json_is_true(json_object_get(reason, "blocks")));
+    assert_string_equal(text_of(reason, "next"), "wait");
+    reason = json_array_get(json_object_get(json_object_get(f->reply, "result"), "reasons"), 1);
+    assert_true(json_is_false(json_object_get(reason, "blocks")));
+    assert_string_equal(text_of(reason, "next"), "");
+    fake_backend_set_state(f->backend, PB_DEVICE_PRESENT, "");
+    assert_why(f, "nic0", "0000:03:00.0 (nic0) is present; no guest can have it: domain 5 lives",
+               false, 2);
+    fake_backend_block(f->backend, NULL);
+    assert_why(f, "nic0", "0000:03:00.0 (nic0) is present; a guest can have it when it is claimed",
+               false, 1);
+    fake_backend_set_state(f->backend, PB_DEVICE_ASSIGNED, "");
+    assert_why(f, "nic0",
+               "0000:03:00.0 (nic0) is assigned to guest 7 (netvm), which sees it at 0000:00:00.0",
+               false, 1);
+    fake_backend_set_state(f->backend, PB_DEVICE_FAILED, "it is stuck");
+    assert_why(f, "nic0", "0000:03:00.0 (nic0) is failed: it is stuck", false, 1);
+    fake_backend_set_state(f->backend, PB_DEVICE_RESETTING, "");
+    assert_why(f, "nic0", "0000:03:00.0 (nic0) is resetting", false, 1);
+    assert_why(f, FAKE_DISK, "0000:04:00.0 is absent: it is not in the machine", false, 0);
+    assert_fails(f, "why", "{\"dev\":\"missing\"}", -32001, "no device has this name");
 }
 
 static void denied_writes_are_shown_by_register(void **state)
@@ -425,6 +517,8 @@ int main(void)
         TEST(wrong_params_are_named),
         TEST(changing_verbs_reach_the_backend_with_their_params),
         TEST(change_answers_with_the_device),
+        TEST(slot_is_shown_as_long_as_it_is_listed),
+        TEST(why_answers_in_one_sentence_whatever_the_state),
         TEST(failure_is_told_in_full),
         TEST(device_is_shown_in_full),
         TEST(denied_writes_are_shown_by_register),
