@@ -13,6 +13,7 @@
 #include "backend/detach.h"
 #include "backend/failure.h"
 #include "backend/grants.h"
+#include "backend/groups.h"
 #include "backend/guest.h"
 #include "backend/machine.h"
 #include "backend/nodes.h"
@@ -89,24 +90,54 @@ static enum pb_run find_device(struct pb_task *task)
     return may_assign(task);
 }
 
+static bool has_ended(const struct pb_domain *domain)
+{
+    return domain->dying || (domain->shutdown && domain->shutdown_reason != PB_SHUTDOWN_SUSPEND);
+}
+
+static bool runs(const struct pb_task *task, uint32_t domid)
+{
+    struct pb_domain domain;
+
+    return task->b->xen->ops->domain_get(task->b->xen, domid, &domain) == 0 && !has_ended(&domain);
+}
+
+/* Of domains with this name the one that runs counts: its predecessor may still be on its way out.
+ */
 static void names_read(struct pb_store_req *req, void *ctx)
 {
     struct pb_task *task = ctx;
-    char *end;
+    unsigned found = 0, running = 0;
 
     for (unsigned i = 0; req->rc == 0 && i < req->count; i++) {
         const char *name = pb_store_value(req, i);
+        uint32_t domid;
 
         if (!name || strcmp(name, task->guest_text) != 0)
             continue;
-        task->domid = (uint32_t)strtoul(req->step[i].path + strlen("/local/domain/"), &end, 10);
-        (void)snprintf(task->name, sizeof(task->name), "%s", name);
-        pb_task_next(task);
+        domid = (uint32_t)strtoul(req->step[i].path + strlen("/local/domain/"), NULL, 10);
+        if (!runs(task, domid)) {
+            if (!found++)
+                task->domid = domid;
+            continue;
+        }
+        if (running++) {
+            pb_fail(&task->failure, PB_FAIL_REFUSED, text_of(task), "name the guest by its number",
+                    "domains %u and %u are both named %s", task->domid, domid, task->guest_text);
+            pb_task_failed(task);
+            return;
+        }
+        found++;
+        task->domid = domid;
+    }
+    if (!found) {
+        pb_fail(&task->failure, PB_FAIL_NOT_FOUND, text_of(task), "see `xl list`",
+                "no domain is named %s", task->guest_text);
+        pb_task_failed(task);
         return;
     }
-    pb_fail(&task->failure, PB_FAIL_NOT_FOUND, text_of(task), "see `xl list`",
-            "no domain is named %s", task->guest_text);
-    pb_task_failed(task);
+    (void)snprintf(task->name, sizeof(task->name), "%s", task->guest_text);
+    pb_task_next(task);
 }
 
 static void domains_read(struct pb_store_req *req, void *ctx)
@@ -177,9 +208,10 @@ static enum pb_run check_guest(struct pb_task *task)
     if (domain.hvm)
         return FAIL(task, REFUSED, "use a PV guest",
                     "domain %u is an HVM or PVH guest: it has no PCI frontend", task->domid);
-    if (domain.dying || domain.shutdown)
+    if (has_ended(&domain))
         return FAIL(task, STATE, "start it again", "domain %u has ended", task->domid);
-    if (still_tainted(task->dev) && task->dev->tainted_by != task->domid && !task->options.force)
+    if (still_tainted(task->dev) && task->dev->tainted_by != task->domid && !task->options.force &&
+        !task->dev->policy.reassign_while_alive)
         return FAIL(task, REFUSED, "wait until that domain is gone, or attach --force",
                     "it was taken from domain %u, which still lives and may hold its memory",
                     task->dev->tainted_by);
@@ -199,6 +231,47 @@ static enum pb_run check_guest(struct pb_task *task)
     if (!g)
         return FAIL(task, INTERNAL, "", "out of memory");
     return pb_guest_enter(g, task);
+}
+
+static void other_backend(struct pb_task *task, const char *path)
+{
+    pb_fail(&task->failure, PB_FAIL_REFUSED, text_of(task),
+            "detach its other devices with `xl pci-detach`, or give it this one, too, with `xl "
+            "pci-attach`",
+            "another backend serves domain %u: %s", task->domid, path);
+}
+
+static void backend_read(struct pb_store_req *req, void *ctx)
+{
+    struct pb_task *task = ctx;
+    const char *path = pb_store_value(req, 0);
+
+    if (req->rc) {
+        pb_fail(&task->failure, PB_FAIL_XEN, text_of(task), "is xenstored running?", "xenstore: %s",
+                strerror(-req->rc));
+        pb_task_failed(task);
+    } else if (path && strcmp(path, task->guest->be_path) != 0) {
+        other_backend(task, path);
+        pb_task_failed(task);
+    } else {
+        pb_task_next(task);
+    }
+}
+
+/* A frontend has one directory, and that names one backend: is it free, or ours? */
+static enum pb_run check_frontend(struct pb_task *task)
+{
+    struct pb_guest *g = task->guest;
+    struct pb_store_req *req;
+
+    if (g->nodes_exist)
+        return PB_RUN_NEXT;
+    req = pb_store_req_new(false, backend_read, task);
+    if (!req)
+        return FAIL(task, INTERNAL, "", "out of memory");
+    pb_store_read(req, "%s/backend", g->fe_path);
+    task->b->xen->ops->store_submit(task->b->xen, req);
+    return PB_RUN_WAIT;
 }
 
 static enum pb_run link_device(struct pb_task *task)
@@ -223,7 +296,9 @@ static enum pb_run link_device(struct pb_task *task)
     rc = pb_vslots_add(&g->slots, g->topology, dev->sbdf, dev->facts.virtual_function,
                        PB_VDEVFN_ANY, &dev->vaddr);
     if (rc)
-        return FAIL(task, LIMIT, "detach another device", "the guest's virtual bus is full");
+        return FAIL(task, LIMIT, "detach another device from it",
+                    "the virtual bus of domain %u (%s) is full", g->domid,
+                    pb_topology_name(g->topology));
     dev->has_vaddr = true;
     dev->failing = false;
     dev->permissive_asked = task->options.permissive;
@@ -383,27 +458,27 @@ static void nodes_written(struct pb_store_req *req, void *ctx)
 {
     struct pb_task *task = ctx;
     struct pb_guest *g = task->guest;
-    unsigned count = 0;
     struct pb_device *dev;
 
-    if (req->rc) {
-        pb_fail(&task->failure, PB_FAIL_XEN, text_of(task), "try again", "%s%s",
-                req->rc == -ECANCELED ? "the guest's PCI nodes changed meanwhile" : "xenstore: ",
-                req->rc == -ECANCELED ? "" : strerror(-req->rc));
-        pb_task_failed(task);
+    if (req->rc == 0) {
+        g->node_count = 0;
+        TAILQ_FOREACH (dev, &g->devices, sibling)
+            g->node_count++;
+        if (!g->nodes_exist) {
+            g->nodes_exist = true;
+            g->be_state = PB_XENBUS_INIT_WAIT;
+            g->fe_state = PB_XENBUS_UNKNOWN;
+            pb_guest_watch(g);
+        }
+        pb_guest_written(g);
+        pb_task_next(task);
         return;
     }
-    TAILQ_FOREACH (dev, &g->devices, sibling)
-        count++;
-    g->node_count = count;
-    if (!g->nodes_exist) {
-        g->nodes_exist = true;
-        g->be_state = PB_XENBUS_INIT_WAIT;
-        pb_guest_watch(g);
-    } else if (g->be_state == PB_XENBUS_CONNECTED) {
-        g->be_state = PB_XENBUS_RECONFIGURING;
-    }
-    pb_task_next(task);
+    pb_guest_written(g);
+    pb_fail(&task->failure, PB_FAIL_XEN, text_of(task), "try again", "%s%s",
+            req->rc == -ECANCELED ? "the guest's PCI nodes changed meanwhile" : "xenstore: ",
+            req->rc == -ECANCELED ? "" : strerror(-req->rc));
+    pb_task_failed(task);
 }
 
 static void frontend_looked_at(struct pb_store_req *req, void *ctx)
@@ -412,23 +487,23 @@ static void frontend_looked_at(struct pb_store_req *req, void *ctx)
     const char *backend = pb_store_value(req, 0);
     struct pb_store_req *next;
 
-    if (req->rc == 0 && backend && strcmp(backend, task->guest->be_path) != 0) {
-        pb_fail(&task->failure, PB_FAIL_REFUSED, text_of(task), "detach its other devices with xl",
-                "another backend serves domain %u: %s", task->guest->domid, backend);
-        pb_task_failed(task);
+    next = req->rc == 0 ? pb_store_req_new(true, nodes_written, task) : NULL;
+    if (next && (!backend || strcmp(backend, task->guest->be_path) == 0)) {
+        pb_store_expect(next, backend, "%s/backend", task->guest->fe_path);
+        pb_nodes_create(next, task->guest);
+        pb_nodes_write_devices(next, task->guest);
+        task->b->xen->ops->store_submit(task->b->xen, next);
         return;
     }
-    next = req->rc == 0 ? pb_store_req_new(true, nodes_written, task) : NULL;
-    if (!next) {
+    if (next) {
+        pb_store_req_free(next);
+        other_backend(task, backend);
+    } else {
         pb_fail(&task->failure, PB_FAIL_XEN, text_of(task), "is xenstored running?", "xenstore: %s",
                 strerror(req->rc ? -req->rc : ENOMEM));
-        pb_task_failed(task);
-        return;
     }
-    pb_store_expect(next, backend, "%s/backend", task->guest->fe_path);
-    pb_nodes_create(next, task->guest);
-    pb_nodes_write_devices(next, task->guest);
-    task->b->xen->ops->store_submit(task->b->xen, next);
+    pb_guest_written(task->guest);
+    pb_task_failed(task);
 }
 
 static enum pb_run write_nodes(struct pb_task *task)
@@ -436,15 +511,17 @@ static enum pb_run write_nodes(struct pb_task *task)
     struct pb_guest *g = task->guest;
     struct pb_store_req *req;
 
+    if (pb_guest_write(g, task) == PB_RUN_WAIT)
+        return PB_RUN_WAIT;
     req =
         pb_store_req_new(g->nodes_exist, g->nodes_exist ? nodes_written : frontend_looked_at, task);
-    if (!req)
+    if (!req) {
+        pb_guest_written(g);
         return FAIL(task, INTERNAL, "", "out of memory");
+    }
     if (g->nodes_exist) {
         pb_nodes_expect_ours(req, g);
         pb_nodes_write_devices(req, g);
-        if (g->be_state == PB_XENBUS_CONNECTED)
-            pb_nodes_write_state(req, g, PB_XENBUS_RECONFIGURING);
     } else {
         pb_store_read(req, "%s/backend", g->fe_path);
     }
@@ -455,9 +532,16 @@ static enum pb_run write_nodes(struct pb_task *task)
 static void nodes_taken_back(struct pb_store_req *req, void *ctx)
 {
     struct pb_task *task = ctx;
+    struct pb_guest *g = task->guest;
 
-    if (req->rc)
-        pb_warn("domain %u: taking nodes back: %s", task->guest->domid, strerror(-req->rc));
+    if (req->rc) {
+        pb_warn("domain %u: taking nodes back: %s", g->domid, strerror(-req->rc));
+    } else {
+        g->node_count--;
+        if (pb_guest_reconfigures(g))
+            g->be_state = PB_XENBUS_CONNECTED;
+    }
+    pb_guest_written(g);
     pb_task_next(task);
 }
 
@@ -468,26 +552,24 @@ static enum pb_run unwrite_nodes(struct pb_task *task)
     struct pb_device *dev = task->dev;
     struct pb_store_req *req;
 
+    /* The last one's nodes go with the guest's record. */
+    if (g->ending || (TAILQ_FIRST(&g->devices) == dev && !TAILQ_NEXT(dev, sibling)))
+        return PB_RUN_NEXT;
+    if (pb_guest_write(g, task) == PB_RUN_WAIT)
+        return PB_RUN_WAIT;
+    req = pb_store_req_new(true, nodes_taken_back, task);
+    if (!req) {
+        pb_guest_written(g);
+        return PB_RUN_NEXT;
+    }
+    pb_nodes_expect_ours(req, g);
     /* The record goes without its device; unlink_device, the last undo, finds it at the end again.
      */
     TAILQ_REMOVE(&g->devices, dev, sibling);
-    if (TAILQ_EMPTY(&g->devices) || g->ending) {
-        TAILQ_INSERT_TAIL(&g->devices, dev, sibling);
-        return PB_RUN_NEXT; /* the guest's nodes go with the guest's record */
-    }
-    req = pb_store_req_new(true, nodes_taken_back, task);
-    if (req) {
-        pb_nodes_expect_ours(req, g);
-        pb_nodes_write_devices(req, g);
-        if (g->be_state == PB_XENBUS_RECONFIGURING) {
-            pb_nodes_write_state(req, g, PB_XENBUS_CONNECTED);
-            g->be_state = PB_XENBUS_CONNECTED;
-        }
-        g->node_count--;
-    }
+    pb_nodes_write_devices(req, g);
     TAILQ_INSERT_TAIL(&g->devices, dev, sibling);
-    if (!req)
-        return PB_RUN_NEXT;
+    if (pb_guest_reconfigures(g))
+        pb_nodes_write_state(req, g, PB_XENBUS_CONNECTED);
     task->b->xen->ops->store_submit(task->b->xen, req);
     return PB_RUN_WAIT;
 }
@@ -514,6 +596,11 @@ static void not_in_time(struct pb_task *task)
 {
     const struct pb_guest *g = task->guest;
 
+    if (g->acting || task->dev->task != task) {
+        /* What is under way for the guest has deadlines of its own. */
+        pb_task_arm(task, 50, not_in_time);
+        return;
+    }
     task->poke = NULL;
     pb_fail(&task->failure, PB_FAIL_TIMEOUT, text_of(task),
             "is xen-pcifront loaded in the guest? see `pcibackctl guests`",
@@ -522,52 +609,120 @@ static void not_in_time(struct pb_task *task)
     pb_task_failed(task);
 }
 
-static void look(struct pb_task *task)
+static void look(struct pb_task *task);
+
+static void asked(struct pb_store_req *req, void *ctx)
+{
+    struct pb_task *task = ctx;
+    struct pb_guest *g = task->guest;
+
+    if (req->rc == 0) {
+        g->be_state = PB_XENBUS_RECONFIGURING;
+        g->refresh_again = true; /* it may have answered already */
+        pb_guest_written(g);
+        return;
+    }
+    task->poke = NULL;
+    pb_guest_written(g);
+    pb_fail(&task->failure, PB_FAIL_XEN, text_of(task), "try again",
+            "the guest cannot be told of it: %s", strerror(-req->rc));
+    pb_task_failed(task);
+}
+
+/* A connected frontend looks at its nodes again when it finds Reconfiguring. */
+static void ask_to_reconfigure(struct pb_task *task)
+{
+    struct pb_guest *g = task->guest;
+    struct pb_store_req *req = pb_store_req_new(true, asked, task);
+
+    if (!req) {
+        pb_err("domain %u: out of memory", g->domid);
+        return; /* until its deadline, or the guest does something */
+    }
+    g->acting = true;
+    pb_nodes_expect_ours(req, g);
+    pb_nodes_write_state(req, g, PB_XENBUS_RECONFIGURING);
+    g->b->xen->ops->store_submit(g->b->xen, req);
+}
+
+/* A frontend that is connected has to take part; one that is not finds the device later. */
+static bool is_told(const struct pb_task *task)
 {
     const struct pb_guest *g = task->guest;
     bool published = task->dev->node_state == PB_XENBUS_INITIALISED;
-    bool settled = g->be_state == PB_XENBUS_CONNECTED;
 
-    if (g->ending) {
+    if (g->be_state == PB_XENBUS_CONNECTED)
+        return published;
+    if (task->options.wait_s)
+        return false;
+    return (g->be_state == PB_XENBUS_INITIALISED && published) ||
+           g->be_state == PB_XENBUS_CLOSING || g->be_state == PB_XENBUS_CLOSED;
+}
+
+static void look(struct pb_task *task)
+{
+    struct pb_guest *g = task->guest;
+    struct pb_device *dev = task->dev;
+
+    if (dev->task != task || g->acting)
+        return; /* made fresh for a frontend that begins anew; something is being written */
+    if (g->ending || dev->state == PB_DEVICE_FAILED) {
         task->poke = NULL;
-        pb_fail(&task->failure, PB_FAIL_STATE, text_of(task), "try again when it runs again",
-                "the guest ended meanwhile");
+        if (g->ending)
+            pb_fail(&task->failure, PB_FAIL_STATE, text_of(task), "try again when it runs again",
+                    "the guest ended meanwhile");
+        else
+            pb_fail(&task->failure, PB_FAIL_HOST, text_of(task),
+                    "release it, find the cause, claim it again", "%s", dev->cause);
         pb_task_failed(task);
         return;
     }
-    if (!published || g->acting || g->be_state == PB_XENBUS_INIT_WAIT)
+    if (g->be_state == PB_XENBUS_CONNECTED && dev->node_state == PB_XENBUS_INITIALISING) {
+        ask_to_reconfigure(task);
         return;
-    /* A frontend that is connected has to take part; one that is not finds the device later. */
-    if (task->options.wait_s == 0 && g->be_state != PB_XENBUS_RECONFIGURING &&
-        g->be_state != PB_XENBUS_RECONFIGURED)
-        settled = true;
-    if (!settled)
+    }
+    if (!is_told(task))
         return;
     task->poke = NULL;
     pb_task_next(task);
 }
 
+bool pb_attach_waits(const struct pb_task *task)
+{
+    return task->poke == look;
+}
+
+static void first_look(struct pb_task *task)
+{
+    unsigned ms = task->options.wait_s ? task->options.wait_s * 1000
+                                       : task->b->policy->limits.attach_timeout_ms;
+
+    pb_task_arm(task, ms, not_in_time);
+    pb_guest_nodes_changed(task->guest);
+}
+
 static enum pb_run publish(struct pb_task *task)
 {
     struct pb_device *dev = task->dev;
-    unsigned ms = task->options.wait_s ? task->options.wait_s * 1000
-                                       : task->b->policy->limits.attach_timeout_ms;
 
     dev->cause[0] = '\0';
     pb_device_set_state(dev, PB_DEVICE_ASSIGNED);
     dev->ready = true;
     task->poke = look;
-    pb_task_arm(task, ms, not_in_time);
-    pb_guest_nodes_changed(task->guest);
+    /* From the loop: what it finds may end the task. */
+    pb_task_arm(task, 0, first_look);
     return PB_RUN_WAIT;
 }
 
 static enum pb_run ungrant(struct pb_task *task)
 {
+    bool failed = task->dev->state == PB_DEVICE_FAILED;
     enum pb_run run;
 
     task->poke = NULL;
     run = pb_strip_revoke(task);
+    if (failed)
+        task->dev->failing = true; /* it did not come back from its reset */
     if (run == PB_RUN_NEXT)
         pb_detach_taint(task->dev); /* it had the grants, whatever it did with them */
     return run;
@@ -578,6 +733,8 @@ static const struct pb_task_step steps[] = {
     { "find device", find_device, NULL },
     { "find guest", find_guest, NULL },
     { "check guest", check_guest, NULL },
+    { "check neighbours", pb_groups_check, NULL },
+    { "check frontend", check_frontend, NULL },
     { "link", link_device, unlink_device },
     { "reserve", pb_reserve, pb_unreserve },
     { "check hardware", check_hardware, NULL },

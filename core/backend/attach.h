@@ -10,4 +10,7 @@ enum pb_run pb_attach_enable(struct pb_task *task);
 /* Its plugins begin with a fresh state. */
 enum pb_run pb_attach_plug(struct pb_task *task);
 
+/* It has done everything and waits for the guest: its device may be made fresh meanwhile. */
+bool pb_attach_waits(const struct pb_task *task);
+
 #endif

@@ -82,8 +82,13 @@ static void look(struct pb_task *task)
 {
     struct pb_guest *g = task->guest;
 
-    if (!g->ending && (!task->dev->let_go || g->acting ||
-                       (g->be_state != PB_XENBUS_CONNECTED && g->be_state != PB_XENBUS_CLOSED)))
+    if (g->acting && !g->ending)
+        return;
+    /* A frontend that began anew instead of answering has nothing of the device any more. */
+    if (g->be_state == PB_XENBUS_INIT_WAIT || g->be_state == PB_XENBUS_INITIALISED)
+        task->dev->let_go = !g->ending;
+    else if (!g->ending &&
+             (!task->dev->let_go || pb_guest_reconfigures(g) || g->be_state == PB_XENBUS_CLOSING))
         return;
     task->poke = NULL;
     pb_task_next(task);
@@ -94,6 +99,12 @@ static void not_in_time(struct pb_task *task)
     struct pb_guest *g = task->guest;
 
     task->poke = NULL;
+    if (task->dev->let_go) {
+        pb_notice("%s: domain %u has let go of it, but does not say that it is connected again",
+                  pb_device_text(task->dev), g->domid);
+        pb_task_next(task);
+        return;
+    }
     if (task->force) {
         pb_notice("%s: domain %u does not let go; taking it by force", pb_device_text(task->dev),
                   g->domid);
@@ -107,12 +118,18 @@ static void not_in_time(struct pb_task *task)
     pb_task_failed(task);
 }
 
+/* It has not finished what it was asked before: an answer to that is no consent. */
+static bool is_late(const struct pb_guest *g)
+{
+    return pb_guest_reconfigures(g) ||
+           (g->be_state == PB_XENBUS_CONNECTED && g->fe_state == PB_XENBUS_RECONFIGURING);
+}
+
 static void look_again(struct pb_task *task)
 {
     const struct pb_guest *g = task->guest;
 
-    if (!g->ending &&
-        (g->be_state == PB_XENBUS_RECONFIGURING || g->be_state == PB_XENBUS_RECONFIGURED))
+    if (!g->ending && is_late(g))
         return;
     task->poke = NULL;
     pb_task_repeat(task);
@@ -123,22 +140,23 @@ static void asked(struct pb_store_req *req, void *ctx)
     struct pb_task *task = ctx;
     struct pb_guest *g = task->guest;
 
-    if (req->rc && (task->force || g->ending)) {
-        /* It cannot be asked: its nodes are gone, or xenstored is. */
-        pb_task_next(task);
+    if (req->rc == 0) {
+        g->be_state = is_last(g, task->dev) ? PB_XENBUS_CLOSING : PB_XENBUS_RECONFIGURING;
+        g->refresh_again = true; /* it may have answered already */
+        task->poke = look;
+        pb_task_arm(task, task->b->policy->limits.detach_timeout_ms, not_in_time);
+        pb_guest_written(g);
         return;
     }
-    if (req->rc) {
+    pb_guest_written(g);
+    if (task->force || g->ending) {
+        /* It cannot be asked: its nodes are gone, or xenstored is. */
+        pb_task_next(task);
+    } else {
         pb_fail(&task->failure, PB_FAIL_XEN, pb_device_text(task->dev), "try again", "xenstore: %s",
                 strerror(-req->rc));
         pb_task_failed(task);
-        return;
     }
-    g->be_state = is_last(g, task->dev) ? PB_XENBUS_CLOSING : PB_XENBUS_RECONFIGURING;
-    task->poke = look;
-    pb_task_arm(task, task->b->policy->limits.detach_timeout_ms, not_in_time);
-    pb_guest_refresh(g);
-    pb_guest_wake(g);
 }
 
 static enum pb_run ask(struct pb_task *task)
@@ -148,19 +166,25 @@ static enum pb_run ask(struct pb_task *task)
 
     if (!task->dev->guest)
         return FAIL(task, STATE, "see `pcibackctl list`", "the guest ended meanwhile");
-    if (g->be_state == PB_XENBUS_RECONFIGURING || g->be_state == PB_XENBUS_RECONFIGURED) {
-        /* It has not finished what it was asked before: that is no consent. */
+    if (!g->ending && is_late(g)) {
         task->poke = look_again;
         pb_task_arm(task, task->b->policy->limits.detach_timeout_ms, not_in_time);
+        pb_guest_refresh(g);
         return PB_RUN_WAIT;
     }
+    if (!g->ending && pb_guest_write(g, task) == PB_RUN_WAIT)
+        return PB_RUN_WAIT;
     if (g->ending || g->be_state != PB_XENBUS_CONNECTED) {
         task->dev->let_go = !g->ending;
+        if (!g->ending)
+            pb_guest_written(g);
         return PB_RUN_NEXT;
     }
     req = pb_store_req_new(true, asked, task);
-    if (!req)
+    if (!req) {
+        pb_guest_written(g);
         return FAIL(task, INTERNAL, "", "out of memory");
+    }
     pb_nodes_expect_ours(req, g);
     task->dev->node_state = PB_XENBUS_CLOSING;
     pb_nodes_write_devices(req, g);
@@ -174,12 +198,23 @@ static enum pb_run ask(struct pb_task *task)
     return PB_RUN_WAIT;
 }
 
+/* Only what we wrote ourselves is taken back: it may have closed meanwhile. */
+static bool may_connect_again(const struct pb_guest *g)
+{
+    return g->page && (g->be_state == PB_XENBUS_CLOSING || pb_guest_reconfigures(g));
+}
+
 static void unasked(struct pb_store_req *req, void *ctx)
 {
     struct pb_task *task = ctx;
 
+    struct pb_guest *g = task->guest;
+
     if (req->rc)
-        pb_warn("domain %u: taking the request back: %s", task->guest->domid, strerror(-req->rc));
+        pb_warn("domain %u: taking the request back: %s", g->domid, strerror(-req->rc));
+    else if (may_connect_again(g))
+        g->be_state = PB_XENBUS_CONNECTED;
+    pb_guest_written(g);
     pb_task_next(task);
 }
 
@@ -194,11 +229,8 @@ static bool give_up(struct pb_task *task)
     pb_nodes_expect_ours(req, g);
     pb_nodes_write_devices(req, g);
     pb_store_write_number(req, 1, "%s/online", g->be_path);
-    /* Only what we wrote ourselves is taken back: it may have closed meanwhile. */
-    if (g->page && (g->be_state == PB_XENBUS_CLOSING || g->be_state == PB_XENBUS_RECONFIGURING)) {
+    if (may_connect_again(g))
         pb_nodes_write_state(req, g, PB_XENBUS_CONNECTED);
-        g->be_state = PB_XENBUS_CONNECTED;
-    }
     task->b->xen->ops->store_submit(task->b->xen, req);
     return true;
 }
@@ -209,12 +241,17 @@ static enum pb_run ask_failed(struct pb_task *task)
 
     if (g->ending || task->dev->let_go)
         return PB_RUN_NEXT;
+    /* Any other failure is xenstore's own: nothing of the request was written. */
+    if (task->failure.code == PB_FAIL_TIMEOUT && pb_guest_write(g, task) == PB_RUN_WAIT)
+        return PB_RUN_WAIT;
     if (task->dev->node_state == PB_XENBUS_CLOSING)
         task->dev->node_state = PB_XENBUS_INITIALISED;
-    /* Any other failure is xenstore's own: nothing of the request was written. */
     if (task->failure.code != PB_FAIL_TIMEOUT)
         return PB_RUN_NEXT;
-    return give_up(task) ? PB_RUN_WAIT : PB_RUN_NEXT;
+    if (give_up(task))
+        return PB_RUN_WAIT;
+    pb_guest_written(g);
+    return PB_RUN_NEXT;
 }
 
 /* A place for ask's undo, which has to run when ask itself failed. */
@@ -239,12 +276,34 @@ void pb_detach_taint(struct pb_device *dev)
               g->domid);
 }
 
+static enum pb_run part(struct pb_task *task)
+{
+    struct pb_device *dev = task->dev;
+
+    if (!dev->let_go)
+        pb_detach_taint(dev);
+    task->last_guest = dev->guest;
+    pb_guest_unlink(dev);
+    return PB_RUN_NEXT;
+}
+
+static void tell_forgotten(const struct pb_store_req *req)
+{
+    if (req->rc)
+        pb_warn("%s: removing nodes: %s", req->step[0].path, strerror(-req->rc));
+}
+
 static void forgotten(struct pb_store_req *req, void *ctx)
 {
     struct pb_task *task = ctx;
+    struct pb_guest *g = task->last_guest;
 
-    if (req->rc)
-        pb_warn("%s: removing its nodes: %s", req->step[0].path, strerror(-req->rc));
+    tell_forgotten(req);
+    if (req->rc == 0 && pb_guest_reconfigures(g))
+        g->be_state = PB_XENBUS_CONNECTED;
+    if (req->rc == 0)
+        g->node_count--;
+    pb_guest_written(g);
     pb_task_next(task);
 }
 
@@ -252,9 +311,10 @@ static void all_forgotten(struct pb_store_req *req, void *ctx)
 {
     struct pb_task *task = ctx;
 
+    tell_forgotten(req);
     task->last_guest->nodes_exist = false;
     task->last_guest->forgetting = false;
-    forgotten(req, task);
+    pb_task_next(task);
 }
 
 /*
@@ -269,7 +329,6 @@ static bool forget_guest(struct pb_task *task, struct pb_guest *g)
     req = g->nodes_exist ? pb_store_req_new(false, all_forgotten, task) : NULL;
     if (!req)
         return false;
-    task->last_guest = g;
     g->forgetting = true;
     pb_nodes_remove(req, g);
     g->b->xen->ops->store_submit(g->b->xen, req);
@@ -278,36 +337,39 @@ static bool forget_guest(struct pb_task *task, struct pb_guest *g)
 
 static enum pb_run forget(struct pb_task *task)
 {
-    struct pb_device *dev = task->dev;
-    struct pb_guest *g = dev->guest;
+    struct pb_guest *g = task->last_guest;
     struct pb_store_req *req;
 
-    if (!dev->let_go)
-        pb_detach_taint(dev);
-    pb_guest_unlink(dev);
+    if (g->forgetting)
+        return PB_RUN_NEXT;
     if (TAILQ_EMPTY(&g->devices))
         return forget_guest(task, g) ? PB_RUN_WAIT : PB_RUN_NEXT;
     if (g->ending || g->store_lost)
         return PB_RUN_NEXT;
+    if (pb_guest_write(g, task) == PB_RUN_WAIT)
+        return PB_RUN_WAIT;
     req = pb_store_req_new(true, forgotten, task);
     if (!req) {
-        pb_warn("domain %u: out of memory: nodes of %s stay", g->domid, pb_device_text(dev));
+        pb_warn("domain %u: out of memory: nodes of %s stay", g->domid, pb_device_text(task->dev));
+        pb_guest_written(g);
         return PB_RUN_NEXT;
     }
     pb_nodes_expect_ours(req, g);
     pb_nodes_write_devices(req, g);
-    g->node_count--;
-    if (g->be_state == PB_XENBUS_RECONFIGURING) {
+    if (pb_guest_reconfigures(g))
         pb_nodes_write_state(req, g, PB_XENBUS_CONNECTED);
-        g->be_state = PB_XENBUS_CONNECTED;
-    }
     g->b->xen->ops->store_submit(g->b->xen, req);
     return PB_RUN_WAIT;
 }
 
 static const struct pb_task_step detach_steps[] = {
-    { "find", find, NULL }, { "before ask", before_ask, ask_failed }, { "ask", ask, NULL },
-    PB_STRIP_STEPS,         { "unreserve", pb_unreserve, NULL },      { "forget", forget, NULL },
+    { "find", find, NULL },
+    { "before ask", before_ask, ask_failed },
+    { "ask", ask, NULL },
+    PB_STRIP_STEPS,
+    { "unreserve", pb_unreserve, NULL },
+    { "part", part, NULL },
+    { "forget", forget, NULL },
 };
 static const struct pb_task_kind detach_kind = { "detach", detach_steps,
                                                  PB_ARRAY_SIZE(detach_steps) };
@@ -330,9 +392,8 @@ static enum pb_run nothing(struct pb_task *task)
 }
 
 static const struct pb_task_step end_steps[] = {
-    { "begin", nothing, NULL },
-    PB_STRIP_STEPS,
-    { "unreserve", pb_unreserve, NULL },
+    { "begin", nothing, NULL },          PB_STRIP_STEPS,
+    { "unreserve", pb_unreserve, NULL }, { "part", part, NULL },
     { "forget", forget, NULL },
 };
 static const struct pb_task_kind end_kind = { "end of guest", end_steps, PB_ARRAY_SIZE(end_steps) };
@@ -400,6 +461,10 @@ static void start_on(struct pb_device *dev, const struct pb_task_kind *kind, pb_
         pb_fail(&failure, PB_FAIL_INTERNAL, pb_device_text(dev), "", "out of memory");
         done(ctx, &failure);
         return;
+    }
+    if (dev->task && pb_attach_waits(dev->task)) {
+        task->instead = dev->task;
+        dev->task = task;
     }
     if (!dev->task)
         dev->task = task;

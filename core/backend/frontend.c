@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "backend/attach.h"
 #include "backend/detach.h"
 #include "backend/flr.h"
 #include "backend/guest.h"
@@ -147,6 +148,8 @@ static int attach_ring(struct pb_guest *g, uint32_t ref, uint32_t remote, const 
         if (rc)
             (void)xen->ops->port_unbind(xen, g->port);
     }
+    g->fe_ref = ref;
+    g->fe_port = remote;
     if (rc) {
         *ret_reason = "22 its event-channel cannot be bound";
         (void)xen->ops->page_unmap(xen, g->page);
@@ -280,10 +283,14 @@ void pb_frontend_reopen(struct pb_guest *g)
     g->refreshing = 1;
     pb_guest_hold(g);
     TAILQ_FOREACH (dev, &g->devices, sibling) {
+        bool published = dev->node_state == PB_XENBUS_INITIALISED;
+
         dev->serving = false;
-        if (dev->node_state == PB_XENBUS_INITIALISED)
+        if (published)
             dev->node_state = PB_XENBUS_INITIALISING;
-        if ((dev->task && !pb_flr_is(dev->task)) || !dev->ready)
+        /* What the frontend has never seen is fresh; what another verb has is not for it. */
+        if (!published || !dev->ready ||
+            (dev->task && !pb_flr_is(dev->task) && !pb_attach_waits(dev->task)))
             continue;
         g->refreshing++;
         pb_guest_hold(g);

@@ -240,6 +240,26 @@ void pb_guest_acted(struct pb_guest *g, int rc)
     pb_guest_drop(g);
 }
 
+enum pb_run pb_guest_write(struct pb_guest *g, struct pb_task *task)
+{
+    if (g->acting) {
+        pb_task_arm(task, 5, pb_task_repeat);
+        return PB_RUN_WAIT;
+    }
+    g->acting = true;
+    return PB_RUN_NEXT;
+}
+
+bool pb_guest_reconfigures(const struct pb_guest *g)
+{
+    return g->be_state == PB_XENBUS_RECONFIGURING || g->be_state == PB_XENBUS_RECONFIGURED;
+}
+
+void pb_guest_written(struct pb_guest *g)
+{
+    pb_guest_acted(g, 0);
+}
+
 static unsigned state_of(const struct pb_store_req *req, unsigned step)
 {
     uint64_t state;
@@ -269,8 +289,29 @@ static bool store_lost(struct pb_guest *g, const struct pb_store_req *req)
     return true;
 }
 
+static bool other_ring(const struct pb_guest *g, const struct pb_store_req *req)
+{
+    uint64_t ref, port;
+
+    return pb_store_number(req, 2, UINT32_MAX, &ref) == 0 &&
+           pb_store_number(req, 3, UINT32_MAX, &port) == 0 &&
+           (ref != g->fe_ref || port != g->fe_port);
+}
+
+/*
+ * A frontend may begin anew without a word: a crash kernel, a second mini-os. Then Initialised
+ * follows on Connected, or comes with another page or port than those that we have.
+ */
+static bool began_anew(const struct pb_guest *g, unsigned was, const struct pb_store_req *req)
+{
+    return g->page && g->fe_state == PB_XENBUS_INITIALISED &&
+           (was == PB_XENBUS_CONNECTED || was == PB_XENBUS_RECONFIGURING || other_ring(g, req));
+}
+
 static void look_at_frontend(struct pb_guest *g, const struct pb_store_req *req)
 {
+    unsigned was = g->fe_state;
+
     /* Only a node that does not exist is gone; one that cannot be read as a state means nothing. */
     unsigned state = req->step[0].rc == -ENOENT ? PB_XENBUS_UNKNOWN : state_of(req, 0);
 
@@ -279,6 +320,8 @@ static void look_at_frontend(struct pb_guest *g, const struct pb_store_req *req)
         return;
     }
     g->fe_state = state;
+    if (began_anew(g, was, req))
+        state = PB_XENBUS_INITIALISING;
     act(g, pb_xenbus_next(g->be_state, PB_EVENT_FRONTEND + state));
 }
 
@@ -310,6 +353,8 @@ void pb_guest_refresh(struct pb_guest *g)
     g->acting = true;
     pb_store_read(req, "%s/state", g->fe_path);
     pb_store_read(req, "%s/frontend", g->be_path);
+    pb_store_read(req, "%s/pci-op-ref", g->fe_path);
+    pb_store_read(req, "%s/event-channel", g->fe_path);
     pb_guest_submit(g, req);
 }
 

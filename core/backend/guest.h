@@ -18,6 +18,17 @@ const char *pb_guest_kind(const struct pb_guest *g);
 enum pb_run pb_guest_enter(struct pb_guest *g, struct pb_task *task);
 void pb_guest_leave(struct pb_guest *g, struct pb_task *task);
 
+/*
+ * A task's step is about to write the guest's nodes. PB_RUN_NEXT: no action is under way, and none
+ * begins before pb_guest_written; PB_RUN_WAIT: the step is carried out again when it is over.
+ */
+enum pb_run pb_guest_write(struct pb_guest *g, struct pb_task *task);
+/* That is done: what happened meanwhile is looked at. Wakes the task whose turn it is. */
+void pb_guest_written(struct pb_guest *g);
+
+/* Was it asked to look at its nodes again, and is not yet back at Connected? */
+bool pb_guest_reconfigures(const struct pb_guest *g);
+
 /* Starts watching the frontend's state (its nodes exist now). */
 void pb_guest_watch(struct pb_guest *g);
 /* Reads the frontend's state again and acts on it. */

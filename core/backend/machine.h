@@ -165,6 +165,7 @@ struct pb_guest {
     void *page;
     bool bound;
     uint32_t port;
+    uint32_t fe_ref, fe_port; /* the frontend's numbers of both */
     bool masked;
     bool in_turn, in_poll;
     TAILQ_ENTRY(pb_guest) turn_link, poll_link;

@@ -29,10 +29,11 @@ static void finish(struct pb_task *task, bool success)
     struct pb_device *dev = task->dev;
     pb_verb_fn done = task->done;
     void *ctx = task->ctx;
+    bool owner = dev && dev->task == task;
 
-    if (dev && dev->task == task)
-        dev->task = NULL;
-    else
+    if (owner)
+        dev->task = task->instead;
+    if (!owner || task->instead)
         dev = NULL;
     if (guest) {
         pb_guest_hold(guest);

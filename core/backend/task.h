@@ -62,6 +62,7 @@ struct pb_task {
     char name[PB_NAME_MAX + 1];
     uint64_t reset_started_ms;
     uint8_t reset_method;        /* enum pb_reset_method, of a guest's reset */
+    struct pb_task *instead;     /* has the device again when this one ends */
     struct pb_guest *last_guest; /* whose nodes are being removed */
     struct pb_job job;
     struct pb_script script;

@@ -20,7 +20,8 @@ const char *pb_xenbus_name(unsigned state)
  *
  * Choices that differ from the kernel's backend: a frontend that starts over (1 or 3 after a close,
  * or 1 and 2 out of the blue, as after kexec) gets fresh devices instead of silence; a frontend
- * that says Connected on its own is ignored instead of believed.
+ * that says Connected on its own is ignored instead of believed; one that answers Reconfiguring
+ * after we gave up waiting is led back to Connected.
  */
 #define NONE_  PB_ACT_NONE
 #define IGNORE PB_ACT_IGNORE
@@ -45,7 +46,7 @@ static const unsigned char table[PB_XENBUS_COUNT][PB_EVENT_COUNT] = {
     [PB_XENBUS_INITIALISED]   = {
                       RELEAS, NONE_,  NONE_,  CONNEC, IGNORE, CLOSIN, CLOSE_, IGNORE, IGNORE, RESCAN },
     [PB_XENBUS_CONNECTED]     = {
-                      RELEAS, REOPEN, REOPEN, NONE_,  NONE_,  CLOSIN, CLOSE_, IGNORE, IGNORE, NONE_ },
+                      RELEAS, REOPEN, REOPEN, NONE_,  NONE_,  CLOSIN, CLOSE_, RECONF, IGNORE, NONE_ },
     [PB_XENBUS_CLOSING]       = {
                       RELEAS, REOPEN, REOPEN, NONE_,  NONE_,  NONE_,  CLOSE_, IGNORE, IGNORE, NONE_ },
     [PB_XENBUS_CLOSED]        = {

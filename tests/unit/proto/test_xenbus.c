@@ -60,13 +60,26 @@ static void a_frontend_cannot_talk_us_into_connected(void **state)
     }
 }
 
+/* Reconfigured is said to a frontend that we are connected with, and only after its own word. */
 static void reconfigure_needs_both_sides(void **state)
 {
     (void)state;
     for (unsigned s = 0; s < PB_XENBUS_COUNT; s++) {
-        assert_int_equal(pb_xenbus_next(s, PB_XENBUS_RECONFIGURING) == PB_ACT_RECONFIGURE,
-                         s == PB_XENBUS_RECONFIGURING);
+        for (unsigned e = 0; e < PB_EVENT_COUNT; e++)
+            assert_int_equal(pb_xenbus_next(s, e) == PB_ACT_RECONFIGURE,
+                             e == PB_XENBUS_RECONFIGURING &&
+                                 (s == PB_XENBUS_RECONFIGURING || s == PB_XENBUS_CONNECTED));
     }
+}
+
+/* Late: the verb has given up and we are back at Connected, but the guest has just answered. */
+static void a_late_answer_is_led_back_to_connected(void **state)
+{
+    (void)state;
+    assert_int_equal(pb_xenbus_next(PB_XENBUS_CONNECTED, PB_XENBUS_RECONFIGURING),
+                     PB_ACT_RECONFIGURE);
+    assert_int_equal(pb_xenbus_next(PB_XENBUS_RECONFIGURED, PB_XENBUS_RECONFIGURING), PB_ACT_NONE);
+    assert_int_equal(pb_xenbus_next(PB_XENBUS_RECONFIGURED, PB_XENBUS_CONNECTED), PB_ACT_SETTLE);
 }
 
 static void a_closed_frontend_that_returns_is_served_again(void **state)
@@ -95,6 +108,7 @@ int main(void)
         cmocka_unit_test(only_initialised_meets_initialised_connects),
         cmocka_unit_test(a_frontend_cannot_talk_us_into_connected),
         cmocka_unit_test(reconfigure_needs_both_sides),
+        cmocka_unit_test(a_late_answer_is_led_back_to_connected),
         cmocka_unit_test(a_closed_frontend_that_returns_is_served_again),
         cmocka_unit_test(anything_outside_of_the_table_is_ignored),
     };
