@@ -226,7 +226,9 @@ struct pb_device_view {
     const struct pb_surroundings *surroundings; /* NULL: it was never looked at */
     bool adopted;                               /* the toolstack has claimed it, we only serve it */
     uint32_t tainted_by;                        /* if tainted: the domain that it was taken from */
-    enum pb_assign assign;                      /* by quirks and policy, with the reason, "" none */
+    const char *assigned_to; /* the guest that an assignment gives it to, "" none */
+    const char *assignment;  /* and what became of that */
+    enum pb_assign assign;   /* by quirks and policy, with the reason, "" none */
     const char *assign_reason;
 };
 

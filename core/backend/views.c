@@ -25,6 +25,7 @@ static const char *interrupt_name(const struct pb_device *dev)
 struct pb_device_view pb_device_view_of(const struct pb_device *dev)
 {
     struct pb_assign_rule rule = pb_profile_assign(dev);
+    const char *assignment = "", *assigned_to = pb_assign_of_device(dev, &assignment);
 
     return (struct pb_device_view){
         .name = dev->policy.name,
@@ -62,6 +63,8 @@ struct pb_device_view pb_device_view_of(const struct pb_device *dev)
         .surroundings = dev->known ? &dev->surroundings : NULL,
         .adopted = dev->adopted,
         .tainted_by = dev->tainted_by,
+        .assigned_to = assigned_to ? assigned_to : "",
+        .assignment = assignment,
         .assign = rule.assign,
         .assign_reason = rule.reason,
     };

@@ -71,6 +71,18 @@ static void describe_interrupt(const json_t *device, char *ret, size_t size)
         (void)snprintf(ret, size, "%s", kind);
 }
 
+static void join(const json_t *array, const char *between, char *ret, size_t size)
+{
+    char word[TEXT];
+    size_t n = 0;
+
+    ret[0] = '\0';
+    for (size_t i = 0; i < json_array_size(array) && n < size; i++)
+        n += (size_t)snprintf(
+            ret + n, size - n, "%s%s", i ? between : "",
+            pb_ctl_clean(json_string_value(json_array_get(array, i)), word, sizeof(word)));
+}
+
 /* What somebody should know before they use it. */
 static void print_device_notes(const json_t *device)
 {
@@ -78,6 +90,9 @@ static void print_device_notes(const json_t *device)
     char address[TEXT], text[TEXT], more[2 * TEXT];
 
     (void)pb_ctl_text(device, "address", address, sizeof(address));
+    if (json_is_true(json_object_get(device, "tainted")))
+        (void)printf("%s: tainted: it was taken from domain %lld, which still lives\n", address,
+                     number(device, "tainted_by"));
     (void)pb_ctl_text(device, "assign", text, sizeof(text));
     if (strcmp(text, "warn") == 0 || strcmp(text, "deny") == 0)
         (void)printf("%s: %s: %s\n", address,
@@ -91,6 +106,16 @@ static void print_device_notes(const json_t *device)
                          pb_ctl_cell(plugin, "name", text, sizeof(text)),
                          pb_ctl_cell(plugin, "why", more, sizeof(more)));
     }
+}
+
+/* `show` has a line for it. */
+static void print_cause(const json_t *device)
+{
+    char address[TEXT], state[TEXT], cause[2 * TEXT];
+
+    if (pb_ctl_text(device, "cause", cause, sizeof(cause))[0])
+        (void)printf("%s: %s: %s\n", pb_ctl_text(device, "address", address, sizeof(address)),
+                     pb_ctl_text(device, "state", state, sizeof(state)), cause);
 }
 
 void pb_ctl_print_list(const struct pb_ctl_command *command, const json_t *result)
@@ -119,19 +144,17 @@ void pb_ctl_print_list(const struct pb_ctl_command *command, const json_t *resul
         pb_table_add(&table, "%s", text);
     }
     pb_table_print(&table);
-    for (size_t i = 0; i < json_array_size(devices); i++)
+    for (size_t i = 0; i < json_array_size(devices); i++) {
+        print_cause(json_array_get(devices, i));
         print_device_notes(json_array_get(devices, i));
+    }
 }
 
 static void print_words(const char *label, const json_t *array)
 {
-    char all[TEXT] = "", word[TEXT];
-    size_t n = 0;
+    char all[TEXT];
 
-    for (size_t i = 0; i < json_array_size(array) && n < sizeof(all); i++)
-        n += (size_t)snprintf(
-            all + n, sizeof(all) - n, "%s%s", i ? " " : "",
-            pb_ctl_clean(json_string_value(json_array_get(array, i)), word, sizeof(word)));
+    join(array, " ", all, sizeof(all));
     pb_ctl_line(label, pb_ctl_or_dash(all));
 }
 
@@ -150,13 +173,53 @@ static void print_plugins(const json_t *plugins)
     }
 }
 
+/* "0000:03:00.1 (e1000e): function, reset" */
+static void print_neighbours(const json_t *device)
+{
+    const json_t *neighbours = json_object_get(device, "neighbours");
+
+    for (size_t i = 0; i < json_array_size(neighbours); i++) {
+        const json_t *neighbour = json_array_get(neighbours, i);
+        char address[TEXT], driver[TEXT], shares[TEXT], text[4 * TEXT];
+
+        (void)pb_ctl_text(neighbour, "driver", driver, sizeof(driver));
+        join(json_object_get(neighbour, "shares"), ", ", shares, sizeof(shares));
+        (void)snprintf(text, sizeof(text), "%s%s%s%s: %s",
+                       pb_ctl_cell(neighbour, "address", address, sizeof(address)),
+                       driver[0] ? " (" : "", driver, driver[0] ? ")" : "", shares);
+        pb_ctl_line("shares with", text);
+    }
+    if (json_is_true(json_object_get(device, "more_neighbours")))
+        pb_ctl_line("shares with", "more, which are not listed");
+}
+
+/* "netvm: done" */
+static void print_assignment(const json_t *assignment)
+{
+    char guest[TEXT], outcome[2 * TEXT], text[4 * TEXT];
+
+    if (!json_is_object(assignment))
+        return;
+    (void)pb_ctl_text(assignment, "outcome", outcome, sizeof(outcome));
+    (void)snprintf(text, sizeof(text), "%s%s%s",
+                   pb_ctl_cell(assignment, "guest", guest, sizeof(guest)), outcome[0] ? ": " : "",
+                   outcome);
+    pb_ctl_line("assignment", text);
+}
+
 void pb_ctl_print_show(const struct pb_ctl_command *command, const json_t *result)
 {
     static const struct {
         const char *label, *key;
     } plain[] = {
+        { "path", "path" },
+        { "hotplug port", "port" },
+        { "host needs it", "uses_text" },
+        { "of function", "physical_function" },
+        { "enabled VFs", "virtual_functions" },
         { "driver", "driver" },
         { "driver before", "driver_before" },
+        { "adopted from xl", "adopted" },
         { "irq", "irq" },
         { "quarantined", "quarantined" },
         { "tainted", "tainted" },
@@ -188,6 +251,7 @@ void pb_ctl_print_show(const struct pb_ctl_command *command, const json_t *resul
     pb_ctl_line("owner", text);
     if (json_is_object(owner))
         pb_ctl_line("address there", pb_ctl_text(owner, "address", text, sizeof(text)));
+    print_assignment(json_object_get(device, "assignment"));
     describe_interrupt(device, text, sizeof(text));
     pb_ctl_line("interrupt", text);
     for (unsigned i = 0; i < PB_ARRAY_SIZE(plain); i++)
@@ -195,6 +259,7 @@ void pb_ctl_print_show(const struct pb_ctl_command *command, const json_t *resul
     print_words("reset methods", json_object_get(device, "reset_methods"));
     print_words("quirks", json_object_get(device, "quirks"));
     print_plugins(json_object_get(device, "plugins"));
+    print_neighbours(device);
     print_device_notes(device);
 }
 
@@ -216,12 +281,24 @@ void pb_ctl_print_change(const struct pb_ctl_command *command, const json_t *res
         (void)printf("%s: %s to %s\n", address, state, owner);
 }
 
+/* Its assignments, unless all is well. */
+static void print_waiting(const json_t *guest)
+{
+    char name[TEXT], text[2 * TEXT];
+
+    (void)pb_ctl_text(guest, "assignment", text, sizeof(text));
+    if (text[0] && strcmp(text, "done") != 0)
+        (void)printf("%lld (%s): assignments: %s\n", number(guest, "domid"),
+                     pb_ctl_cell(guest, "name", name, sizeof(name)), text);
+}
+
 void pb_ctl_print_guests(const struct pb_ctl_command *command, const json_t *result)
 {
-    static const char *const headers[] = { "DOMID", "NAME",   "BACKEND", "FRONTEND", "DEVICES",
-                                           "READS", "WRITES", "DENIED",  NULL };
-    static const char *const keys[] = { "domid", "name", "backend_state", "frontend_state",
-                                        "devices" };
+    static const char *const headers[] = { "DOMID",    "NAME",    "BACKEND", "FRONTEND",
+                                           "TOPOLOGY", "DEVICES", "READS",   "WRITES",
+                                           "DENIED",   "KIND",    NULL };
+    static const char *const keys[] = { "domid",          "name",     "backend_state",
+                                        "frontend_state", "topology", "devices" };
     static const char *const counted[] = { "conf_reads", "conf_writes", "denied_writes" };
     const json_t *guests = json_object_get(result, "guests");
     struct pb_table table;
@@ -237,8 +314,11 @@ void pb_ctl_print_guests(const struct pb_ctl_command *command, const json_t *res
             pb_table_add(&table, "%s", pb_ctl_cell(guest, keys[k], text, sizeof(text)));
         for (unsigned k = 0; k < PB_ARRAY_SIZE(counted); k++)
             pb_table_add(&table, "%lld", number(counters, counted[k]));
+        pb_table_add(&table, "%s", pb_ctl_cell(guest, "kind", text, sizeof(text)));
     }
     pb_table_print(&table);
+    for (size_t i = 0; i < json_array_size(guests); i++)
+        print_waiting(json_array_get(guests, i));
 }
 
 static void print_counters(const json_t *result)

@@ -220,6 +220,16 @@ void pb_report_stats(struct pb_call *call)
     pb_call_done(call, result);
 }
 
+static json_t *topologies(void)
+{
+    json_t *array = json_array();
+
+#define X(id, name, help) (void)json_array_append_new(array, json_string(name));
+    PB_TOPOLOGIES(X)
+#undef X
+    return array;
+}
+
 void pb_report_version(struct pb_call *call)
 {
     json_t *verbs = json_array();
@@ -231,7 +241,7 @@ void pb_report_version(struct pb_call *call)
         (void)json_array_append_new(verbs,
                                     json_pack("{s:s, s:b, s:s}", "name", table[i].name, "changes",
                                               table[i].changes, "help", table[i].help));
-    pb_call_done(call, json_pack("{s:s, s:s, s:[s], s:[s], s:s, s:o}", "version", PB_VERSION,
-                                 "jsonrpc", "2.0", "kinds", "pcibackd", "topologies", "vpci",
-                                 "pciif_magic", "7", "verbs", verbs));
+    pb_call_done(call, json_pack("{s:s, s:s, s:[s,s], s:o, s:s, s:o}", "version", PB_VERSION,
+                                 "jsonrpc", "2.0", "kinds", "pcibackd", "pci", "topologies",
+                                 topologies(), "pciif_magic", "7", "verbs", verbs));
 }

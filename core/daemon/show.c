@@ -135,6 +135,79 @@ static json_t *quirks(const struct pb_profile *profile)
     return array;
 }
 
+/* "line", "page" … as an array. */
+static json_t *shares(uint8_t bits)
+{
+    json_t *array = json_array();
+
+    for (unsigned i = 0; i < PB_SHARE_COUNT; i++) {
+        if (bits >> i & 1)
+            (void)json_array_append_new(array, json_string(pb_share_name((enum pb_share)i)));
+    }
+    return array;
+}
+
+static json_t *uses(uint8_t bits)
+{
+    json_t *array = json_array();
+
+    for (unsigned i = 0; i < PB_USE_COUNT; i++) {
+        if (bits >> i & 1)
+            (void)json_array_append_new(array, json_string(pb_use_name((enum pb_use)i)));
+    }
+    return array;
+}
+
+static json_t *neighbours(const struct pb_surroundings *s)
+{
+    json_t *array = json_array();
+
+    for (unsigned i = 0; i < s->neighbour_count; i++) {
+        json_t *object = json_object();
+
+        set_address(object, "address", s->neighbour[i].sbdf);
+        (void)json_object_set_new(object, "shares", shares(s->neighbour[i].shares));
+        set_text(object, "driver", s->neighbour[i].driver);
+        (void)json_array_append_new(array, object);
+    }
+    return array;
+}
+
+/* Where it sits, and who else depends on it; empty before somebody has looked. */
+static void set_surroundings(json_t *object, const struct pb_device_view *view)
+{
+    static const struct pb_surroundings unknown;
+    const struct pb_surroundings *s = view->surroundings ? view->surroundings : &unknown;
+
+    set_text(object, "path", s->path);
+    set_text(object, "port", s->port);
+    if (s->has_physical_function)
+        set_address(object, "physical_function", s->physical_function);
+    else
+        (void)json_object_set_new(object, "physical_function", json_null());
+    set_number(object, "virtual_functions", s->virtual_functions);
+    (void)json_object_set_new(object, "uses", uses(s->uses));
+    set_text(object, "uses_text", s->uses_text);
+    (void)json_object_set_new(object, "neighbours", neighbours(s));
+    set_flag(object, "more_neighbours", s->more_neighbours);
+}
+
+static void set_ownership(json_t *object, const struct pb_device_view *view)
+{
+    json_t *assignment = json_null();
+
+    if (view->assigned_to[0]) {
+        assignment = json_object();
+        set_text(assignment, "guest", view->assigned_to);
+        set_text(assignment, "outcome", view->assignment);
+    }
+    (void)json_object_set_new(object, "assignment", assignment);
+    set_flag(object, "adopted", view->adopted);
+    set_flag(object, "tainted", view->tainted);
+    (void)json_object_set_new(object, "tainted_by",
+                              view->tainted ? json_integer(view->tainted_by) : json_null());
+}
+
 static void set_profile(json_t *object, const struct pb_device_view *view)
 {
     static const char *const assign[] = {
@@ -170,7 +243,8 @@ json_t *pb_show_device(struct pb_names *names, const struct pb_device_view *view
     set_flag(object, "quarantined", view->quarantined);
     set_flag(object, "permissive", view->permissive);
     set_flag(object, "msix_prepared", view->msix_prepared);
-    set_flag(object, "tainted", view->tainted);
+    set_ownership(object, view);
+    set_surroundings(object, view);
     (void)json_object_set_new(object, "reset_methods", words(view->reset_methods));
     set_number(object, "resets", view->resets);
     set_number(object, "reset_ms", view->reset_ms);
@@ -199,6 +273,9 @@ json_t *pb_show_guest(const struct pb_guest_view *view)
     set_text(object, "name", view->name);
     set_text(object, "backend_state", view->backend_state);
     set_text(object, "frontend_state", view->frontend_state);
+    set_text(object, "kind", view->kind);
+    set_text(object, "topology", view->topology);
+    set_text(object, "assignment", view->assignment);
     set_flag(object, "connected", view->connected);
     set_number(object, "devices", view->device_count);
     (void)json_object_set_new(object, "counters", pb_show_counters(&view->counters));

@@ -111,7 +111,11 @@ class Ctl(unittest.TestCase):
                        {"entries": [{}, 7], "changes": [{"lines": [1]}, 2], "warnings": [3]},
                        {"problems": [7, {"text": 4}], "files": "x"},
                        {"slots": [3, {"devices": -1}], "slot": 7, "address": []},
-                       {"reasons": [None, {"text": 3}, "x"], "answer": {}}):
+                       {"reasons": [None, {"text": 3}, "x"], "answer": {}},
+                       {"device": {"neighbours": [5, {"shares": [1, None]}, {"shares": "x"}],
+                                   "assignment": {"guest": 4}, "tainted": True}},
+                       {"devices": [{"cause": 5, "tainted": True, "tainted_by": "x"}]},
+                       {"guests": [{"assignment": 5}, {"assignment": "x", "name": []}]}):
             for verb in (["list"], ["show", "d"], ["guests"], ["stats"], ["stats", "--prometheus"],
                          ["claim", "d"], ["version"], ["map", "d"], ["map", "d", "--color", "always"],
                          ["quirks", "list"], ["quirks", "explain", "d"], ["denied", "d"],
@@ -141,6 +145,7 @@ class Ctl(unittest.TestCase):
         self.assertIn("[0200]: ", lines[1])
         self.assertIn("[8086:10d3] (rev 00)", lines[1])
         self.assertRegex(lines[2], r"^0000:04:00.0 +- +absent +- +- +- +0 +-$")
+        self.assertEqual(lines[3:], ["0000:04:00.0: absent: it is not in the machine"])
 
     def test_show_and_guests(self):
         with Daemon() as d:
@@ -149,7 +154,14 @@ class Ctl(unittest.TestCase):
             self.assertRegex(shown, r"(?m)^state +claimed$")
             self.assertRegex(shown, r"(?m)^reset methods +flr bus$")
             self.assertRegex(shown, r"(?m)^reserved again +4$")
-            self.assertRegex(d.ctl("guests").stdout, r"(?m)^7 +netvm +Connected +Connected +1 +8 ")
+            self.assertRegex(shown, r"(?m)^path +0000:00:1c.0/00.0$")
+            self.assertRegex(shown, r"(?m)^host needs it +the default route leads over eth0$")
+            self.assertRegex(shown, r"(?m)^of function +-$")
+            self.assertRegex(shown, r"(?m)^enabled VFs +2$")
+            self.assertRegex(shown, r"(?m)^assignment +netvm: done$")
+            self.assertRegex(shown, r"(?m)^shares with +0000:03:00.1 \(e1000e\): reset, function$")
+            self.assertRegex(shown, r"(?m)^shares with +0000:00:1f.3: line$")
+            self.assertRegex(d.ctl("guests").stdout, r"(?m)^7 +netvm +Connected +Connected +slot +1 +8 +0 +2 +pcibackd$")
 
     WHY = {"device": {"address": "0000:03:00.0", "name": "nic0", "state": "claimed"},
            "answer": "0000:03:00.0 (nic0) is claimed; no guest can have it: it is \x1b[1mtainted",
@@ -185,6 +197,14 @@ class Ctl(unittest.TestCase):
             done = d.ctl("slot", "remove", "0000:06:00.*")
             self.assertEqual((done.returncode, done.stdout),
                              (0, "0000:06:00.*: not listed any more\n"))
+
+    def test_assignments_that_wait_are_told(self):
+        guests = [{"domid": 7, "name": "netvm", "assignment": "done"},
+                  {"domid": 8, "name": "b", "assignment": "nic0 waits: it is\x07 busy"}]
+        with self.server(fakelib.result({"guests": guests})) as path:
+            text = ctl("--socket", path, "guests").stdout
+        self.assertTrue(text.endswith("-\n8 (b): assignments: nic0 waits: it is? busy\n"))
+        self.assertNotIn("7 (netvm)", text)
 
     def test_json_is_the_result_as_it_is(self):
         with Daemon() as d:
@@ -275,8 +295,9 @@ class Ctl(unittest.TestCase):
     def test_list_and_show_name_quirks_plugins_and_warnings(self):
         device = {"address": "0000:03:00.0", "name": "nic0", "state": "claimed", "quirks": ["a", "b"],
                   "plugins": [self.PLUGIN], "assign": "warn", "assign_reason": "its firmware\x07 DMAs",
-                  "guest_resets": 3}
-        notes = ("0000:03:00.0: attach needs --force: its firmware? DMAs\n"
+                  "guest_resets": 3, "tainted": True, "tainted_by": 5, "more_neighbours": True}
+        notes = ("0000:03:00.0: tainted: it was taken from domain 5, which still lives\n"
+                 "0000:03:00.0: attach needs --force: its firmware? DMAs\n"
                  "0000:03:00.0: plugin trace is switched off: it was slow\n")
         with self.server(fakelib.result({"devices": [device]})) as path:
             text = ctl("--socket", path, "list").stdout
@@ -285,6 +306,7 @@ class Ctl(unittest.TestCase):
         with self.server(fakelib.result({"device": device})) as path:
             text = ctl("--socket", path, "show", "nic0").stdout
         self.assertRegex(text, r"(?m)^quirks +a b$")
+        self.assertRegex(text, r"(?m)^shares with +more, which are not listed$")
         self.assertRegex(text, r"(?m)^guest's resets +3$")
         self.assertRegex(text, r"(?m)^plugin +trace for t-1: 7 calls, 8 slow, 9 faults, switched off$")
         self.assertTrue(text.endswith(notes))

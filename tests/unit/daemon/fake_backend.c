@@ -260,6 +260,17 @@ const char *pb_device_state_name(enum pb_device_state state)
     return names[state];
 }
 
+static const struct pb_surroundings place = {
+    .path = "0000:00:1c.0/00.0",
+    .port = "0000:00:1c.0",
+    .virtual_functions = 2,
+    .uses = 1 << PB_USE_ROUTE,
+    .uses_text = "the default route leads over eth0",
+    .neighbour_count = 2,
+    .neighbour = { { { 0, 3, 1 }, 1 << PB_SHARE_FUNCTION | 1 << PB_SHARE_RESET, "e1000e" },
+                   { { 0, 0, 0xfb }, 1 << PB_SHARE_LINE, "" } },
+};
+
 static struct pb_device_view nic(const struct pb_backend *b)
 {
     return (struct pb_device_view){ .name = "nic0",
@@ -288,6 +299,11 @@ static struct pb_device_view nic(const struct pb_backend *b)
                                     .reservation_rewrites = 4,
                                     .profile = b->profile,
                                     .hooks = b->hooks,
+                                    .surroundings = &place,
+                                    .tainted = b->blocked != NULL,
+                                    .tainted_by = 5,
+                                    .assigned_to = b->guest_name,
+                                    .assignment = "done",
                                     .assign = b->assign,
                                     .assign_reason = b->assign_reason };
 }
@@ -304,6 +320,8 @@ static struct pb_device_view disk(void)
                                     .owner = -1,
                                     .owner_name = "",
                                     .cause = "it is not in the machine",
+                                    .assigned_to = "",
+                                    .assignment = "",
                                     .assign_reason = "" };
 }
 
@@ -329,6 +347,9 @@ void pb_backend_each_guest(const struct pb_backend *b,
                                   .name = b->guest_name,
                                   .backend_state = "Connected",
                                   .frontend_state = "Connected",
+                                  .kind = "pcibackd",
+                                  .topology = "slot",
+                                  .assignment = "done",
                                   .device_count = 1,
                                   .connected = true,
                                   .counters = { .ops = 10, .conf_reads = 8, .denied_writes = 2 } };

@@ -314,7 +314,7 @@ static void device_is_shown_in_full(void **state)
 {
     struct fixture *f = *state;
     const json_t *device = json_object_get(result_of(f, "show", "{\"dev\":\"nic0\"}"), "device");
-    const json_t *owner = json_object_get(device, "owner");
+    const json_t *owner = json_object_get(device, "owner"), *neighbour;
 
     assert_string_equal(text_of(device, "address"), "0000:03:00.0");
     assert_string_equal(text_of(device, "vendor"), "0x8086");
@@ -327,6 +327,25 @@ static void device_is_shown_in_full(void **state)
     assert_int_equal(json_array_size(json_object_get(device, "reset_methods")), 2);
     assert_int_equal(json_integer_value(json_object_get(device, "vectors")), 3);
     assert_true(json_is_true(json_object_get(device, "quarantined")));
+
+    assert_string_equal(text_of(device, "path"), "0000:00:1c.0/00.0");
+    assert_string_equal(text_of(device, "port"), "0000:00:1c.0");
+    assert_int_equal(json_integer_value(json_object_get(device, "virtual_functions")), 2);
+    assert_true(json_is_null(json_object_get(device, "physical_function")));
+    assert_string_equal(json_string_value(json_array_get(json_object_get(device, "uses"), 0)),
+                        "route");
+    neighbour = json_array_get(json_object_get(device, "neighbours"), 0);
+    assert_string_equal(text_of(neighbour, "address"), "0000:03:00.1");
+    assert_string_equal(text_of(neighbour, "driver"), "e1000e");
+    assert_int_equal(json_array_size(json_object_get(neighbour, "shares")), 2);
+    assert_string_equal(text_of(json_object_get(device, "assignment"), "guest"), "netvm");
+    assert_string_equal(text_of(json_object_get(device, "assignment"), "outcome"), "done");
+    assert_true(json_is_null(json_object_get(device, "tainted_by")));
+    fake_backend_block(f->backend, "domain 5 lives");
+    device = json_object_get(result_of(f, "show", "{\"dev\":\"nic0\"}"), "device");
+    assert_int_equal(json_integer_value(json_object_get(device, "tainted_by")), 5);
+    fake_backend_block(f->backend, NULL);
+    device = json_object_get(result_of(f, "show", "{\"dev\":\"nic0\"}"), "device");
 
     assert_int_equal(json_integer_value(json_object_get(device, "guest_resets")), 3);
     assert_string_equal(text_of(device, "assign"), "allow");
@@ -342,6 +361,9 @@ static void device_is_shown_in_full(void **state)
     assert_true(json_is_null(json_object_get(device, "vendor")));
     assert_true(json_is_null(json_object_get(device, "owner")));
     assert_string_equal(text_of(device, "state"), "absent");
+    assert_string_equal(text_of(device, "path"), "");
+    assert_true(json_is_null(json_object_get(device, "assignment")));
+    assert_int_equal(json_array_size(json_object_get(device, "neighbours")), 0);
     assert_int_equal(json_array_size(json_object_get(device, "reset_methods")), 0);
 }
 
