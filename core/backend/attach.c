@@ -333,7 +333,7 @@ static void script_done(struct pb_script *s, void *ctx)
 }
 
 /* H21: the permissions that we grant are those of the BARs that the hardware has now. */
-static enum pb_run check_hardware(struct pb_task *task)
+enum pb_run pb_attach_check_hardware(struct pb_task *task)
 {
     struct pb_device *dev = task->dev;
     struct pb_script *s = &task->script;
@@ -737,7 +737,7 @@ static const struct pb_task_step steps[] = {
     { "check frontend", check_frontend, NULL },
     { "link", link_device, unlink_device },
     { "reserve", pb_reserve, pb_unreserve },
-    { "check hardware", check_hardware, NULL },
+    { "check hardware", pb_attach_check_hardware, NULL },
     { "test", test_assign, NULL },
     { "reset", pb_strip_reset, NULL },
     { "restore", pb_strip_restore, NULL },

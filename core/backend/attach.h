@@ -5,6 +5,8 @@
 
 #include "backend/task.h"
 
+/* Ids and BARs are those of claim (H21). */
+enum pb_run pb_attach_check_hardware(struct pb_task *task);
 /* Decode on, interrupts off, and the guest's view fresh. */
 enum pb_run pb_attach_enable(struct pb_task *task);
 /* Its plugins begin with a fresh state. */

@@ -488,6 +488,8 @@ static void ended(void *ctx, const struct pb_failure *failure)
 void pb_detach_ended(struct pb_device *dev)
 {
     pb_guest_hold(dev->guest);
+    if (dev->guest->xl)
+        pb_xl_returning(dev);
     start_on(dev, dev->guest->xl ? &pb_xl_return_kind : &end_kind, ended, dev->guest);
 }
 

@@ -117,6 +117,15 @@ int pb_grants_make(struct pb_device *dev, const char **ret_what)
     return grant_line(dev, ret_what);
 }
 
+void pb_grants_note(struct pb_device *dev)
+{
+    struct range r;
+
+    for (unsigned i = 0; i < PB_PCI_RESOURCES; i++)
+        dev->grants.resource[i] = range_of(&dev->facts.resource[i], &r);
+    dev->grants.gsi_mapped = pb_profile_line(dev);
+}
+
 static int revoke_resource(struct pb_device *dev, unsigned i)
 {
     const struct pb_resource *res = &dev->facts.resource[i];
@@ -148,7 +157,8 @@ int pb_grants_revoke(struct pb_device *dev)
         if (rc && !first)
             first = rc;
     }
-    if (dev->grants.gsi_mapped && !line_held_by_sibling(dev)) {
+    /* xl unmaps a line that it has mapped, whether or not another device shares it. */
+    if (dev->grants.gsi_mapped && !dev->guest->xl && !line_held_by_sibling(dev)) {
         rc = xen->ops->unmap_pirq(xen, dev->guest->domid, dev->facts.irq);
         if (rc && !first)
             first = rc;

@@ -84,7 +84,8 @@ struct pb_device {
     uint8_t tainted_handle[16];
     struct pb_sbdf vaddr;
     bool has_vaddr;
-    int node; /* its number in the toolstack's nodes, -1 none; only with a guest of xl's */
+    int node;     /* its number in the toolstack's nodes, -1 none; only with a guest of xl's */
+    bool leaving; /* it is being taken back from a guest of xl's, or is about to be */
     unsigned node_state; /* our state-N: PB_XENBUS_INITIALISING, _INITIALISED or _CLOSING */
     bool ready;          /* all grants are made: it may be published */
     bool serving;        /* accesses reach it */
@@ -153,7 +154,7 @@ struct pb_guest {
     bool refresh_again;
     bool ending; /* the domain is dying, dead or shut down, or its frontend is gone */
     bool store_lost;
-    bool forgetting; /* our nodes are being removed */
+    bool forgetting;     /* our nodes are being removed */
     unsigned refreshing; /* devices that are being made fresh for a frontend that begins anew */
     unsigned holds;      /* callbacks to come that point here */
     struct pb_device_list devices;

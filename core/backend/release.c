@@ -52,6 +52,13 @@ static enum pb_run find(struct pb_task *task)
         return PB_RUN_FAIL;
     if (dev->state == PB_DEVICE_PRESENT || dev->state == PB_DEVICE_ABSENT)
         return PB_RUN_END; /* it is not ours: already in the wanted state */
+    if (dev->adopted && !dev->guest) {
+        /* xl's, and it came back in a state that nobody may have: that alone is ours. */
+        dev->adopted = false;
+        dev->cause[0] = '\0';
+        pb_device_set_state(dev, PB_DEVICE_PRESENT);
+        return PB_RUN_END;
+    }
     if (dev->state == PB_DEVICE_ASSIGNED || dev->guest)
         return FAIL(task, STATE, "detach it first, or release --force", "a guest has it");
     if (dev->taken_while_alive && !task->force &&

@@ -37,7 +37,8 @@ void pb_xl_expect_state(struct pb_store_req *req, const struct pb_guest *g);
 
 /* The steps by which a device comes back from a guest of the toolstack's. */
 extern const struct pb_task_kind pb_xl_return_kind;
-/* Such a task has ended: DEV may be prepared for another guest. */
+/* Such a task is about to start; one has ended. */
+void pb_xl_returning(struct pb_device *dev);
 void pb_xl_returned(struct pb_guest *g);
 
 #endif

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "sim_toolstack.h"
 #include "sim_world.h"
 
 #define KEYS(...) ((const char *const[]){ "do", __VA_ARGS__, NULL })
@@ -63,7 +64,8 @@ bool sim_bool(const struct pb_json *at, const char *key, bool fallback)
 static const struct sim_command *find(const char *name)
 {
     static const struct sim_command *const lists[] = { sim_commands_world, sim_commands_guest,
-                                                       sim_commands_device };
+                                                       sim_commands_device,
+                                                       sim_commands_toolstack };
 
     for (size_t i = 0; i < PB_ARRAY_SIZE(lists); i++) {
         for (const struct sim_command *c = lists[i]; c->name; c++) {
