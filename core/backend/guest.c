@@ -15,6 +15,12 @@
 #include "base/assert.h"
 #include "base/log.h"
 
+/* Long enough for one that waits to see Closed (mini-os does), short for one that is loaded again.
+ */
+#define REST_S 0.5
+
+static void rested(struct ev_loop *loop, ev_timer *timer, int events);
+
 static void fe_fired(struct pb_watch *watch)
 {
     pb_guest_refresh(PB_CONTAINER_OF(watch, struct pb_guest, fe_watch));
@@ -59,6 +65,8 @@ struct pb_guest *pb_guest_get(struct pb_backend *b, const struct pb_domain *doma
     g->fe_watch.fired = fe_fired;
     TAILQ_INIT(&g->devices);
     TAILQ_INIT(&g->queue);
+    ev_timer_init(&g->rest, rested, REST_S, 0.);
+    g->rest.data = g;
     pb_serve_init(g);
     b->guest_count++;
     TAILQ_FOREACH (next, &b->guests, link) {
@@ -217,6 +225,34 @@ static void act(struct pb_guest *g, enum pb_xenbus_action action)
     g->acting = false;
 }
 
+/*
+ * A frontend that has closed finds InitWait again. It need not say first that it comes back:
+ * Linux's pcifront, loaded again, publishes at once and closes for good when it still sees Closed.
+ */
+static void rested(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct pb_guest *g = timer->data;
+
+    (void)events;
+    if (g->ending || g->forgetting || g->be_state != PB_XENBUS_CLOSED ||
+        g->fe_state != PB_XENBUS_CLOSED)
+        return;
+    if (!g->acting && !g->turn) {
+        act(g, PB_ACT_REOPEN);
+        return;
+    }
+    ev_timer_set(timer, REST_S, 0.);
+    ev_timer_start(loop, timer);
+}
+
+static void rest(struct pb_guest *g)
+{
+    if (g->be_state != PB_XENBUS_CLOSED || ev_is_active(&g->rest))
+        return;
+    ev_timer_set(&g->rest, REST_S, 0.);
+    ev_timer_start(g->b->loop, &g->rest);
+}
+
 /* G is held by the caller. */
 static void acted(struct pb_guest *g, int rc)
 {
@@ -226,6 +262,7 @@ static void acted(struct pb_guest *g, int rc)
         pb_warn("domain %u: its backend nodes are not ours any more; not touched", g->domid);
     else if (rc && rc != -ECANCELED && pb_guest_may_log(g))
         pb_warn("domain %u: xenstore: %s", g->domid, strerror(-rc));
+    rest(g);
     pb_guest_wake(g);
     if (g->refresh_again && !g->ending) {
         g->refresh_again = false;
@@ -400,6 +437,7 @@ static void guest_free(struct pb_guest *g)
     struct pb_backend *b = g->b;
 
     pb_frontend_disconnect(g);
+    ev_timer_stop(b->loop, &g->rest);
     if (g->watching)
         b->xen->ops->watch_remove(b->xen, &g->fe_watch);
     pb_serve_fini(g);

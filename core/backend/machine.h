@@ -156,6 +156,7 @@ struct pb_guest {
     bool store_lost;
     bool forgetting;     /* our nodes are being removed */
     unsigned refreshing; /* devices that are being made fresh for a frontend that begins anew */
+    ev_timer rest;       /* how long a frontend that has closed sees Closed */
     unsigned holds;      /* callbacks to come that point here */
     struct pb_device_list devices;
     struct pb_vslots slots;

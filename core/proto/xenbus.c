@@ -42,7 +42,7 @@ static const unsigned char table[PB_XENBUS_COUNT][PB_EVENT_COUNT] = {
     [PB_XENBUS_INITIALISING]  = {
                       RELEAS, SETUP_, SETUP_, SETUP_, IGNORE, CLOSIN, CLOSE_, IGNORE, IGNORE, SETUP_ },
     [PB_XENBUS_INIT_WAIT]     = {
-                      RELEAS, SETUP_, SETUP_, SETUP_, IGNORE, CLOSIN, CLOSE_, IGNORE, IGNORE, SETUP_ },
+                      RELEAS, SETUP_, SETUP_, SETUP_, IGNORE, CLOSIN, NONE_,  IGNORE, IGNORE, SETUP_ },
     [PB_XENBUS_INITIALISED]   = {
                       RELEAS, NONE_,  NONE_,  CONNEC, IGNORE, CLOSIN, CLOSE_, IGNORE, IGNORE, RESCAN },
     [PB_XENBUS_CONNECTED]     = {

@@ -91,7 +91,6 @@ class Frontend(unittest.TestCase):
         with Sim(clean=True) as s:
             s.connect()
             s.follow(5, on=False)
-            resets = s.dev()["resets"]
             s.sim("state", domid=5, state=5)
             s.wait_for("Closing", lambda: s.be_state(5) == 5)
             s.sim("state", domid=5, state=6)
@@ -101,7 +100,6 @@ class Frontend(unittest.TestCase):
             self.assertEqual((leaks["pages"], leaks["ports"]), ([], []))
             self.assertEqual(s.state(), "assigned")
             self.assertEqual(s.dev()["owner"], 5)
-            self.assertEqual(s.dev()["resets"], resets)
             s.detach(5)
 
     def test_frontend_comes_back_after_closing(self):
@@ -110,15 +108,15 @@ class Frontend(unittest.TestCase):
             s.enable_msix(5, [0, 1])
             s.config_write(5, 4, 2, 7)
             s.follow(5, on=False)
+            resets = s.dev()["resets"]
             s.sim("state", domid=5, state=5)
             s.settle()
             s.sim("state", domid=5, state=6)
             s.settle()
             s.sim("unpublish", domid=5)
-            resets = s.dev()["resets"]
             s.sim("state", domid=5, state=1)
             s.wait_for("open again", lambda: s.be_state(5) in (2, 3))
-            self.assertEqual(s.dev()["resets"], resets + 1)
+            self.assertGreater(s.dev()["resets"], resets)
             self.assertEqual(s.dev()["vectors"], 0)
             self.assertEqual(s.read_node(s.be(5, "vdev-0")), "0000:00:00.00")
             s.sim("publish", domid=5)
@@ -127,6 +125,23 @@ class Frontend(unittest.TestCase):
             self.assertEqual(s.enable_msix(5, [0])["err"], 0)
             s.follow(5)
             s.detach(5, force=True)
+
+    def test_closed_frontend_that_is_loaded_again(self):
+        """Linux's pcifront publishes at once and closes for good if it sees Closed then: it must find InitWait."""
+        with Sim(clean=True) as s:
+            s.connect()
+            for _ in range(2):
+                s.sim("state", domid=5, state=6)
+                s.wait_for("Closed", lambda: s.be_state(5) == 6)
+                s.wait_for("InitWait, with the frontend still closed", lambda: s.be_state(5) == 2)
+                s.settle()
+                self.assertEqual((s.be_state(5), s.state()), (2, "assigned"))
+                s.sim("publish", domid=5)
+                s.wait_for("connection", lambda: s.be_state(5) == 4)
+                self.assertEqual(s.config_read(5, 0), 0x10D38086)
+            s.sim("state", domid=5, state=6)
+            s.wait_for("InitWait", lambda: s.be_state(5) == 2)
+            s.detach(5)
 
     def test_own_7_is_not_overwritten_by_a_late_4(self):
         """The toolstack's Reconfiguring survives a spurious event of a connected frontend."""
