@@ -12,6 +12,7 @@
 
 #include "backend/denied.h"
 #include "backend/failure.h"
+#include "backend/groups.h"
 #include "backend/machine.h"
 #include "backend/profile.h"
 #include "backend/release.h"
@@ -43,32 +44,54 @@ static enum pb_run find(struct pb_task *task)
         return FAIL(task, STATE, "detach it first", "domain %u (%s) has it", dev->guest->domid,
                     dev->guest->name);
     if (dev->state == PB_DEVICE_FAILED)
-        return FAIL(task, STATE, "release it first", "the device failed: %s", dev->cause);
+        return FAIL(task, STATE, "reset it, or release it first", "the device failed: %s",
+                    dev->cause);
+    dev->retry = false;
     return PB_RUN_NEXT;
 }
 
 static void taken_failed(struct pb_task *task, const struct pb_job *job)
 {
     struct pb_device *dev = task->dev;
+    enum pb_fail code = job->rc == -EACCES || job->rc == -EOPNOTSUPP ? PB_FAIL_REFUSED
+                        : job->rc == -ETIMEDOUT                      ? PB_FAIL_TIMEOUT
+                                                                     : PB_FAIL_HOST;
 
-    pb_device_set_cause(dev, "%s", job->reason);
-    pb_device_set_state(dev, job->rc == -ENODEV ? PB_DEVICE_ABSENT : PB_DEVICE_PRESENT);
-    if (job->rc == -ENODEV)
+    if (job->rc == -ENODEV) {
+        pb_device_set_reason(dev, "", "", "it is not in the machine");
+        pb_device_set_state(dev, PB_DEVICE_ABSENT);
         pb_fail(&task->failure, PB_FAIL_NOT_FOUND, task->device_text, "see `lspci -D`",
                 "there is no such device in the machine");
-    else if (job->rc == -EACCES)
-        pb_fail(&task->failure, PB_FAIL_REFUSED, task->device_text,
-                "claim --force, and never pull it before `release`", "%s", job->reason);
-    else
-        pb_fail(&task->failure, job->rc == -ETIMEDOUT ? PB_FAIL_TIMEOUT : PB_FAIL_HOST,
-                task->device_text, "see the kernel's log", "%s", job->reason);
+    } else {
+        pb_fail(&task->failure, code, task->device_text,
+                job->next[0]           ? job->next
+                : job->rc == -EACCES   ? "claim --force, and never pull it before `release`"
+                : code == PB_FAIL_HOST ? "see the kernel's log"
+                                       : "see `lspci -nn`",
+                "%s", job->reason);
+        pb_claim_refused(task);
+    }
     pb_task_failed(task);
+}
+
+void pb_claim_refused(struct pb_task *task)
+{
+    struct pb_device *dev = task->dev;
+    const char *code = task->failure.code == PB_FAIL_REFUSED ? "refused-claim" : "claim-failed";
+
+    if (dev->cause_code[0] && strcmp(dev->cause, task->failure.reason) == 0)
+        code = dev->cause_code; /* it is known better */
+    pb_device_set_reason(dev, code, task->failure.next, "%s", task->failure.reason);
+    pb_device_set_state(dev, PB_DEVICE_PRESENT);
 }
 
 void pb_claim_took(struct pb_device *dev, struct pb_job *job)
 {
     dev->facts = job->facts;
+    dev->surroundings = job->surroundings;
     dev->known = true;
+    dev->taken_back = false;
+    dev->gone = false;
     dev->failing = false;
     dev->stuck = false;
     dev->masked = false;
@@ -97,18 +120,25 @@ static void taken(struct pb_job *job, void *ctx)
 static void seen(struct pb_job *job, void *ctx)
 {
     struct pb_task *task = ctx;
+    struct pb_device *dev = task->dev;
     struct pb_xen *xen = task->b->xen;
 
     if (job->rc) {
         taken_failed(task, job);
         return;
     }
+    dev->facts = job->facts;
+    dev->surroundings = job->surroundings;
+    dev->known = true;
+    memcpy(dev->driver_now, job->driver_now, sizeof(dev->driver_now));
     /* Before anything of it is touched: a guest may have it from before this daemon started. */
-    if (xen->ops->device_test(xen, PB_DOMID_IO, task->dev->sbdf) == -EBUSY) {
-        pb_device_set_cause(task->dev, "a guest has it from before this daemon started");
-        pb_device_set_state(task->dev, PB_DEVICE_PRESENT);
+    if (xen->ops->device_test(xen, PB_DOMID_IO, dev->sbdf) == -EBUSY) {
         pb_fail(&task->failure, PB_FAIL_STATE, task->device_text,
-                "end the guest that has it, then claim it again", "%s", task->dev->cause);
+                "end the guest that has it: then it is claimed",
+                "a guest has it from before this daemon started");
+        pb_device_set_reason(dev, "owned-before", task->failure.next, "%s", task->failure.reason);
+        pb_device_set_state(dev, PB_DEVICE_PRESENT);
+        dev->retry = true;
         pb_task_failed(task);
         return;
     }
@@ -147,18 +177,89 @@ static int compare_resources(const struct pb_facts *facts, unsigned *ret_bar)
     return 0;
 }
 
+/* An id that is as wanted, whatever it is when nothing is wanted. */
+static bool is(bool wanted, uint16_t value, uint16_t have)
+{
+    return !wanted || value == have;
+}
+
+static enum pb_run wrong(struct pb_task *task, const char *next, uint16_t instead_vendor,
+                         uint16_t instead_device, const char *what)
+{
+    const struct pb_facts *facts = &task->dev->facts;
+    bool subsystem = what[0] != '\0';
+
+    pb_fail(&task->failure, PB_FAIL_REFUSED, task->device_text, next,
+            "another device is there: %s%04x:%04x instead of %04x:%04x", what,
+            subsystem ? facts->subsystem_vendor : facts->vendor,
+            subsystem ? facts->subsystem_device : facts->device, instead_vendor, instead_device);
+    pb_device_set_reason(task->dev, "wrong-identity", task->failure.next, "%s",
+                         task->failure.reason);
+    return PB_RUN_FAIL;
+}
+
+/* What was claimed here before and never released: the same slot may hold another card now. */
+static enum pb_run as_remembered(struct pb_task *task)
+{
+    const struct pb_identity *was = &task->dev->identity;
+    const struct pb_facts *facts = &task->dev->facts;
+    static const char next[] = "claim --force if that is what you want";
+
+    if (!was->known || task->force)
+        return PB_RUN_NEXT;
+    if (was->vendor != facts->vendor || was->device != facts->device)
+        return wrong(task, next, was->vendor, was->device, "");
+    if (was->subsystem_vendor != facts->subsystem_vendor ||
+        was->subsystem_device != facts->subsystem_device)
+        return wrong(task, next, was->subsystem_vendor, was->subsystem_device, "subsystem ");
+    return PB_RUN_NEXT;
+}
+
 enum pb_run pb_claim_identity(struct pb_task *task)
 {
-    const struct pb_device *dev = task->dev;
+    struct pb_device *dev = task->dev;
     const struct pb_device_policy *policy = &dev->policy;
+    const struct pb_facts *facts = &dev->facts;
+    static const char next[] = "correct `devices` in the configuration";
 
-    if ((policy->has_vendor && policy->vendor != dev->facts.vendor) ||
-        (policy->has_device && policy->device != dev->facts.device))
-        return FAIL(task, REFUSED, "correct `devices` in the configuration",
-                    "another device is there: %04x:%04x instead of %04x:%04x", dev->facts.vendor,
-                    dev->facts.device, policy->has_vendor ? policy->vendor : dev->facts.vendor,
-                    policy->has_device ? policy->device : dev->facts.device);
+    if (!is(policy->has_vendor, policy->vendor, facts->vendor) ||
+        !is(policy->has_device, policy->device, facts->device))
+        return wrong(task, next, policy->has_vendor ? policy->vendor : facts->vendor,
+                     policy->has_device ? policy->device : facts->device, "");
+    if (!is(policy->has_subsystem_vendor, policy->subsystem_vendor, facts->subsystem_vendor) ||
+        !is(policy->has_subsystem_device, policy->subsystem_device, facts->subsystem_device))
+        return wrong(
+            task, next,
+            policy->has_subsystem_vendor ? policy->subsystem_vendor : facts->subsystem_vendor,
+            policy->has_subsystem_device ? policy->subsystem_device : facts->subsystem_device,
+            "subsystem ");
+    if (policy->path[0] && strcmp(policy->path, dev->surroundings.path) != 0) {
+        pb_fail(
+            &task->failure, PB_FAIL_REFUSED, task->device_text, next, "it sits at %s instead of %s",
+            dev->surroundings.path[0] ? dev->surroundings.path : "an unknown place", policy->path);
+        pb_device_set_reason(dev, "wrong-identity", next, "%s", task->failure.reason);
+        return PB_RUN_FAIL;
+    }
     return PB_RUN_NEXT;
+}
+
+/* Before anything of it is changed, so that a refusal leaves it as it was. */
+static enum pb_run identify(struct pb_task *task)
+{
+    struct pb_device *dev = task->dev;
+    uint8_t header = dev->facts.config[PCI_HEADER_TYPE] & PCI_HEADER_TYPE_MASK;
+    enum pb_run run = pb_claim_identity(task);
+
+    if (run == PB_RUN_NEXT)
+        run = as_remembered(task);
+    if (run == PB_RUN_NEXT &&
+        (dev->facts.class_code >> 16 == PCI_CLASS_BRIDGE || header == PCI_HEADER_TYPE_BRIDGE ||
+         header == PCI_HEADER_TYPE_CARDBUS))
+        run = FAIL(task, REFUSED, "assign the devices behind it instead",
+                   "bridges cannot be assigned");
+    if (run == PB_RUN_FAIL)
+        pb_claim_refused(task);
+    return run;
 }
 
 enum pb_run pb_claim_examine(struct pb_task *task)
@@ -269,17 +370,24 @@ static enum pb_run quarantine(struct pb_task *task)
                     "a guest still has it, from before this daemon started");
     dev->quarantined = rc == 0 || rc == -EALREADY || rc == -EBUSY;
     if (dev->quarantined)
-        dev->cause[0] = '\0';
+        pb_device_set_cause(dev, "%s", "");
     else
-        pb_device_set_cause(dev, "not in quarantine: Xen says: %s (is there an IOMMU?)",
-                            strerror(-rc));
+        pb_device_set_reason(dev, "quarantine-missing", "boot Xen with iommu=1",
+                             "not in quarantine: Xen says: %s (is there an IOMMU?)", strerror(-rc));
+    dev->identity = (struct pb_identity){ .known = true,
+                                          .vendor = dev->facts.vendor,
+                                          .device = dev->facts.device,
+                                          .subsystem_vendor = dev->facts.subsystem_vendor,
+                                          .subsystem_device = dev->facts.subsystem_device };
     pb_device_set_state(dev, PB_DEVICE_CLAIMED);
+    pb_groups_tell(dev);
     return PB_RUN_NEXT;
 }
 
 static const struct pb_task_step steps[] = {
     { "find", find, NULL },
     { "see", see, NULL },
+    { "identify", identify, NULL },
     { "take", take, pb_release_give_back },
     { "identity", pb_claim_identity, NULL },
     { "examine", pb_claim_examine, NULL },

@@ -10,6 +10,9 @@ struct pb_device;
 /* JOB (CLAIM or OPEN) worked: what it found is DEV's from now on, as before any guest had it. */
 void pb_claim_took(struct pb_device *dev, struct pb_job *job);
 
+/* The claim failed and DEV is as it was: `present`, with the failure's reason as its cause. */
+void pb_claim_refused(struct pb_task *task);
+
 /* Steps: task->dev was taken. */
 enum pb_run pb_claim_identity(struct pb_task *task); /* is it what the operator said it is? */
 enum pb_run pb_claim_examine(struct pb_task *task);  /* capabilities, BARs, quirks: its profile */

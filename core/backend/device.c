@@ -60,6 +60,7 @@ struct pb_device *pb_device_add(struct pb_backend *b, struct pb_sbdf sbdf)
     dev->sbdf = sbdf;
     dev->policy = policy ? *policy : pb_policy_device_default(sbdf);
     dev->state = PB_DEVICE_ABSENT;
+    dev->cause_code = "";
     TAILQ_FOREACH (next, &b->devices, link) {
         if (pb_sbdf_machine(next->sbdf) > pb_sbdf_machine(sbdf)) {
             TAILQ_INSERT_BEFORE(next, dev, link);
@@ -94,6 +95,33 @@ void pb_device_set_cause(struct pb_device *dev, const char *fmt, ...)
     va_start(ap, fmt);
     (void)vsnprintf(dev->cause, sizeof(dev->cause), fmt, ap);
     va_end(ap);
+    dev->cause_code = "";
+    dev->cause_next[0] = '\0';
+}
+
+void pb_device_set_reason(struct pb_device *dev, const char *code, const char *next,
+                          const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    (void)vsnprintf(dev->cause, sizeof(dev->cause), fmt, ap);
+    va_end(ap);
+    dev->cause_code = code;
+    (void)snprintf(dev->cause_next, sizeof(dev->cause_next), "%s", next);
+}
+
+bool pb_device_tainted(const struct pb_device *dev)
+{
+    return dev->taken_while_alive && pb_guest_lives(dev->b, dev->tainted_by, dev->tainted_handle);
+}
+
+bool pb_device_is_idle(const struct pb_device *dev)
+{
+    if (dev->guest || dev->assigned_in_xen)
+        return false;
+    return dev->state == PB_DEVICE_CLAIMED ||
+           (dev->state == PB_DEVICE_FAILED && dev->quarantined && !dev->gone);
 }
 
 const char *pb_device_text(const struct pb_device *dev)

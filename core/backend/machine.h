@@ -46,6 +46,11 @@ struct pb_grants {
     bool gsi_mapped, irq_allowed;
 };
 
+struct pb_identity {
+    bool known;
+    uint16_t vendor, device, subsystem_vendor, subsystem_device;
+};
+
 struct pb_device {
     TAILQ_ENTRY(pb_device) link;
     struct pb_backend *b;
@@ -53,7 +58,15 @@ struct pb_device {
     struct pb_device_policy policy;
     enum pb_device_state state;
     struct pb_task *task; /* the verb that has it now */
-    char cause[240];
+    /* why it is where it is: a sentence, a code of why.c's list ("": none), what to do ("") */
+    char cause[240], cause_next[160];
+    const char *cause_code;
+    bool gone;       /* removed from the machine while a verb or a guest had it (H1) */
+    bool look_again; /* something happened to it while a verb had it */
+    bool taken_back; /* from whoever unbound it: once since it was claimed */
+    bool retry;      /* another owner has it from before this run: claimed when domains end */
+    /* the one that was claimed last, until it is released: another one here is not taken for it */
+    struct pb_identity identity;
 
     /* from claim to release */
     bool known;
@@ -183,6 +196,17 @@ struct pb_guest {
 TAILQ_HEAD(pb_guest_list, pb_guest);
 
 struct pb_assigner;
+/* What is claimed as soon as it is there (slots.c). */
+struct pb_slot_entry {
+    TAILQ_ENTRY(pb_slot_entry) link;
+    struct pb_slot slot;
+    enum pb_slot_origin origin;
+    bool listed;  /* false: taken off the list, but still in the file of saved ones */
+    bool by_verb; /* of this run: a reload keeps it, whatever the configuration says */
+    bool fresh;   /* by the reload under way: its devices are to be claimed */
+};
+TAILQ_HEAD(pb_slot_list, pb_slot_entry);
+
 struct pb_backend {
     struct ev_loop *loop;
     struct pb_xen *xen;
@@ -193,6 +217,7 @@ struct pb_backend {
     struct pb_device_list devices; /* by address */
     struct pb_guest_list guests;   /* by domid */
     unsigned guest_count;
+    struct pb_slot_list slots; /* in the order in which they were listed */
     struct pb_task_list tasks;
     struct pb_watch release_watch;
     struct pb_xl *xl;             /* NULL: not in xl mode */
@@ -228,6 +253,17 @@ void pb_device_free(struct pb_device *dev);
 void pb_device_set_state(struct pb_device *dev, enum pb_device_state state);
 __attribute__((format(printf, 2, 3))) void pb_device_set_cause(struct pb_device *dev,
                                                                const char *fmt, ...);
+/* The same with a code of why.c's list and what to do. */
+__attribute__((format(printf, 4, 5))) void pb_device_set_reason(struct pb_device *dev,
+                                                                const char *code, const char *next,
+                                                                const char *fmt, ...);
+/*
+ * Was it taken from a guest that still lives, and may it therefore be given to nobody else? A
+ * hypercall, if it was taken from one at all.
+ */
+bool pb_device_tainted(const struct pb_device *dev);
+/* Ours, and no guest's: nobody but us can do anything to it or by it. */
+bool pb_device_is_idle(const struct pb_device *dev);
 /* "0000:03:00.0" or "nic0 (0000:03:00.0)" in a static buffer: for one log line. */
 const char *pb_device_text(const struct pb_device *dev);
 

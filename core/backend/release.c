@@ -9,8 +9,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backend/claim.h"
 #include "backend/denied.h"
 #include "backend/failure.h"
+#include "backend/groups.h"
 #include "backend/guest.h"
 #include "backend/machine.h"
 #include "backend/profile.h"
@@ -61,23 +63,39 @@ static enum pb_run find(struct pb_task *task)
     }
     if (dev->state == PB_DEVICE_ASSIGNED || dev->guest)
         return FAIL(task, STATE, "detach it first, or release --force", "a guest has it");
-    if (dev->taken_while_alive && !task->force &&
-        pb_guest_lives(task->b, dev->tainted_by, dev->tainted_handle))
+    if (dev->adopted)
+        return FAIL(task, STATE, "xl pci-assignable-remove", "the toolstack has claimed it");
+    if (!task->force && pb_device_tainted(dev))
         return FAIL(task, REFUSED, "wait until that domain is gone, or release --force",
                     "it was taken from domain %u, which still lives and may hold its memory",
                     dev->tainted_by);
     dev->failing = false;
-    return PB_RUN_NEXT;
+    return task->force ? PB_RUN_NEXT : pb_groups_check_release(task);
 }
 
+static void looked_over(struct pb_script *s, void *ctx)
+{
+    char text[160];
+
+    if (s->rc && !s->dev->stuck)
+        pb_warn("%s: %s", pb_device_text(s->dev), pb_script_verdict(s, text, sizeof(text)));
+    pb_task_next(ctx);
+}
+
+/* What comes back wrong is said, but the host has to get it all the same. */
 static void image_back(struct pb_script *s, void *ctx)
 {
     struct pb_task *task = ctx;
 
-    if (s->rc)
+    if (s->rc) {
         pb_warn("%s: its registers cannot be restored: %s", pb_device_text(task->dev),
                 strerror(-s->rc));
-    pb_task_next(task);
+        pb_task_next(task);
+        return;
+    }
+    pb_script_begin(s, task->dev);
+    pb_script_verify(s);
+    pb_script_run(s, looked_over, task);
 }
 
 static enum pb_run decode_on(struct pb_task *task)
@@ -123,23 +141,34 @@ static enum pb_run leave_quarantine(struct pb_task *task)
     return PB_RUN_NEXT;
 }
 
+/* The end of a claim that failed later than by its refusal. */
+static void undone(struct pb_task *task, const struct pb_job *job)
+{
+    if (job->rc)
+        pb_warn("%s: its former driver is not back: %s", task->device_text, job->reason);
+    pb_claim_refused(task);
+    pb_task_next(task);
+}
+
 static void given_back(struct pb_job *job, void *ctx)
 {
     struct pb_task *task = ctx;
     struct pb_device *dev = task->dev;
 
-    dev->cause[0] = '\0';
     dev->taken_while_alive = false;
     memcpy(dev->driver_now, job->driver_now, sizeof(dev->driver_now));
-    if (job->rc) {
-        pb_device_set_cause(dev, "%s", job->reason);
-        pb_warn("%s: its former driver is not back: %s", task->device_text, job->reason);
+    if (task->undoing) {
+        undone(task, job);
+        return;
     }
+    dev->identity.known = false;
+    dev->gone = false;
+    pb_device_set_cause(dev, "%s", job->rc ? job->reason : "");
     pb_device_set_state(dev, job->rc == -ENODEV ? PB_DEVICE_ABSENT : PB_DEVICE_PRESENT);
-    if (job->rc && !task->undoing) {
+    if (job->rc && job->rc != -ENODEV) {
+        pb_device_set_reason(dev, "driver-lost", job->next, "%s", job->reason);
         pb_fail(&task->failure, PB_FAIL_HOST, task->device_text,
-                "bind it by hand; see the kernel's "
-                "log",
+                job->next[0] ? job->next : "bind it by hand; see the kernel's log",
                 "it is released, but its former driver is not back: %s", job->reason);
         pb_task_failed(task);
         return;

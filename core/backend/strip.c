@@ -2,10 +2,12 @@
 #include "backend/strip.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "backend/failure.h"
 #include "backend/grants.h"
+#include "backend/groups.h"
 #include "backend/guest.h"
 #include "backend/interrupt.h"
 #include "backend/machine.h"
@@ -100,7 +102,7 @@ static void append_wake(struct pb_script *s)
 static void quieted(struct pb_script *s, void *ctx)
 {
     /* A device that does not answer still has its pirqs in Xen, for the next owner to trip over. */
-    if (s->dev->guest && !pb_interrupt_unmap(s->dev)) {
+    if (s->dev->guest && !s->dev->gone && !pb_interrupt_unmap(s->dev)) {
         pb_device_set_cause(s->dev, "Xen keeps interrupts of it mapped to domain %u",
                             s->dev->guest->domid);
         s->dev->failing = true;
@@ -114,7 +116,7 @@ enum pb_run pb_strip_quiet(struct pb_task *task)
     struct pb_script *s = &task->script;
 
     if (!dev->failing)
-        dev->cause[0] = '\0';
+        pb_device_set_cause(dev, "%s", "");
     pb_device_set_state(dev, PB_DEVICE_RESETTING);
     pb_script_begin(s, dev);
     append_wake(s);
@@ -135,6 +137,7 @@ static void reset_done(struct pb_job *job, void *ctx)
     struct pb_task *task = ctx;
     struct pb_device *dev = task->dev;
 
+    task->reset_rc = job->rc;
     dev->resets++;
     dev->reset_ms = pb_now_ms() - task->reset_started_ms;
     if (job->rc == 0) {
@@ -156,21 +159,66 @@ static void reset_done(struct pb_job *job, void *ctx)
 }
 
 /* As a device without any: what is forbidden is not tried. */
-static enum pb_run no_method_left(struct pb_device *dev)
+static enum pb_run no_method_left(struct pb_task *task, const char *why)
 {
-    if (dev->policy.reset != PB_RESET_REQUIRED)
+    struct pb_device *dev = task->dev;
+
+    task->reset_rc = -ENOTTY;
+    if (dev->policy.reset != PB_RESET_REQUIRED) {
+        pb_debug("%s: not reset: %s", pb_device_text(dev), why);
         return PB_RUN_NEXT;
-    pb_device_set_cause(dev, "reset failed: a quirk forbids every method that it has");
+    }
+    pb_device_set_cause(dev, "reset failed: %s", why);
     dev->failing = true;
     return PB_RUN_NEXT;
+}
+
+/* Without those methods that hit all of the bus; false: none is left. */
+static bool leave_bus_out(const struct pb_device *dev, char methods[PB_RESET_METHODS_TEXT])
+{
+    const char *all = methods[0] ? methods : dev->facts.reset_methods;
+    char left[PB_RESET_METHODS_TEXT] = "";
+    size_t used = 0;
+
+    for (const char *p = all; *(p += strspn(p, " ")); p += strcspn(p, " ")) {
+        size_t length = strcspn(p, " ");
+        int n;
+
+        if ((length == 3 && strncmp(p, "bus", 3) == 0) ||
+            (length == 7 && strncmp(p, "cxl_bus", 7) == 0) || used + length + 2 > sizeof(left))
+            continue;
+        n = snprintf(left + used, sizeof(left) - used, "%s%.*s", used ? " " : "", (int)length, p);
+        used += n > 0 ? (size_t)n : 0;
+    }
+    memcpy(methods, left, sizeof(left));
+    return used > 0;
+}
+
+int pb_strip_reset_methods(const struct pb_device *dev, char ret[PB_RESET_METHODS_TEXT], char *why,
+                           size_t why_size)
+{
+    const struct pb_neighbour *victim = pb_groups_reset_victim(dev);
+    char text[PB_SBDF_TEXT];
+
+    if (pb_profile_reset_methods(dev, ret) != 0) {
+        (void)snprintf(why, why_size, "a quirk forbids every method that it has");
+        return -ENOTTY;
+    }
+    if (victim && !leave_bus_out(dev, ret)) {
+        (void)snprintf(why, why_size, "it has no method that spares %s, which is not ours alone",
+                       pb_sbdf_format(victim->sbdf, text));
+        return -ENOTTY;
+    }
+    return 0;
 }
 
 enum pb_run pb_strip_reset(struct pb_task *task)
 {
     struct pb_device *dev = task->dev;
-    char methods[PB_RESET_METHODS_TEXT];
+    char methods[PB_RESET_METHODS_TEXT], why[100];
 
-    if (dev->policy.reset == PB_RESET_NONE)
+    task->reset_rc = 0;
+    if (dev->policy.reset == PB_RESET_NONE || dev->gone)
         return PB_RUN_NEXT;
     if (dev->stuck) {
         dev->failing = true; /* the kernel still holds it in the reset before */
@@ -178,10 +226,55 @@ enum pb_run pb_strip_reset(struct pb_task *task)
     }
     pb_device_set_state(dev, PB_DEVICE_RESETTING);
     task->reset_started_ms = pb_now_ms();
-    if (pb_profile_reset_methods(dev, methods) != 0)
-        return no_method_left(dev);
+    if (pb_strip_reset_methods(dev, methods, why, sizeof(why)) != 0)
+        return no_method_left(task, why);
     pb_task_reset(task, methods, reset_done);
     return PB_RUN_WAIT;
+}
+
+/* A list of capabilities as they were: enough of it to tell a device that lost some. */
+#define VERIFY_CAPS     16
+#define VERIFY_EXT_CAPS 16
+
+void pb_script_verify(struct pb_script *s)
+{
+    const struct pb_device *dev = s->dev;
+    const uint8_t *image = dev->facts.config;
+
+    if (!dev->facts.virtual_function)
+        pb_script_expect(s, PCI_VENDOR_ID, 4, UINT32_MAX, pb_le32(image));
+    pb_script_expect(s, PCI_SUBSYSTEM, 4, UINT32_MAX, pb_le32(image + PCI_SUBSYSTEM));
+    for (uint16_t at = PCI_BAR0; at < PCI_CARDBUS_CIS && !dev->facts.virtual_function;
+         at = (uint16_t)(at + 4))
+        pb_script_expect(s, at, 4, UINT32_MAX, pb_le32(image + at));
+    pb_script_expect(s, PCI_CAPABILITIES, 1, UINT8_MAX, image[PCI_CAPABILITIES]);
+    for (unsigned i = 0; i < dev->layout.cap_count && i < VERIFY_CAPS; i++)
+        pb_script_expect(s, dev->layout.cap[i].offset, 2, UINT16_MAX,
+                         pb_le16(image + dev->layout.cap[i].offset));
+    for (unsigned i = 0; i < dev->layout.ext_count && i < VERIFY_EXT_CAPS; i++)
+        pb_script_expect(s, dev->layout.ext[i].offset, 4, UINT32_MAX,
+                         pb_le32(image + dev->layout.ext[i].offset));
+}
+
+const char *pb_script_verdict(const struct pb_script *s, char *buf, size_t size)
+{
+    const struct pb_instr *in = &s->instr[s->at ? s->at - 1 : 0];
+    uint32_t have = s->cycle.value, want = in->set;
+
+    if (s->rc != -ESTALE || have == pb_ones(in->size))
+        (void)snprintf(buf, size, "it does not answer after its reset (%s)",
+                       s->rc == -ESTALE ? "all ones" : strerror(-s->rc));
+    else if (in->offset == PCI_VENDOR_ID || in->offset == PCI_SUBSYSTEM)
+        (void)snprintf(buf, size, "after its reset it is %s%04x:%04x instead of %04x:%04x",
+                       in->offset ? "subsystem " : "", have & 0xffff, have >> 16, want & 0xffff,
+                       want >> 16);
+    else if (in->offset < PCI_CARDBUS_CIS)
+        (void)snprintf(buf, size, "after its reset BAR %u is %#x instead of %#x",
+                       (in->offset - PCI_BAR0) / 4u, have, want);
+    else
+        (void)snprintf(buf, size, "after its reset the capability at %#x reads %#x instead of %#x",
+                       in->offset, have, want);
+    return buf;
 }
 
 void pb_script_restore_image(struct pb_script *s, uint16_t command)
@@ -196,16 +289,46 @@ void pb_script_restore_image(struct pb_script *s, uint16_t command)
     pb_script_modify(s, PCI_COMMAND, 2, UINT16_MAX, command);
 }
 
-/* After the reset: is it still the same device? Then its registers as they were at claim. */
+static void verified(struct pb_script *s, void *ctx)
+{
+    struct pb_task *task = ctx;
+    struct pb_device *dev = task->dev;
+    char text[160];
+
+    if (s->rc) {
+        pb_device_set_reason(dev, "reset-changed-it", "power the machine off and on, or release it",
+                             "%s", pb_script_verdict(s, text, sizeof(text)));
+        pb_warn("%s: %s", pb_device_text(dev), dev->cause);
+        dev->failing = true;
+    }
+    pb_task_next(task);
+}
+
+static void restored(struct pb_script *s, void *ctx)
+{
+    struct pb_task *task = ctx;
+
+    if (s->rc) {
+        script_done(s, task);
+        return;
+    }
+    pb_script_begin(s, task->dev);
+    pb_script_verify(s);
+    pb_script_run(s, verified, task);
+}
+
+/* Its registers as they were at claim, and then: is it still the same device? */
 enum pb_run pb_strip_restore(struct pb_task *task)
 {
     struct pb_device *dev = task->dev;
     struct pb_script *s = &task->script;
 
+    if (dev->gone)
+        return PB_RUN_NEXT;
     pb_script_begin(s, dev);
     pb_script_restore_image(
         s, (uint16_t)(PCI_COMMAND_INTX_DISABLE | (dev->ready ? decode_bits(dev) : 0)));
-    pb_script_run(s, script_done, task);
+    pb_script_run(s, restored, task);
     return PB_RUN_WAIT;
 }
 
@@ -237,7 +360,7 @@ enum pb_run pb_strip_deassign(struct pb_task *task)
     if (dev->assigned_in_xen)
         rc = xen->ops->device_deassign(xen, dev->guest->domid, dev->sbdf);
     /* Xen puts only what no guest has into quarantine: that it did is the proof. */
-    quarantine = pb_strip_quarantine(dev);
+    quarantine = dev->gone ? -ENODEV : pb_strip_quarantine(dev);
     if (rc && !(says_not_there(rc) && quarantine == 0) &&
         pb_guest_lives(dev->b, dev->guest->domid, dev->guest->handle)) {
         pb_device_set_cause(dev, "Xen does not take it back from domain %u: %s", dev->guest->domid,
@@ -256,8 +379,9 @@ static void held_again(struct pb_job *job, void *ctx)
 
     if (job->hw)
         dev->b->host->ops->hw_close(dev->b->host, job->hw); /* the one that we have still works */
+    task->hold_rc = job->rc;
     if (job->rc) {
-        pb_device_set_cause(dev, "its stub driver lost it: %s", job->reason);
+        pb_device_set_reason(dev, "stolen", job->next, "its stub driver lost it: %s", job->reason);
         pb_device_set_state(dev, PB_DEVICE_FAILED);
     }
     pb_task_next(task);
@@ -268,6 +392,8 @@ static void looked_at(struct pb_job *job, void *ctx)
     struct pb_task *task = ctx;
     struct pb_device *dev = task->dev;
 
+    if (job->rc == 0)
+        dev->surroundings = job->surroundings;
     if (job->rc || strcmp(job->driver_now, dev->driver_now) == 0) {
         pb_task_next(task); /* what does not answer has its cause already */
         return;
@@ -282,7 +408,7 @@ static void looked_at(struct pb_job *job, void *ctx)
  */
 enum pb_run pb_strip_hold(struct pb_task *task)
 {
-    if (task->dev->failing)
+    if (task->dev->failing || task->dev->gone)
         return PB_RUN_NEXT;
     pb_task_job(task, PB_JOB_PROBE, looked_at);
     return PB_RUN_WAIT;

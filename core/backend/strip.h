@@ -8,6 +8,7 @@
 #define PB_BACKEND_STRIP_H
 
 #include "backend/task.h"
+#include "pci/traits.h"
 
 /* The steps, for tables of tasks. task->dev is the device; each tolerates what is undone already.
  */
@@ -29,6 +30,14 @@ enum pb_run pb_strip_hold(struct pb_task *task);
         "hold", pb_strip_hold, NULL                                               \
     }
 
+/*
+ * The methods by which DEV may be reset, as sysfs wants them ("": the kernel's order): none that
+ * its owner or a quirk forbids, none that hits a neighbour which is not ours alone. -ENOTTY with a
+ * sentence in WHY when none is left.
+ */
+int pb_strip_reset_methods(const struct pb_device *dev, char ret[PB_RESET_METHODS_TEXT], char *why,
+                           size_t why_size);
+
 /* Into DOMID_IO, or into it again: nobody reaches it there (H3). */
 int pb_strip_quarantine(struct pb_device *dev);
 
@@ -40,6 +49,12 @@ void pb_strip_stop_dma(struct pb_device *dev);
  * on the way: the claim image is written back, with INTX_DISABLE.
  */
 void pb_script_wake(struct pb_script *s);
+/*
+ * Appends the comparison of ids, BARs and the chain of capabilities with what they were at claim:
+ * -ESTALE. VERDICT says in BUF what such a script found.
+ */
+void pb_script_verify(struct pb_script *s);
+const char *pb_script_verdict(const struct pb_script *s, char *buf, size_t size);
 /* Appends the writes that bring the claim image back, COMMAND last as `command`. */
 void pb_script_restore_image(struct pb_script *s, uint16_t command);
 

@@ -19,6 +19,7 @@ static void task_free(struct pb_task *task)
     ev_timer_stop(task->b->loop, &task->timer);
     pb_script_fini(&task->script);
     TAILQ_REMOVE(&task->b->tasks, task, link);
+    free(task->slots_file);
     free(task);
 }
 

@@ -61,6 +61,14 @@ struct pb_task {
     uint32_t domid;
     char name[PB_NAME_MAX + 1];
     uint64_t reset_started_ms;
+    int reset_rc, hold_rc; /* of the last reset; of taking it back from another driver */
+    bool was_failed;
+    /* of the verbs of slots */
+    struct pb_slot slot;
+    bool save, some_failed;
+    unsigned pending;            /* claims under way */
+    struct pb_slot *slots_file;  /* what is being saved; freed with the task */
+    bool was_listed, was_saved;  /* before the verb */
     uint8_t reset_method;        /* enum pb_reset_method, of a guest's reset */
     struct pb_task *instead;     /* has the device again when this one ends */
     struct pb_guest *last_guest; /* whose nodes are being removed */
