@@ -42,6 +42,7 @@ void pb_ctl_print_reload(const struct pb_ctl_command *command, const json_t *res
 
     (void)command;
     print_all("warning", json_object_get(result, "warnings"));
+    print_all("setting", json_object_get(result, "settings"));
     print_changes(changes);
     if (json_array_size(changes) == 0)
         (void)printf("nothing changes for any device\n");

@@ -52,6 +52,16 @@ static void text_line(json_t *lines, const char *key, const char *before, const 
                  after[0] ? after : "none", when);
 }
 
+static bool same_ids(const struct pb_device_policy *a, const struct pb_device_policy *b)
+{
+    return a->has_vendor == b->has_vendor && a->vendor == b->vendor &&
+           a->has_device == b->has_device && a->device == b->device &&
+           a->has_subsystem_vendor == b->has_subsystem_vendor &&
+           a->subsystem_vendor == b->subsystem_vendor &&
+           a->has_subsystem_device == b->has_subsystem_device &&
+           a->subsystem_device == b->subsystem_device;
+}
+
 /* What the profiles do not show. */
 static void policy_lines(json_t *lines, const struct pb_device_policy *before,
                          const struct pb_device_policy *after)
@@ -66,8 +76,10 @@ static void policy_lines(json_t *lines, const struct pb_device_policy *before,
               after->allow_interrupt_control);
     text_line(lines, "reset", resets[before->reset], resets[after->reset], "");
     text_line(lines, "driver", before->driver, after->driver, " at the next claim");
-    if (before->has_vendor != after->has_vendor || before->vendor != after->vendor ||
-        before->has_device != after->has_device || before->device != after->device)
+    flag_line(lines, "reassign_while_alive", before->reassign_while_alive,
+              after->reassign_while_alive);
+    text_line(lines, "path", before->path, after->path, " at the next claim");
+    if (!same_ids(before, after))
         add_line(lines, "vendor, device: checked anew at the next claim");
 }
 
@@ -110,11 +122,120 @@ json_t *pb_changes_of_devices(struct pb_reload *reload, const struct pb_policy *
     return walk.devices;
 }
 
+/* --- what is of no single device --- */
+
+static bool lists_slot(const struct pb_policy *policy, const struct pb_slot *slot)
+{
+    for (size_t i = 0; i < policy->slot_count; i++) {
+        if (pb_slot_equal(&policy->slots[i].slot, slot))
+            return true;
+    }
+    return false;
+}
+
+/* Slots of ONE that OTHER does not list. */
+static void slot_lines(json_t *lines, const struct pb_policy *one, const struct pb_policy *other,
+                       const char *what)
+{
+    char text[PB_SLOT_TEXT];
+
+    for (size_t i = 0; i < one->slot_count; i++) {
+        if (!lists_slot(other, &one->slots[i].slot))
+            add_line(lines, "slot %s: %s", pb_slot_format(&one->slots[i].slot, text), what);
+    }
+}
+
+static const char *guest_of_device(const struct pb_policy *policy, const char *device)
+{
+    for (size_t i = 0; i < policy->assignment_count; i++) {
+        if (strcmp(policy->assignments[i].device, device) == 0)
+            return policy->assignments[i].guest;
+    }
+    return "";
+}
+
+static void assignment_lines(json_t *lines, const struct pb_policy *before,
+                             const struct pb_policy *after)
+{
+    char key[PB_NAME_MAX + 20];
+
+    for (size_t i = 0; i < before->assignment_count; i++) {
+        const struct pb_assignment *old = &before->assignments[i];
+
+        (void)snprintf(key, sizeof(key), "assignment of %s", old->device);
+        text_line(lines, key, old->guest, guest_of_device(after, old->device),
+                  "; who has it keeps it");
+    }
+    for (size_t i = 0; i < after->assignment_count; i++) {
+        const struct pb_assignment *new = &after->assignments[i];
+
+        (void)snprintf(key, sizeof(key), "assignment of %s", new->device);
+        if (!guest_of_device(before, new->device)[0])
+            text_line(lines, key, "", new->guest, "");
+    }
+}
+
+static bool lists_guest(const struct pb_policy *policy, const char *name)
+{
+    for (size_t i = 0; i < policy->guest_count; i++) {
+        if (strcmp(policy->guests[i].name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Of the guests that ONE names and, if there is one, EXCEPT does not. */
+static void guest_lines(json_t *lines, const struct pb_policy *one, const struct pb_policy *except,
+                        const struct pb_policy *before, const struct pb_policy *after)
+{
+    char key[PB_NAME_MAX + 24];
+
+    for (size_t i = 0; i < one->guest_count; i++) {
+        const char *name = one->guests[i].name;
+
+        if (except && lists_guest(except, name))
+            continue;
+        (void)snprintf(key, sizeof(key), "topology of %s", name);
+        text_line(lines, key, pb_topology_name(pb_policy_topology(before, name)),
+                  pb_topology_name(pb_policy_topology(after, name)),
+                  ", when it gets its first device");
+    }
+}
+
+static void number_line(json_t *lines, const char *key, uint32_t before, uint32_t after)
+{
+    if (before != after)
+        add_line(lines, "%s: %u -> %u", key, before, after);
+}
+
+json_t *pb_changes_of_settings(const struct pb_policy *before, const struct pb_policy *after)
+{
+    struct pb_limits limits = after->limits;
+    json_t *lines = json_array();
+
+    slot_lines(lines, after, before, "new; what is there is claimed");
+    slot_lines(lines, before, after, "not listed any more; what is claimed stays claimed");
+    assignment_lines(lines, before, after);
+    text_line(lines, "backend.topology", pb_topology_name(before->topology),
+              pb_topology_name(after->topology), ", for guests that get their first device");
+    guest_lines(lines, after, NULL, before, after);
+    guest_lines(lines, before, after, before, after);
+    number_line(lines, "backend.busy_poll_us", before->busy_poll_us, after->busy_poll_us);
+    /* these need a restart, and are told as such */
+    limits.control_clients = before->limits.control_clients;
+    limits.control_message_bytes = before->limits.control_message_bytes;
+#define X(name, fallback, min, max, help) \
+    number_line(lines, "limits." #name, before->limits.name, limits.name);
+    PB_LIMITS(X)
+#undef X
+    return lines;
+}
+
 /* --- keys that need a restart --- */
 
 /*
- * The socket is open, its clients have their buffers, and the lock is held. `backend.kinds` would
- * be among them, but there is only one value of it.
+ * The socket is open, its clients have their buffers, the lock is held, and whether xl may be
+ * served is found out at the start.
  */
 json_t *pb_changes_for_restart(const struct pb_config *before, const struct pb_config *after)
 {
@@ -127,6 +248,7 @@ json_t *pb_changes_for_restart(const struct pb_config *before, const struct pb_c
         { "control.socket", strcmp(before->socket, after->socket) != 0 },
         { "control.group", strcmp(before->group, after->group) != 0 },
         { "state_dir", strcmp(before->state_dir, after->state_dir) != 0 },
+        { "backend.kinds", before->policy->xl_mode != after->policy->xl_mode },
         { "limits.control_clients", old_limits->control_clients != new_limits->control_clients },
         { "limits.control_message_bytes",
           old_limits->control_message_bytes != new_limits->control_message_bytes },
@@ -147,6 +269,7 @@ void pb_changes_keep(const struct pb_config *before, struct pb_config *after)
     memcpy(after->socket, before->socket, sizeof(after->socket));
     memcpy(after->group, before->group, sizeof(after->group));
     memcpy(after->state_dir, before->state_dir, sizeof(after->state_dir));
+    after->policy->xl_mode = before->policy->xl_mode;
     after->policy->limits.control_clients = limits->control_clients;
     after->policy->limits.control_message_bytes = limits->control_message_bytes;
 }

@@ -85,9 +85,11 @@ static void prepare(struct pb_reloader *r, struct verdict *v)
     char why[480] = "";
 
     v->policy = pb_policy_copy(r->next.config->policy);
-    if (v->policy)
+    if (v->policy) {
+        v->policy->xl_mode = r->config->policy->xl_mode; /* needs a restart */
         v->reload =
             pb_backend_reload_prepare(backend_of(r), v->policy, r->next.quirks, why, sizeof(why));
+    }
     if (v->reload)
         return;
     add_problem(v, true, "", why[0] ? why : strerror(ENOMEM));
@@ -149,9 +151,10 @@ static void answer_refused(const struct pb_reloader *r, struct pb_call *call,
 /* What every reload of this verdict is told; a new reference. */
 static json_t *report_of(const struct pb_reloader *r, const struct verdict *v)
 {
-    return json_pack("{s:I, s:I, s:O, s:o, s:o}", "quirks",
+    return json_pack("{s:I, s:I, s:O, s:o, s:o, s:o}", "quirks",
                      (json_int_t)pb_quirk_set_count(r->next.quirks), "files",
                      (json_int_t)pb_quirk_set_files(r->next.quirks), "warnings", v->warnings,
+                     "settings", pb_changes_of_settings(r->config->policy, r->next.config->policy),
                      "needs_restart", pb_changes_for_restart(r->config, r->next.config), "changes",
                      pb_changes_of_devices(v->reload, r->config->policy, r->next.config->policy));
 }
@@ -191,7 +194,10 @@ static void log_report(const json_t *report)
 {
     const json_t *changes = json_object_get(report, "changes");
     const json_t *restart = json_object_get(report, "needs_restart");
+    const json_t *settings = json_object_get(report, "settings");
 
+    for (size_t i = 0; i < json_array_size(settings); i++)
+        pb_info("reload: %s", json_string_value(json_array_get(settings, i)));
     for (size_t i = 0; i < json_array_size(changes); i++) {
         const json_t *change = json_array_get(changes, i);
         const char *device = json_string_value(json_object_get(change, "device"));

@@ -216,12 +216,13 @@ class Views(unittest.TestCase):
     def test_reload_says_what_changes(self):
         value = {"generation": 4, "dry_run": False, "quirks": 140, "files": 12,
                  "warnings": ["/q/x: /a: odd"], "needs_restart": ["/state_dir"],
+                 "settings": ["slot 0000:06:00.*: new"],
                  "changes": [{"device": "0000:03:00.0", "guest": {"domid": 7, "name": "netvm"},
                              "lines": ["0x44: opened"]},
                              {"device": "0000:04:00.0", "guest": None, "lines": ["a", "b"]}]}
         done = self.ask(value, "reload")
         self.assertEqual(done.stdout.splitlines(), [
-            "warning: /q/x: /a: odd", "0000:03:00.0 of guest 7 (netvm):", "  0x44: opened", "0000:04:00.0:",
+            "warning: /q/x: /a: odd", "setting: slot 0000:06:00.*: new", "0000:03:00.0 of guest 7 (netvm):", "  0x44: opened", "0000:04:00.0:",
             "  a", "  b", "needs a restart: /state_dir",
             "generation 4: 140 quirks from 12 files"])
         done = self.ask({**value, "dry_run": True, "changes": []}, "reload", "--dry-run")

@@ -437,6 +437,7 @@ struct pb_reload *pb_backend_reload_prepare(struct pb_backend *b, struct pb_poli
     struct pb_reload *reload;
 
     b->calls.prepared++;
+    b->calls.xl_mode = policy->xl_mode;
     for (size_t i = 0; i < policy->device_count; i++) {
         if (strcmp(policy->devices[i].name, FAKE_UNFIT) == 0) {
             snprintf(why, why_size, "0000:03:00.0: a quirk does not fit");

@@ -23,6 +23,7 @@
 struct fake_calls {
     unsigned count, pending;
     unsigned prepared; /* reloads */
+    bool xl_mode;      /* of the policy of the last one */
     char last[16];     /* verb */
     char dev[PB_NAME_MAX + 1], guest[PB_NAME_MAX + 1];
     bool force;

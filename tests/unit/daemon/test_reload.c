@@ -19,6 +19,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
 #include "base/log.h"
 #include "daemon/reload.h"
 #include "daemon/verbs.h"
@@ -368,25 +369,88 @@ static void dry_run_changes_nothing(void **state)
 
 static void keys_that_need_a_restart_are_named_until_it(void **state)
 {
-    static const char *const keys[] = { "control.socket", "control.group", "state_dir",
-                                        "limits.control_clients", "limits.control_message_bytes" };
+    static const char *const keys[] = {
+        "control.socket", "control.group",          "state_dir",
+        "backend.kinds",  "limits.control_clients", "limits.control_message_bytes"
+    };
     struct fixture *f = *state;
     const json_t *restart;
 
     needs_root();
     write_config(f, ", \"control\": { \"socket\": \"/run/other.sock\", \"group\": \"wheel\" },"
-                    " \"state_dir\": \"/run/other\", \"limits\": { \"control_clients\": 3,"
+                    " \"state_dir\": \"/run/other\","
+                    " \"backend\": { \"kinds\": [\"pcibackd\", \"pci\"] }, \"limits\": { "
+                    "\"control_clients\": 3,"
                     " \"control_message_bytes\": 300, \"guests\": 4 }");
     for (unsigned n = 0; n < 2; n++) {
         restart = json_object_get(ask(f, "reload", "{}"), "needs_restart");
-        assert_int_equal(json_array_size(restart), 5);
-        for (unsigned i = 0; i < 5; i++)
+        assert_int_equal(json_array_size(restart), PB_ARRAY_SIZE(keys));
+        for (unsigned i = 0; i < PB_ARRAY_SIZE(keys); i++)
             assert_true(tells(restart, keys[i]));
+        assert_false(fake_backend_calls(f->verbs.backend)->xl_mode);
     }
     assert_int_equal(f->verbs.limits.control_clients, 64);
     assert_int_equal(f->verbs.limits.guests, 4);
     write_config(f, "");
     assert_int_equal(json_array_size(json_object_get(ask(f, "reload", "{}"), "needs_restart")), 0);
+}
+
+static void what_is_of_no_single_device_is_told(void **state)
+{
+    static const char *const first[] = {
+        "slot 0000:06:00.*: new; what is there is claimed",
+        "assignment of 0000:03:00.0: none -> a",
+        "assignment of 0000:04:00.0: none -> a",
+        "backend.topology: vpci -> slot, for guests that get their first device",
+        "topology of b: vpci -> passthrough, when it gets its first device",
+        "backend.busy_poll_us: 50 -> 7",
+        "limits.guests: 128 -> 9",
+    };
+    static const char *const second[] = {
+        "slot 0000:06:00.*: not listed any more; what is claimed stays claimed",
+        "slot 0000:06:*.*: new; what is there is claimed",
+        "assignment of 0000:03:00.0: a -> b; who has it keeps it",
+        "assignment of 0000:04:00.0: a -> none; who has it keeps it",
+        "topology of b: passthrough -> slot, when it gets its first device",
+    };
+    struct fixture *f = *state;
+    const json_t *settings;
+
+    needs_root();
+    write_config(f,
+                 ", \"slots\": [ \"6:0.*\" ], \"limits\": { \"guests\": 9 },"
+                 " \"backend\": { \"topology\": \"slot\", \"busy_poll_us\": 7 },"
+                 " \"guests\": [ { \"name\": \"b\", \"topology\": \"passthrough\" } ],"
+                 " \"assignments\": [ { \"guest\": \"a\", \"devices\": [\"3:0.0\", \"4:0.0\"] } ]");
+    settings = json_object_get(ask(f, "reload", "{}"), "settings");
+    assert_int_equal(json_array_size(settings), PB_ARRAY_SIZE(first));
+    for (unsigned i = 0; i < PB_ARRAY_SIZE(first); i++)
+        assert_string_equal(json_string_value(json_array_get(settings, i)), first[i]);
+    assert_int_equal(json_array_size(json_object_get(ask(f, "reload", "{}"), "settings")), 0);
+
+    write_config(f, ", \"slots\": [ \"6:*.*\" ], \"limits\": { \"guests\": 9 },"
+                    " \"backend\": { \"topology\": \"slot\", \"busy_poll_us\": 7 },"
+                    " \"assignments\": [ { \"guest\": \"b\", \"devices\": [\"3:0.0\"] } ]");
+    settings = json_object_get(ask(f, "reload", "{}"), "settings");
+    assert_int_equal(json_array_size(settings), PB_ARRAY_SIZE(second));
+    for (unsigned i = 0; i < PB_ARRAY_SIZE(second); i++)
+        assert_true(tells(settings, second[i]));
+}
+
+static void a_device_s_new_identity_is_told(void **state)
+{
+    struct fixture *f = *state;
+    const json_t *lines;
+
+    needs_root();
+    write_config(f, ", \"devices\": [ { \"bdf\": \"03:00.0\", \"path\": \"0:1c.0/0.0\","
+                    " \"subsystem_device\": 5, \"reassign_while_alive\": true } ]");
+    lines = json_object_get(json_array_get(json_object_get(ask(f, "reload", "{}"), "changes"), 0),
+                            "lines");
+    assert_int_equal(json_array_size(lines), 3);
+    assert_true(tells(lines, "path: none -> 0000:00:1c.0/00.0 at the next claim"));
+    assert_true(tells(lines, "vendor, device: checked anew at the next claim"));
+    assert_true(tells(lines, "reassign_while_alive: false -> true"));
 }
 
 static void warnings_are_told_and_do_not_refuse(void **state)
@@ -628,6 +692,8 @@ int main(void)
         TEST(device_that_cannot_be_compiled_keeps_the_old_generation),
         TEST(dry_run_changes_nothing),
         TEST(keys_that_need_a_restart_are_named_until_it),
+        TEST(what_is_of_no_single_device_is_told),
+        TEST(a_device_s_new_identity_is_told),
         TEST(warnings_are_told_and_do_not_refuse),
         TEST(loop_serves_others_while_files_are_read),
         TEST(who_asks_while_files_are_read_gets_what_they_say_after_it),
