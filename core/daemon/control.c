@@ -444,9 +444,15 @@ int pb_control_open(struct ev_loop *loop, const struct pb_control_options *optio
     ev_io_init(&server->accept, on_acceptable, fd, EV_READ);
     ev_timer_init(&server->pause, on_pause_over, ACCEPT_PAUSE_S, 0.);
     server->accept.data = server->pause.data = server;
-    ev_io_start(loop, &server->accept);
+    if (!options->held)
+        pb_control_serve(server);
     *ret = server;
     return 0;
+}
+
+void pb_control_serve(struct pb_control *control)
+{
+    ev_io_start(control->loop, &control->accept);
 }
 
 void pb_control_quiesce(struct pb_control *control)

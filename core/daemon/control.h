@@ -9,6 +9,7 @@
 #ifndef PB_DAEMON_CONTROL_H
 #define PB_DAEMON_CONTROL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -25,6 +26,7 @@ struct pb_control_options {
     const char *group; /* when there is no such group, root alone may connect */
     unsigned max_clients;
     size_t max_message; /* bytes of a line without its newline */
+    bool held;          /* who connects waits until pb_control_serve */
     double stall_s;     /* how long a client may leave its answer unread; 0: the default */
     /*
      * One message of LENGTH bytes, not terminated. Leads to exactly one pb_reply_send, at once or
@@ -40,6 +42,8 @@ struct pb_control_options {
  */
 int pb_control_open(struct ev_loop *loop, const struct pb_control_options *options,
                     struct pb_control **ret, char *why, size_t why_size);
+/* Of one that was opened `held`: whoever connected meanwhile is served now, in order. */
+void pb_control_serve(struct pb_control *control);
 /* From now on no message is handled; answers still leave. */
 void pb_control_quiesce(struct pb_control *control);
 void pb_control_close(struct pb_control *control);

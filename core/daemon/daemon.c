@@ -39,7 +39,9 @@ struct daemon {
     struct pb_verbs verbs;
     ev_signal term, interrupt, hangup;
     char summary[PB_GENERATION_TEXT], socket[PB_CONFIG_SOCKET_MAX + 1];
-    bool refused; /* the backend cannot work here */
+    bool started;      /* requests may come */
+    bool refused;      /* the backend cannot work here */
+    bool hangup_waits; /* for the start */
 };
 
 static void on_stop(struct ev_loop *loop, ev_signal *watcher, int events)
@@ -55,7 +57,10 @@ static void on_hangup(struct ev_loop *loop, ev_signal *watcher, int events)
 
     (void)loop;
     (void)events;
-    pb_reloader_hangup(d->verbs.reloader);
+    if (d->started)
+        pb_reloader_hangup(d->verbs.reloader);
+    else
+        d->hangup_waits = true;
 }
 
 static void watch_signal(struct daemon *d, ev_signal *watcher, int number,
@@ -160,6 +165,7 @@ static bool start_control(struct daemon *d)
         .group = d->generation.config->group,
         .max_clients = d->verbs.limits.control_clients,
         .max_message = d->verbs.limits.control_message_bytes,
+        .held = true,
         .message = pb_verbs_message,
         .ctx = &d->verbs,
     };
@@ -230,21 +236,27 @@ static void stop(struct daemon *d)
         (void)close(d->lock);
 }
 
+/* Until now nobody was answered: what was claimed before is known only now. */
 static void backend_started(void *ctx, const struct pb_failure *failure)
 {
     struct daemon *d = ctx;
     char status[PB_GENERATION_TEXT + 32];
 
     if (failure) {
-        pb_err("cannot start: %s; next: %s", failure->reason, failure->next);
+        pb_err("cannot start: %s%s%s", failure->reason, failure->next[0] ? "; " : "",
+               failure->next);
         d->refused = true;
         ev_break(d->loop, EVBREAK_ALL);
         return;
     }
+    d->started = true;
+    pb_control_serve(d->control);
     pb_notice("pcibackd %s serves; control socket %s; %s", PB_VERSION, d->socket, d->summary);
     (void)snprintf(status, sizeof(status), "generation %llu: %s",
                    (unsigned long long)pb_backend_generation(d->backend), d->summary);
     pb_notify_ready(status);
+    if (d->hangup_waits)
+        pb_reloader_hangup(d->verbs.reloader);
 }
 
 static bool serve(struct daemon *d)

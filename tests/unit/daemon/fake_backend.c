@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <unistd.h>
 
 struct verb {
     TAILQ_ENTRY(verb) link;
@@ -31,6 +32,9 @@ struct pb_backend {
     enum pb_assign assign;
     const char *assign_reason;
     char guest_name[PB_NAME_MAX + 1];
+    pb_verb_fn started;
+    void *started_ctx;
+    ev_timer start_timer;
     const char *cause, *blocked;
     struct pb_slot_view slots[8];
     unsigned slot_count;
@@ -87,10 +91,38 @@ int pb_backend_new(struct ev_loop *loop, struct pb_xen *xen, struct pb_host *hos
     return 0;
 }
 
+static void tell_started(const struct pb_backend *b)
+{
+    struct pb_failure failure = { .code = PB_FAIL_REFUSED,
+                                  .reason = "xen-pciback would serve the same guests",
+                                  .next = "take \"pci\" out of backend.kinds" };
+
+    b->started(b->started_ctx, getenv("FAKE_START_REFUSED") ? &failure : NULL);
+}
+
+static void on_start_timer(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct pb_backend *b = timer->data;
+
+    (void)events;
+    if (access(getenv("FAKE_START_AFTER"), F_OK) != 0)
+        return;
+    ev_timer_stop(loop, timer);
+    tell_started(b);
+}
+
+/* With FAKE_START_AFTER not before that file is there. */
 void pb_backend_start(struct pb_backend *b, pb_verb_fn started, void *ctx)
 {
-    (void)b;
-    started(ctx, NULL);
+    b->started = started;
+    b->started_ctx = ctx;
+    if (!getenv("FAKE_START_AFTER")) {
+        tell_started(b);
+        return;
+    }
+    ev_timer_init(&b->start_timer, on_start_timer, 0.01, 0.01);
+    b->start_timer.data = b;
+    ev_timer_start(b->loop, &b->start_timer);
 }
 
 static void finish(struct verb *v, bool cancelled)
@@ -117,6 +149,8 @@ void pb_backend_free(struct pb_backend *b)
         next = TAILQ_NEXT(v, link);
         finish(v, true);
     }
+    if (b->started)
+        ev_timer_stop(b->loop, &b->start_timer);
     pb_hooks_free(b->hooks);
     pb_profile_unref(b->profile);
     pb_quirk_set_unref(b->quirks);

@@ -71,6 +71,12 @@ class Start(unittest.TestCase):
         with Daemon(env={"FAKE_XEN_FAILS": "1"}) as d:
             self.assert_one_line(d.run_to_end(), 1, "/dev/xen/evtchn", "No such file", "control domain")
 
+    def test_backend_that_refuses_to_work(self):
+        with Daemon(env={"FAKE_START_REFUSED": "1"}) as d:
+            self.assert_one_line(d.run_to_end(), 1, "cannot start: xen-pciback would serve",
+                                 '; take "pci" out of backend.kinds')
+            self.assertFalse(os.path.exists(d.socket))
+
     def test_bad_manifest_is_left_out_and_the_daemon_starts(self):
         with Daemon() as d:
             d.write_quirk("50-bad.json", "{\n  \"schema\": 1,\n")
@@ -195,6 +201,55 @@ class Life(unittest.TestCase):
             self.assertTrue(os.path.exists(d.socket))
             d.start()
             self.assertIn("result", d.ask("version"))
+            self.assertEqual(d.stop(), 0)
+
+    @contextlib.contextmanager
+    def late(self, **env):
+        """A daemon that goes on with its start at go(), its service manager, a client."""
+        with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as manager, \
+                contextlib.closing(socket.socket(socket.AF_UNIX)) as client:
+            name = "pcibackd-late-%d" % os.getpid()
+            manager.bind("\0" + name)
+            manager.settimeout(fakelib.PATIENCE_S)
+            client.settimeout(fakelib.PATIENCE_S)
+            with Daemon(env={"NOTIFY_SOCKET": "@" + name, **env}) as d:
+                go = os.path.join(d.dir, "go")
+                d.env["FAKE_START_AFTER"] = go
+                d.start()
+                client.connect(d.socket)
+                client.sendall(b'{"jsonrpc":"2.0","id":1,"method":"version"}\n')
+                yield d, manager, client, lambda: open(go, "w").close()
+
+    def test_nothing_is_answered_or_told_before_the_backend_has_started(self):
+        with self.late() as (d, manager, client, go):
+            d.process.send_signal(signal.SIGHUP)
+            time.sleep(0.2)
+            for s in (manager, client):
+                s.setblocking(False)
+                self.assertRaises(BlockingIOError, s.recv, 100)
+                s.settimeout(fakelib.PATIENCE_S)
+            self.assertNotIn("serves", d.stderr())
+            go()
+            self.assertEqual(manager.recv(100),
+                             b"READY=1\nSTATUS=generation 1: 0 quirks from 0 files")
+            self.assertIn("result", json.loads(client.makefile().readline()))
+            # the signal was not lost
+            self.assertTrue(manager.recv(100).startswith(b"RELOADING=1\n"))
+            self.assertTrue(manager.recv(100).startswith(b"READY=1\nSTATUS=generation 2: "))
+            self.assertEqual(d.stop(), 0)
+
+    def test_refusal_of_a_late_start_is_never_readiness(self):
+        with self.late(FAKE_START_REFUSED="1") as (d, manager, client, go):
+            go()
+            self.assertEqual(d.process.wait(fakelib.PATIENCE_S), 1)
+            self.assertEqual(manager.recv(100), b"STOPPING=1")
+            # closed or reset: it was never accepted
+            with contextlib.suppress(ConnectionResetError):
+                self.assertEqual(client.recv(100), b"")
+            self.assertRegex(d.stderr(), r"\Aerr: cannot start: .*\n\Z")
+
+    def test_end_before_the_start_is_done_is_in_order(self):
+        with self.late() as (d, _, client, _):
             self.assertEqual(d.stop(), 0)
 
     def test_service_manager_is_told(self):
