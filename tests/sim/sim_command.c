@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "sim_kernel.h"
 #include "sim_toolstack.h"
 #include "sim_world.h"
 
@@ -265,6 +266,33 @@ static json_t *settings(struct sim_world *w, const struct pb_json *at, struct si
         (uint32_t)sim_number(at, "msi_pirqs", 0, SIM_PIRQS_MAX - w->gsi_count, w->msi_pirqs);
     w->quarantine = sim_bool(at, "quarantine", w->quarantine);
     w->remapping = sim_bool(at, "remapping", w->remapping);
+    w->deaf = sim_bool(at, "deaf", w->deaf);
+    w->kernel_takes = sim_bool(at, "kernel_takes", w->kernel_takes);
+    w->kernel_takes_domid =
+        (uint32_t)sim_number(at, "kernel_takes_domid", 0, 0x7fef, w->kernel_takes_domid);
+    return sim_ok();
+}
+
+/* null: they were never saved. */
+static json_t *saved_slots(struct sim_world *w, const struct pb_json *at, struct sim_client *client)
+{
+    (void)at;
+    (void)client;
+    return json_pack("{s:b, s:O?}", "ok", 1, "slots", w->saved_slots);
+}
+
+/* One that the kernel tells whatever is true. */
+static json_t *uevent(struct sim_world *w, const struct pb_json *at, struct sim_client *client)
+{
+    enum pb_uevent what = sim_kernel_uevent(sim_text(at, "what", ""));
+    struct pb_sbdf sbdf = { 0 };
+
+    (void)client;
+    if (what > PB_UEVENT_LOST)
+        return sim_error("no such event");
+    if (what != PB_UEVENT_LOST && !pb_sbdf_parse(sim_text(at, "device", ""), &sbdf))
+        return sim_error("not an address");
+    sim_kernel_tell(w, what, sbdf, sim_text(at, "driver", ""));
     return sim_ok();
 }
 
@@ -332,7 +360,12 @@ const struct sim_command sim_commands_world[] = {
     { "fault", KEYS("call", "nth", "count", "errno", "action"), fault },
     { "fault-clear", NO_KEYS, fault_clear },
     { "faults", NO_KEYS, faults },
-    { "set", KEYS("job_delay_ms", "msi_pirqs", "quarantine", "remapping"), settings },
+    { "set",
+      KEYS("job_delay_ms", "msi_pirqs", "quarantine", "remapping", "deaf", "kernel_takes",
+           "kernel_takes_domid"),
+      settings },
+    { "saved-slots", NO_KEYS, saved_slots },
+    { "uevent", KEYS("what", "device", "driver"), uevent },
     { "leaks", NO_KEYS, leaks },
     { "settle", KEYS("timeout_ms"), settle },
     { NULL, NULL, NULL },

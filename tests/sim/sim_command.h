@@ -12,21 +12,28 @@
  *                                    a job hang until its deadline; ACTION is a command that runs
  *                                    first, inside of the daemon's call
  *   fault-clear · faults             {"armed": how many still wait}
- *   set [job_delay_ms] [msi_pirqs] [quarantine] [remapping]
+ *   set [job_delay_ms] [msi_pirqs] [quarantine] [remapping] [deaf: uevents are lost]
+ *       [kernel_takes] [kernel_takes_domid]
+ *   uevent what [device] [driver]    what: add, remove, bind, unbind, lost; true or not
+ *   saved-slots                      {"slots": [...] or null}: the last SAVE_SLOTS
  *   leaks                            everything that is held on behalf of guests
  *   settle [timeout_ms]              answers when nothing is under way in the world
  * Guests (domid)
- *   domain-create [name] [hvm] [passthrough] · domain-destroy [toolstack]
+ *   domain-create [name: "" writes no node] [hvm] [passthrough] · domain-destroy [toolstack]
  *   domain-shutdown [reason: poweroff, reboot, suspend, crash] · domain-resume [follow]
  *   publish [ref] [port] [magic] [state] [fresh]   null: do not write it; a text: as it is
  *   unpublish · state state · follow [on] · front
+ *   front-script [rules]             how a followed frontend differs from Linux' (sim_front.h)
  *   op cmd domain bus devfn offset size value info err [entries] [wait_ms] [give_up]
  *                                    {"done", "err", "value", "vectors", "flags"}
  *   post [offset] [hex] [flags] [notify] · peek [offset] [length] · notify [port] · stray [port]
  * Devices (device)
  *   device · device-read offset [size] · device-write offset value [size] [raw]
  *   device-set [gone] [slow_ms] [error] [reset] [resetting] [forgets] [leaves_maskall]
- *              [keeps_maskall]
+ *              [keeps_maskall] [dead] [dies_in_reset] [reset_ms] [after_reset: [[offset, size,
+ * value]]] gone: not in the machine, without an event; dead: all ones device-unplug · device-plug
+ * [as: a device of a scenario] [bind_ms]   with uevents device-bind [driver]             somebody
+ * binds it (or unbinds it: ""), with uevents
  */
 #ifndef SIM_COMMAND_H
 #define SIM_COMMAND_H

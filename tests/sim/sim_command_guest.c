@@ -167,6 +167,18 @@ static json_t *follow(struct sim_world *w, const struct pb_json *at, struct sim_
     return sim_ok();
 }
 
+static json_t *script(struct sim_world *w, const struct pb_json *at, struct sim_client *client)
+{
+    struct sim_domain *dom = domain_at(w, at);
+    struct pb_json rules = pb_json_member(at, "rules");
+
+    (void)client;
+    if (!dom)
+        return refused();
+    sim_front_script(dom, rules.value ? json_deep_copy(rules.value) : NULL);
+    return sim_ok();
+}
+
 static json_t *front(struct sim_world *w, const struct pb_json *at, struct sim_client *client)
 {
     const struct sim_domain *dom = domain_at(w, at);
@@ -370,6 +382,7 @@ const struct sim_command sim_commands_guest[] = {
     { "unpublish", NO_KEYS, unpublish },
     { "state", KEYS("state"), state },
     { "follow", KEYS("on"), follow },
+    { "front-script", KEYS("rules"), script },
     { "front", NO_KEYS, front },
     { "post", KEYS("offset", "hex", "flags", "notify"), post },
     { "peek", KEYS("offset", "length"), peek },

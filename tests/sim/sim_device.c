@@ -140,14 +140,109 @@ static void read_patch(const struct pb_json *at, struct sim_device *dev)
     }
 }
 
+/* A list of names as bits. */
+static unsigned read_bits(const struct pb_json *at, const char *key, unsigned count,
+                          const char *(*name)(unsigned bit))
+{
+    struct pb_json list = pb_json_member(at, key);
+    unsigned bits = 0;
+
+    for (size_t i = 0; i < pb_json_array(&list); i++) {
+        struct pb_json item = pb_json_element(&list, i);
+        const char *text = pb_json_text(&item, 32, "");
+        unsigned bit = 0;
+
+        while (bit < count && strcmp(name(bit), text) != 0)
+            bit++;
+        if (bit == count)
+            pb_json_fail(&item, "is no name of this list");
+        bits |= 1U << bit;
+    }
+    return bits;
+}
+
+static const char *share_name(unsigned bit)
+{
+    return pb_share_name((enum pb_share)bit);
+}
+
+static const char *use_name(unsigned bit)
+{
+    return pb_use_name((enum pb_use)bit);
+}
+
+static void read_neighbour(const struct pb_json *at, struct pb_surroundings *ret)
+{
+    static const char *const keys[] = { "bdf", "shares", "driver", NULL };
+    struct pb_json bdf = pb_json_member(at, "bdf");
+    struct pb_neighbour *n = &ret->neighbour[ret->neighbour_count++];
+
+    (void)pb_json_object(at, keys);
+    if (!pb_sbdf_parse(pb_json_text(&bdf, 16, ""), &n->sbdf))
+        pb_json_fail(&bdf, "is not an address");
+    n->shares = (uint8_t)read_bits(at, "shares", PB_SHARE_COUNT, share_name);
+    read_text(at, "driver", "", n->driver, sizeof(n->driver));
+}
+
+static void read_surroundings(const struct pb_json *at, const struct sim_device *dev,
+                              struct pb_surroundings *ret)
+{
+    struct pb_json list = pb_json_member(at, "neighbours");
+    struct pb_json physical = pb_json_member(at, "physical_function");
+    struct pb_json vfs = pb_json_member(at, "virtual_functions");
+
+    read_text(at, "path", dev->text, ret->path, sizeof(ret->path));
+    read_text(at, "port", "", ret->port, sizeof(ret->port));
+    ret->has_physical_function = physical.value != NULL;
+    if (physical.value && !pb_sbdf_parse(pb_json_text(&physical, 16, ""), &ret->physical_function))
+        pb_json_fail(&physical, "is not an address");
+    ret->virtual_functions = (uint16_t)pb_json_number(&vfs, 0, 256, 0);
+    ret->uses = (uint8_t)read_bits(at, "uses", PB_USE_COUNT, use_name);
+    read_text(at, "uses_text", ret->uses ? "the host uses it" : "", ret->uses_text,
+              sizeof(ret->uses_text));
+    for (size_t i = 0; i < pb_json_array(&list) && !at->error->set; i++) {
+        struct pb_json item = pb_json_element(&list, i);
+
+        if (i == PB_NEIGHBOURS_MAX) {
+            ret->more_neighbours = true;
+            break;
+        }
+        read_neighbour(&item, ret);
+    }
+}
+
+void sim_device_replace(struct sim_device *dev, const struct sim_device *by)
+{
+    dev->facts = by->facts;
+    dev->surroundings = by->surroundings;
+    memcpy(dev->config, by->config, sizeof(dev->config));
+    memcpy(dev->wmask, by->wmask, sizeof(dev->wmask));
+    memcpy(dev->w1c, by->w1c, sizeof(dev->w1c));
+    memcpy(dev->native, by->native, sizeof(dev->native));
+}
+
+/* As `xl pci-assignable-add` leaves it. */
+static void make_assignable(struct sim_device *dev)
+{
+    dev->assignable = true;
+    dev->owner = PB_DOMID_IO;
+    dev->quarantined = true;
+    dev->prepared = sim_device_cap(dev, SIM_CAP_MSIX) != 0; /* the kernel's half does it */
+    (void)snprintf(dev->driver, sizeof(dev->driver), "pciback");
+}
+
 struct sim_device *sim_device_new(const struct pb_json *at, const char *dir)
 {
-    static const char *const keys[] = { "bdf",       "dump",  "driver",  "irq",
-                                        "resources", "reset", "present", "virtual_function",
-                                        "patch",     NULL };
+    static const char *const keys[] = {
+        "bdf",        "dump",       "driver",    "irq",
+        "resources",  "reset",      "present",   "virtual_function",
+        "patch",      "path",       "port",      "physical_function",
+        "uses",       "native",     "uses_text", "virtual_functions",
+        "neighbours", "assignable", NULL
+    };
     struct pb_json bdf = pb_json_member(at, "bdf"), irq = pb_json_member(at, "irq");
     struct pb_json present = pb_json_member(at, "present");
-    struct pb_json vf = pb_json_member(at, "virtual_function");
+    struct pb_json vf = pb_json_member(at, "virtual_function"), assignable;
     struct sim_device *dev = calloc(1, sizeof(*dev));
 
     if (!dev)
@@ -160,9 +255,12 @@ struct sim_device *sim_device_new(const struct pb_json *at, const char *dir)
     dev->facts.irq = (uint32_t)pb_json_number(&irq, 0, 255, 0);
     dev->facts.virtual_function = pb_json_bool(&vf, false);
     dev->gone = !pb_json_bool(&present, true);
+    dev->plugged = 1;
     read_text(at, "driver", "", dev->driver, sizeof(dev->driver));
+    read_text(at, "native", dev->driver, dev->native, sizeof(dev->native));
     read_text(at, "reset", "flr bus", dev->facts.reset_methods, sizeof(dev->facts.reset_methods));
     read_resources(at, dev);
+    read_surroundings(at, dev, &dev->surroundings);
     if (!read_dump(at, dir, dev) || at->error->set) {
         free(dev);
         return NULL;
@@ -171,5 +269,8 @@ struct sim_device *sim_device_new(const struct pb_json *at, const char *dir)
     read_identity(dev);
     sim_device_place(dev);
     sim_device_masks(dev);
+    assignable = pb_json_member(at, "assignable");
+    if (pb_json_bool(&assignable, false))
+        make_assignable(dev);
     return dev;
 }

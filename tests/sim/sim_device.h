@@ -26,19 +26,28 @@ struct sim_device {
     struct pb_sbdf sbdf;
     char text[PB_SBDF_TEXT];
     struct pb_facts facts; /* what sysfs says; config[] is filled when it is asked for */
+    struct pb_surroundings surroundings;
     uint8_t config[PB_CONFIG_SIZE_PCIE];
     uint8_t wmask[PB_CONFIG_SIZE_PCIE], w1c[PB_CONFIG_SIZE_PCIE];
     unsigned resets;
 
     /* the host's kernel */
-    char driver[PB_DRIVER_NAME];      /* bound now, "" none */
-    char host_driver[PB_DRIVER_NAME]; /* what it had before it was claimed */
-    bool claimed, resetting;
+    char driver[PB_DRIVER_NAME]; /* bound now, "" none */
+    char native[PB_DRIVER_NAME]; /* what the kernel binds to it by itself, "" nothing */
+    char override[PB_DRIVER_NAME];
+    unsigned plugged; /* how often it was plugged in: a descriptor is of one of these times */
+    bool resetting;
     unsigned open; /* descriptors of its configuration space */
+
+    /* the helper: what it remembers */
+    bool claimed;
+    char host_driver[PB_DRIVER_NAME]; /* what it had before it was claimed */
 
     /* the hypervisor */
     uint32_t owner;
     bool quarantined; /* deassign gives it to DOMID_IO */
+    uint32_t granted; /* the domain that got permissions since it was assigned to it, 0 none */
+    bool assignable;  /* xl made it so: bound to pciback, in quarantine */
     bool prepared;
     bool maskall_stuck; /* MSI-X was touched without decode: no assignment before a reset */
 
@@ -48,18 +57,32 @@ struct sim_device {
     bool forgets;        /* a reset leaves nothing of the registers, as if the kernel saved none */
     bool leaves_maskall; /* restoring vectors leaves MASKALL set … */
     bool keeps_maskall;  /* … and no write clears it */
-    bool gone;           /* reads all ones */
-    int cycle_error;     /* of every cycle */
-    unsigned slow_ms;    /* of every cycle */
+    bool gone;           /* not in the machine */
+    bool dead;           /* in the machine, but reads all ones */
+    bool dies_in_reset;
+    unsigned reset_ms; /* how long a reset takes */
+    struct sim_patch {
+        uint16_t offset;
+        uint8_t size;
+        uint32_t value;
+    } patch[8]; /* what its registers are after the next reset */
+    unsigned patch_count;
+    int cycle_error;  /* of every cycle */
+    unsigned slow_ms; /* of every cycle */
 };
 TAILQ_HEAD(sim_device_list, sim_device);
 
 /*
  * From the scenario's object { "bdf", "dump", "driver", "irq", "resources", "reset", "present",
- * "virtual_function", "patch" }; dumps are looked for in DIR. NULL with an error set at AT.
+ * "virtual_function", "patch", and what surrounds it (sim_scenario.h) }; dumps are looked for in
+ * DIR. NULL with an error set at AT.
  */
 struct sim_device *sim_device_new(const struct pb_json *at, const char *dir);
 struct sim_device *sim_device_find(const struct sim_world *w, struct pb_sbdf sbdf);
+
+/* Another one in its place: identity, registers and resources, but not what Xen and the helper
+ * know. */
+void sim_device_replace(struct sim_device *dev, const struct sim_device *by);
 
 /* Reads an lspci -x/-xxx/-xxxx text; the number of bytes, or a negative errno. */
 int sim_dump_read(const char *path, uint8_t *config, size_t size);

@@ -116,7 +116,8 @@ static void write_nodes(struct sim_world *w, const struct sim_domain *dom)
     (void)snprintf(path, sizeof(path), "/local/domain/%u", dom->domid);
     put(w, "", "%s", path);
     (void)sim_store_perms(w, 0, path, 0, (uint16_t)dom->domid);
-    put(w, dom->name, "%s/name", path);
+    if (dom->name[0])
+        put(w, dom->name, "%s/name", path);
     put(w, number, "%s/domid", path);
     put(w, "", "%s/device", path);
     put(w, "", "%s/data", path);
@@ -142,6 +143,7 @@ struct sim_domain *sim_domain_create(struct sim_world *w, uint32_t domid, const 
     memset(dom->handle, 0x5a, sizeof(dom->handle));
     created++;
     memcpy(dom->handle, &created, sizeof(created));
+    sim_front_init(dom);
     TAILQ_INIT(&dom->ports);
     TAILQ_INIT(&dom->pages);
     TAILQ_INSERT_TAIL(&w->domains, dom, link);

@@ -33,6 +33,7 @@ struct sim_pirq {
         block; /* the first of this many that were mapped at once; their others have 1 in `inner` */
     bool inner;
     struct sim_device *device; /* NULL: a GSI */
+    bool orphan;               /* its device was taken out of Xen's list meanwhile (H1) */
 };
 
 struct sim_domain {

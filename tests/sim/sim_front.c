@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "sim_world.h"
 
 /* xenbus states */
@@ -118,9 +119,12 @@ void sim_front_unpublish(struct sim_world *w, struct sim_domain *dom)
     front->state = 0;
 }
 
+static void forget_script(struct sim_domain *dom);
+
 void sim_front_gone(struct sim_world *w, struct sim_domain *dom)
 {
     (void)w;
+    forget_script(dom);
     op_end(dom, false);
     dom->front.follow = false;
     json_decref(dom->front.roots);
@@ -196,6 +200,102 @@ static void backend_changed(struct sim_world *w, struct sim_domain *dom, int be)
     }
 }
 
+/* A reaction that was put off. */
+struct sim_late {
+    TAILQ_ENTRY(sim_late) link;
+    ev_timer timer;
+    struct sim_world *w;
+    struct sim_domain *dom;
+    const json_t *write; /* of the script */
+    int be;
+};
+
+static void late_free(struct sim_late *late)
+{
+    if (late->w->loop)
+        ev_timer_stop(late->w->loop, &late->timer);
+    TAILQ_REMOVE(&late->dom->front.late, late, link);
+    free(late);
+}
+
+static void react(struct sim_world *w, struct sim_domain *dom, const json_t *write, int be)
+{
+    if (!write) {
+        backend_changed(w, dom, be);
+    } else if (json_is_string(write)) {
+        dom->front.state = (int)strtol(json_string_value(write), NULL, 10);
+        (void)put(w, dom, "state", json_string_value(write));
+    }
+}
+
+static void late_react(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    struct sim_late *late = PB_CONTAINER_OF(timer, struct sim_late, timer);
+    const json_t *write = late->write;
+    struct sim_domain *dom = late->dom;
+    struct sim_world *w = late->w;
+    int be = late->be;
+
+    (void)loop;
+    (void)revents;
+    late_free(late);
+    react(w, dom, write, be);
+}
+
+/* The rule for BE, which is used up by it. */
+static const json_t *rule_for(const struct sim_domain *dom, int be)
+{
+    for (size_t i = 0; i < json_array_size(dom->front.script); i++) {
+        json_t *rule = json_array_get(dom->front.script, i);
+        json_int_t count = json_integer_value(json_object_get(rule, "count"));
+
+        if (json_integer_value(json_object_get(rule, "backend")) != be || count < 0)
+            continue;
+        if (count > 0) /* -1: used up */
+            (void)json_object_set_new(rule, "count", json_integer(count > 1 ? count - 1 : -1));
+        return rule;
+    }
+    return NULL;
+}
+
+static void react_by_script(struct sim_world *w, struct sim_domain *dom, int be)
+{
+    const json_t *rule = rule_for(dom, be), *write = json_object_get(rule, "write");
+    json_int_t ms = json_integer_value(json_object_get(rule, "after_ms"));
+    struct sim_late *late;
+
+    if (ms <= 0) {
+        react(w, dom, write, be);
+        return;
+    }
+    late = calloc(1, sizeof(*late));
+    if (!late)
+        abort();
+    *late = (struct sim_late){ .w = w, .dom = dom, .write = write, .be = be };
+    TAILQ_INSERT_TAIL(&dom->front.late, late, link);
+    ev_timer_init(&late->timer, late_react, (double)ms / 1000.0, 0.0);
+    ev_timer_start(w->loop, &late->timer);
+}
+
+static void forget_script(struct sim_domain *dom)
+{
+    while (!TAILQ_EMPTY(&dom->front.late))
+        late_free(TAILQ_FIRST(&dom->front.late));
+    json_decref(dom->front.script);
+    dom->front.script = NULL;
+}
+
+void sim_front_script(struct sim_domain *dom, json_t *script)
+{
+    forget_script(dom);
+    dom->front.script = script;
+}
+
+void sim_front_init(struct sim_domain *dom)
+{
+    TAILQ_INIT(&dom->front.late);
+}
+
 static void follow(struct sim_world *w, struct sim_domain *dom)
 {
     int fe = number(w, dom, false, "state"), be = number(w, dom, true, "state");
@@ -212,7 +312,7 @@ static void follow(struct sim_world *w, struct sim_domain *dom)
     if (be == dom->front.backend)
         return;
     dom->front.backend = be;
-    backend_changed(w, dom, be);
+    react_by_script(w, dom, be);
 }
 
 void sim_front_follow(struct sim_world *w, struct sim_domain *dom, bool on)
@@ -285,7 +385,8 @@ bool sim_front_waiting(const struct sim_world *w)
     const struct sim_domain *dom;
 
     TAILQ_FOREACH (dom, &w->domains, link) {
-        if (dom->front.event || (dom->front.follow && dom->front.stale && !w->store.dead))
+        if (dom->front.event || (dom->front.follow && dom->front.stale && !w->store.dead) ||
+            !TAILQ_EMPTY(&dom->front.late))
             return true;
     }
     return false;

@@ -6,8 +6,10 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 struct sim_world;
+struct sim_late;
 struct sim_domain;
 struct sim_page;
 
@@ -31,7 +33,9 @@ struct sim_front {
     uint32_t ref, port;
     struct sim_page *page;
     unsigned connects;
-    json_t *roots; /* what it read when it connected */
+    json_t *roots;               /* what it read when it connected */
+    json_t *script;              /* [{ "backend", "write", "after_ms", "count" }], NULL: as Linux */
+    TAILQ_HEAD(, sim_late) late; /* reactions to come */
     sim_op_fn op_done;
     void *op_ctx;
 };
@@ -47,6 +51,13 @@ void sim_front_alloc(struct sim_domain *dom);
 /* 0 or the errno of the node that could not be written. */
 int sim_front_publish(struct sim_world *w, struct sim_domain *dom, const struct sim_publish *what);
 int sim_front_state(struct sim_world *w, struct sim_domain *dom, int state);
+/*
+ * How a followed frontend differs from Linux' when its backend comes to a state: the first rule of
+ * SCRIPT with that "backend" is used "count" times (0: always). It writes the text "write" into its
+ * state node (null: nothing; absent: what Linux does) after "after_ms". Takes the reference over.
+ */
+void sim_front_script(struct sim_domain *dom, json_t *script);
+void sim_front_init(struct sim_domain *dom);
 void sim_front_follow(struct sim_world *w, struct sim_domain *dom, bool follow);
 /* Forgets page and port, as a driver that is unloaded. */
 void sim_front_unpublish(struct sim_world *w, struct sim_domain *dom);

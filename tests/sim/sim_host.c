@@ -9,11 +9,13 @@
 #include "pci/regs.h"
 #include "pci/traits.h"
 #include "sim_hyper.h"
+#include "sim_kernel.h"
 #include "sim_world.h"
 
 struct pb_hw {
     struct sim_device *dev;
-    unsigned late; /* cycles that complete later */
+    unsigned plugged; /* which time of being there it was opened in */
+    unsigned late;    /* cycles that complete later */
 };
 
 /* A job or a late cycle under way. */
@@ -82,6 +84,8 @@ static void cycle_run(struct sim_world *w, struct pb_hw_cycle *cycle, int error)
     bool dropped;
 
     cycle->rc = error ? error : dev->cycle_error;
+    if (cycle->rc == 0 && cycle->hw->plugged != dev->plugged)
+        cycle->rc = -ENODEV; /* a descriptor of a device that is gone, whoever came after it */
     if (cycle->rc == 0 && !sane(w, dev, cycle))
         cycle->rc = -EINVAL;
     if (dev->resetting)
@@ -181,136 +185,14 @@ static void host_hw_close(struct pb_host *h, struct pb_hw *hw)
 
 /* Jobs */
 
-static int refuse(struct pb_job *job, int rc, const char *reason)
-{
-    (void)snprintf(job->reason, sizeof(job->reason), "%s", reason);
-    return rc;
-}
-
-static void read_facts(const struct sim_device *dev, struct pb_job *job)
-{
-    job->facts = dev->facts;
-    memcpy(job->facts.config, dev->config, dev->facts.config_size);
-    (void)snprintf(job->driver_now, sizeof(job->driver_now), "%s", dev->driver);
-}
-
-/* What pci_enable_device does: decode of every kind of BAR that the device has. */
-static void enable(struct sim_device *dev)
-{
-    uint16_t decode = 0;
-
-    for (unsigned i = 0; i < PB_PCI_BARS; i++) {
-        if (dev->facts.resource[i].flags & PB_RES_IO)
-            decode |= PCI_COMMAND_IO;
-        else if (dev->facts.resource[i].flags & PB_RES_MEM)
-            decode |= PCI_COMMAND_MEMORY;
-    }
-    sim_device_change(dev, PCI_COMMAND, PCI_COMMAND_MASTER, decode);
-}
-
 static void open_config(struct sim_device *dev, struct pb_job *job)
 {
     job->hw = calloc(1, sizeof(*job->hw));
     if (!job->hw)
         abort();
     job->hw->dev = dev;
+    job->hw->plugged = dev->plugged;
     dev->open++;
-}
-
-static int job_claim(struct sim_device *dev, struct pb_job *job)
-{
-    bool none = strcmp(job->driver, "none") == 0;
-
-    if (!dev->claimed && strcmp(dev->driver, job->driver) != 0)
-        memcpy(dev->host_driver, dev->driver, sizeof(dev->host_driver));
-    dev->claimed = true;
-    enable(dev);
-    (void)snprintf(dev->driver, sizeof(dev->driver), "%s", none ? "" : job->driver);
-    memcpy(job->driver_before, dev->host_driver, sizeof(job->driver_before));
-    read_facts(dev, job);
-    open_config(dev, job);
-    return 0;
-}
-
-static int job_release(struct sim_world *w, struct sim_device *dev, struct pb_job *job)
-{
-    if (dev->owner != 0)
-        sim_log_violation(w, "%s: given to its driver while dom%u owns it (H3)", dev->text,
-                          dev->owner);
-    if (dev->prepared)
-        sim_log_violation(w, "%s: given to its driver while MSI-X is prepared (H3)", dev->text);
-    dev->claimed = false;
-    memcpy(dev->driver, dev->host_driver, sizeof(dev->driver));
-    dev->host_driver[0] = '\0';
-    if (dev->driver[0]) {
-        enable(dev);
-        sim_device_change(dev, PCI_COMMAND, 0, PCI_COMMAND_MASTER);
-    }
-    (void)snprintf(job->driver_now, sizeof(job->driver_now), "%s", dev->driver);
-    return 0;
-}
-
-/* The kernel takes a list, and refuses it when one of its methods is not there. */
-static bool has_methods(const struct sim_device *dev, const char *list)
-{
-    char name[PB_RESET_METHODS_TEXT];
-
-    for (const char *p = list; *(p += strspn(p, " ")); p += strcspn(p, " ")) {
-        (void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(p, " "), p);
-        if (!strstr(dev->facts.reset_methods, name))
-            return false;
-    }
-    return true;
-}
-
-static int job_reset(struct sim_world *w, struct sim_device *dev, struct pb_job *job)
-{
-    unsigned vectors = sim_hyper_vectors(w, dev);
-
-    if (!dev->facts.reset_methods[0])
-        return refuse(job, -ENOTTY, "the device has no reset method");
-    if (!has_methods(dev, job->method))
-        return refuse(job, -EINVAL, "the device does not have this reset method");
-    /* A guest's own reset keeps them; whatever else resets the device must unmap them before. */
-    if (vectors > 0 && strcmp(job->method, "flr") != 0 && strcmp(job->method, "af_flr") != 0)
-        sim_log_violation(w, "%s: reset with %u vectors mapped (H8)", dev->text, vectors);
-    sim_device_reset(dev);
-    read_facts(dev, job);
-    return 0;
-}
-
-static int job_run(struct sim_world *w, struct pb_job *job)
-{
-    struct sim_device *dev = sim_device_find(w, job->sbdf);
-
-    if (job->kind == PB_JOB_REMEMBERED || job->kind == PB_JOB_KERNEL_STAYS_AWAY ||
-        job->kind == PB_JOB_SAVE_SLOTS)
-        return 0;
-    if (!dev || dev->gone)
-        return refuse(job, -ENODEV, "there is no such device");
-    switch (job->kind) {
-    case PB_JOB_PROBE:
-        memcpy(job->driver_before, dev->claimed ? dev->host_driver : dev->driver,
-               sizeof(job->driver_before));
-        read_facts(dev, job);
-        return 0;
-    case PB_JOB_OPEN:
-        read_facts(dev, job);
-        open_config(dev, job);
-        return 0;
-    case PB_JOB_CLAIM:
-        return job_claim(dev, job);
-    case PB_JOB_RELEASE:
-        return job_release(w, dev, job);
-    case PB_JOB_RESET:
-        return job_reset(w, dev, job);
-    case PB_JOB_REMEMBERED:
-    case PB_JOB_KERNEL_STAYS_AWAY:
-    case PB_JOB_SAVE_SLOTS:
-    case PB_JOB_KIND_COUNT:
-    default:
-        return refuse(job, -EINVAL, "unknown kind of job");
-    }
 }
 
 static json_t *job_args(const struct pb_job *job)
@@ -321,9 +203,10 @@ static json_t *job_args(const struct pb_job *job)
     for (unsigned i = 0; i < job->plugin_count; i++)
         (void)json_array_append_new(plugins, json_pack("{s:s, s:s}", "path", job->plugin[i].path,
                                                        "params", job->plugin[i].params));
-    return json_pack("{s:s, s:s, s:s, s:i, s:i, s:o}", "device", pb_sbdf_format(job->sbdf, text),
-                     "driver", job->driver, "method", job->method, "settle_ms", (int)job->settle_ms,
-                     "deadline_ms", (int)job->deadline_ms, "plugins", plugins);
+    return json_pack("{s:s, s:s, s:b, s:i, s:s, s:i, s:i, s:o}", "device",
+                     pb_sbdf_format(job->sbdf, text), "driver", job->driver, "force", job->force,
+                     "domid", (int)job->domid, "method", job->method, "settle_ms",
+                     (int)job->settle_ms, "deadline_ms", (int)job->deadline_ms, "plugins", plugins);
 }
 
 static void job_done(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -339,12 +222,27 @@ static void job_done(struct ev_loop *loop, ev_timer *timer, int revents)
     if (dev && job->kind == PB_JOB_RESET && task->error != -ETIMEDOUT)
         dev->resetting = false;
     if (task->error)
-        job->rc = refuse(job, task->error, "the simulator was told to fail");
+        job->rc = sim_kernel_refuse(job, task->error, "the simulator was told to fail");
     else
-        job->rc = job_run(w, job);
+        job->rc = sim_kernel_run(w, job);
+    if (job->rc == 0 && (job->kind == PB_JOB_CLAIM || job->kind == PB_JOB_OPEN))
+        open_config(dev, job);
     (void)sim_log_leave(w, job_names[job->kind], job_args(job), job->rc);
     task_free(task);
     job->done(job, job->ctx);
+}
+
+static unsigned job_ms(const struct sim_world *w, const struct sim_device *dev,
+                       const struct pb_job *job, int error)
+{
+    unsigned ms = w->job_delay_ms;
+
+    /* a fault of ETIMEDOUT means a kernel that does not come back: the deadline passes first */
+    if (error == -ETIMEDOUT)
+        return job->deadline_ms;
+    if (dev && job->kind == PB_JOB_RESET && dev->reset_ms > ms)
+        ms = dev->reset_ms;
+    return ms;
 }
 
 static void host_job_submit(struct pb_host *h, struct pb_job *job)
@@ -361,8 +259,10 @@ static void host_job_submit(struct pb_host *h, struct pb_job *job)
         sim_log_violation(w, "%s: a job starts during its reset", dev->text);
     if (dev && job->kind == PB_JOB_RESET)
         dev->resetting = true;
-    /* a fault of ETIMEDOUT means a kernel that does not come back: the deadline passes first */
-    task = task_new(w, job_done, rc == -ETIMEDOUT ? job->deadline_ms : w->job_delay_ms);
+    /* the helper abandons what lasts longer than that: the kernel goes on for ever */
+    if (rc == 0 && job_ms(w, dev, job, 0) > job->deadline_ms)
+        rc = -ETIMEDOUT;
+    task = task_new(w, job_done, job_ms(w, dev, job, rc));
     task->job = job;
     task->error = rc;
 }
@@ -373,6 +273,8 @@ static void host_close(struct pb_host *h)
 
     while (!TAILQ_EMPTY(&w->tasks))
         task_free(TAILQ_FIRST(&w->tasks));
+    sim_kernel_stop(w);
+    memset(&w->host.events, 0, sizeof(w->host.events));
     w->host_open = false;
     sim_world_closed(w);
 }

@@ -29,7 +29,7 @@ unsigned sim_hyper_vectors(const struct sim_world *w, const struct sim_device *d
 
     TAILQ_FOREACH (dom, &w->domains, link) {
         for (unsigned i = 0; i < SIM_PIRQS_MAX; i++)
-            count += dom->pirq[i].used && dom->pirq[i].device == dev;
+            count += dom->pirq[i].used && !dom->pirq[i].orphan && dom->pirq[i].device == dev;
     }
     return count;
 }
@@ -86,6 +86,7 @@ int sim_hyper_assign(struct sim_world *w, uint32_t domid, struct pb_sbdf sbdf)
     if (dev->maskall_stuck)
         return -EBUSY;
     dev->owner = domid;
+    dev->granted = 0;
     if (domid == PB_DOMID_IO)
         dev->quarantined = true;
     return 0;
@@ -110,6 +111,10 @@ int sim_hyper_deassign(struct sim_world *w, uint32_t domid, struct pb_sbdf sbdf)
         return -ENODEV;
     if (is_guest(domid) && sim_device_command(dev) & PCI_COMMAND_MASTER)
         sim_log_violation(w, "%s leaves dom%u with bus mastering on", dev->text, domid);
+    /* a PV guest that lives keeps its mappings of what it was granted */
+    if (dev->granted == domid && sim_domain_live(w, domid) && !dev->facts.virtual_function &&
+        !dev->resetting && sim_device_command(dev) & PCI_COMMAND_MEMORY)
+        sim_log_violation(w, "%s leaves dom%u, which lives, with decode on (H7)", dev->text, domid);
     give_back(w, dev);
     if (dev->owner == 0 && sim_device_command(dev) & PCI_COMMAND_MASTER)
         sim_log_violation(w, "%s comes back to dom0 with bus mastering on (H3)", dev->text);
@@ -126,6 +131,54 @@ int sim_hyper_allow(struct sim_world *w, uint32_t domid, enum sim_permission wha
     if (dom->dying)
         return allow ? -ESRCH : 0;
     return sim_ranges_change(&dom->allowed[what], first, count, allow);
+}
+
+void sim_hyper_judge_grant(struct sim_world *w, uint32_t domid, enum sim_permission what,
+                           struct sim_range range)
+{
+    struct sim_device *dev, *other = NULL;
+    bool owned = false;
+
+    if (what == SIM_ALLOW_IRQ)
+        return; /* a line says nothing of a device */
+    TAILQ_FOREACH (dev, &w->devices, link) {
+        for (unsigned i = 0; i < PB_PCI_RESOURCES; i++) {
+            const struct pb_resource *res = &dev->facts.resource[i];
+            unsigned shift = res->flags & PB_RES_IO ? 0 : 12;
+
+            if (res->end == 0 || (what == SIM_ALLOW_PORTS) != ((res->flags & PB_RES_IO) != 0) ||
+                res->start >> shift >= range.first + range.count || res->end >> shift < range.first)
+                continue;
+            if (dev->owner == domid)
+                dev->granted = domid;
+            owned = owned || dev->owner == domid;
+            other = dev;
+        }
+    }
+    if (other && !owned)
+        sim_log_violation(w, "%s: granted to dom%u, but dom%u owns it (H4)", other->text, domid,
+                          other->owner);
+}
+
+/* pci_remove_device: what is mapped still stays with the guest, and is a trap now (H1). */
+void sim_hyper_device_removed(struct sim_world *w, struct sim_device *dev)
+{
+    struct sim_domain *dom;
+
+    TAILQ_FOREACH (dom, &w->domains, link) {
+        for (unsigned i = 0; i < SIM_PIRQS_MAX; i++) {
+            if (dom->pirq[i].used && dom->pirq[i].device == dev)
+                dom->pirq[i].orphan = true;
+        }
+    }
+    dev->owner = 0;
+    dev->granted = 0;
+    dev->quarantined = dev->prepared = dev->maskall_stuck = dev->assignable = false;
+}
+
+void sim_hyper_device_added(struct sim_device *dev)
+{
+    dev->owner = 0;
 }
 
 /* Interrupts */
@@ -322,11 +375,15 @@ int sim_hyper_unmap_pirq(struct sim_world *w, uint32_t domid, uint32_t pirq)
     if (pirq >= SIM_PIRQS_MAX || !dom->pirq[pirq].used)
         return -EINVAL;
     p = &dom->pirq[pirq];
+    if (p->orphan)
+        sim_log_violation(w,
+                          "%s: pirq %u of dom%u unmapped after its removal: the host crashes (H1)",
+                          p->device->text, pirq, domid);
     if (p->inner) {
         sim_log_violation(w, "pirq %u of dom%u is not the first of its row (H18)", pirq, domid);
         return -EINVAL;
     }
-    if (p->device && !p->device->gone)
+    if (p->device && !p->device->gone && !p->orphan)
         unmap_msi(w, p->device, p->msix);
     if (p->device)
         p->device->msi_lost = false;
@@ -449,6 +506,11 @@ void sim_hyper_domain_gone(struct sim_world *w, struct sim_domain *dom)
 
         if (!p->used || !dev)
             continue;
+        if (p->orphan) { /* nobody could have prevented that any more */
+            (void)sim_log_leave(w, "world.host_crash", json_pack("{s:s}", "why", "H1"), 0);
+            *p = (struct sim_pirq){ 0 };
+            continue;
+        }
         if (is_guest(dev->owner) || (dev->owner == 0 && !dev->claimed))
             sim_log_violation(w, "%s: pirq %u of dom%u is freed under its next owner dom%u (H2)",
                               dev->text, i, dom->domid, dev->owner);

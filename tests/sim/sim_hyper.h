@@ -30,6 +30,14 @@ void sim_hyper_domain_dying(struct sim_world *w, struct sim_domain *dom);
 /* The last page is gone: its pirqs are freed now, whoever owns the device meanwhile (H2). */
 void sim_hyper_domain_gone(struct sim_world *w, struct sim_domain *dom);
 
+/* Linux tells Xen that a device is gone, or there. */
+void sim_hyper_device_removed(struct sim_world *w, struct sim_device *dev);
+void sim_hyper_device_added(struct sim_device *dev);
+
+/* What the daemon itself grants: only what the domain owns (H4). */
+void sim_hyper_judge_grant(struct sim_world *w, uint32_t domid, enum sim_permission what,
+                           struct sim_range range);
+
 /* How many vectors of DEV are mapped, for any domain. */
 unsigned sim_hyper_vectors(const struct sim_world *w, const struct sim_device *dev);
 /* May DOMID reach any of DEV's registers? */

@@ -7,6 +7,7 @@
 
 #include "daemon/daemon.h"
 #include "sim_command.h"
+#include "sim_kernel.h"
 #include "sim_scenario.h"
 #include "sim_world.h"
 
@@ -14,7 +15,7 @@
 #define SIM_DEVICES_DIR "."
 #endif
 
-static const char *scenario_path, *socket_path;
+static const char *scenario_path, *socket_path, *state_path;
 static struct sim_world *world;
 static struct sim_server *server;
 
@@ -26,6 +27,8 @@ static enum pb_option_use option(const char *name, const char *value)
         place = &scenario_path;
     else if (strcmp(name, "--sim-socket") == 0)
         place = &socket_path;
+    else if (strcmp(name, "--sim-state") == 0)
+        place = &state_path;
     else
         return PB_OPTION_UNKNOWN;
     if (!value) {
@@ -41,7 +44,6 @@ static int open_host(struct ev_loop *loop, const char *self, const char *config_
 {
     struct pb_json_error error = { 0 };
 
-    (void)config_dir;
     (void)self;
     world = sim_world_new();
     world->log.act = sim_command_act;
@@ -49,6 +51,9 @@ static int open_host(struct ev_loop *loop, const char *self, const char *config_
         (void)fprintf(stderr, "pcibackd-sim: %s\n", error.text);
         return -EINVAL;
     }
+    world->config_dir = config_dir[0] ? strdup(config_dir) : NULL;
+    if (state_path)
+        sim_state_load(world, state_path);
     if (socket_path) {
         server = sim_server_new(world, socket_path);
         if (!server) {
@@ -74,7 +79,8 @@ int main(int argc, char **argv)
     static const struct pb_platform platform = {
         .name = "pcibackd-sim",
         .extra_usage = "  --scenario FILE    devices and domains of the simulated host\n"
-                       "  --sim-socket PATH  where tests drive the simulated host\n",
+                       "  --sim-socket PATH  where tests drive the simulated host\n"
+                       "  --sim-state FILE   what of it survives the daemon's end\n",
         .any_owner = true,
         .option = option,
         .open_host = open_host,

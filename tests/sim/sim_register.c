@@ -143,7 +143,7 @@ void sim_device_change(struct sim_device *dev, uint16_t offset, uint16_t clear, 
 
 uint32_t sim_device_read(const struct sim_device *dev, uint16_t offset, uint8_t size)
 {
-    if (dev->gone)
+    if (dev->gone || dev->dead)
         return pb_ones(size);
     return pb_le_get(&dev->config[offset], size);
 }
@@ -184,7 +184,7 @@ void sim_device_write(struct sim_device *dev, uint16_t offset, uint8_t size, uin
     uint8_t pm = sim_device_cap(dev, SIM_CAP_PM);
     unsigned before = pm ? dev->config[pm + PCI_PM_CTRL] & PCI_PM_CTRL_STATE : 0, after;
 
-    if (dev->gone)
+    if (dev->gone || dev->dead)
         return;
     for (unsigned i = 0; i < size; i++) {
         uint8_t *byte = &dev->config[offset + i], wmask = dev->wmask[offset + i];
@@ -208,5 +208,9 @@ void sim_device_reset(struct sim_device *dev)
     interrupts_off(dev);
     if (pm)
         sim_device_change(dev, (uint16_t)(pm + PCI_PM_CTRL), PCI_PM_CTRL_STATE, 0);
+    for (unsigned i = 0; i < dev->patch_count; i++)
+        pb_le_put(&dev->config[dev->patch[i].offset], dev->patch[i].size, dev->patch[i].value);
+    dev->patch_count = 0;
+    dev->dead = dev->dead || dev->dies_in_reset;
     dev->resets++;
 }

@@ -115,13 +115,15 @@ static json_t *nodes(const struct sim_world *w)
 
 json_t *sim_report_device(const struct sim_world *w, const struct sim_device *dev)
 {
-    return json_pack("{s:s, s:i, s:b, s:b, s:b, s:s, s:b, s:i, s:i, s:i, s:i, s:b, s:b}", "device",
-                     dev->text, "owner", (int)dev->owner, "quarantined", dev->quarantined ? 1 : 0,
-                     "prepared", dev->prepared ? 1 : 0, "maskall", dev->maskall_stuck ? 1 : 0,
-                     "driver", dev->driver, "claimed", dev->claimed ? 1 : 0, "open", (int)dev->open,
-                     "resets", (int)dev->resets, "command", (int)sim_device_command(dev), "vectors",
-                     (int)sim_hyper_vectors(w, dev), "resetting", dev->resetting ? 1 : 0,
-                     "msi_lost", dev->msi_lost ? 1 : 0);
+    return json_pack(
+        "{s:s, s:i, s:b, s:b, s:b, s:s, s:b, s:i, s:i, s:i, s:i, s:b, s:b, s:s, s:b, s:b}",
+        "device", dev->text, "owner", (int)dev->owner, "quarantined", dev->quarantined ? 1 : 0,
+        "prepared", dev->prepared ? 1 : 0, "maskall", dev->maskall_stuck ? 1 : 0, "driver",
+        dev->driver, "claimed", dev->claimed ? 1 : 0, "open", (int)dev->open, "resets",
+        (int)dev->resets, "command", (int)sim_device_command(dev), "vectors",
+        (int)sim_hyper_vectors(w, dev), "resetting", dev->resetting ? 1 : 0, "msi_lost",
+        dev->msi_lost ? 1 : 0, "override", dev->override, "gone", dev->gone ? 1 : 0, "assignable",
+        dev->assignable ? 1 : 0);
 }
 
 static json_t *devices(const struct sim_world *w)

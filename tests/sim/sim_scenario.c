@@ -34,12 +34,15 @@ static void load_domain(struct sim_world *w, const struct pb_json *at)
 bool sim_scenario_apply(struct sim_world *w, const json_t *value, const char *source,
                         const char *dump_dir, struct pb_json_error *error)
 {
-    static const char *const keys[] = { "devices",   "domains",      "quarantine",
-                                        "msi_pirqs", "job_delay_ms", NULL };
+    static const char *const keys[] = {
+        "devices",      "domains",      "quarantine",         "msi_pirqs",
+        "job_delay_ms", "kernel_takes", "kernel_takes_domid", NULL
+    };
     struct pb_json root = pb_json_root(value, source, error);
     struct pb_json devices = pb_json_member(&root, "devices");
     struct pb_json domains = pb_json_member(&root, "domains");
 
+    w->dump_dir = dump_dir;
     if (!pb_json_object(&root, keys))
         return false;
     for (size_t i = 0; i < pb_json_array(&devices); i++) {
@@ -55,6 +58,8 @@ bool sim_scenario_apply(struct sim_world *w, const json_t *value, const char *so
     w->quarantine = sim_bool(&root, "quarantine", true);
     w->msi_pirqs = (uint32_t)sim_number(&root, "msi_pirqs", 0, SIM_PIRQS_MAX - w->gsi_count, 32);
     w->job_delay_ms = (unsigned)sim_number(&root, "job_delay_ms", 0, 60000, 0);
+    w->kernel_takes = sim_bool(&root, "kernel_takes", false);
+    w->kernel_takes_domid = (uint32_t)sim_number(&root, "kernel_takes_domid", 0, 0x7fef, 0);
     return !error->set;
 }
 

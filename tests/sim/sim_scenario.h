@@ -4,9 +4,16 @@
  *
  *     { "devices": [ { "bdf": "0000:00:05.0", "dump": "e1000e.txt", "driver": "e1000e", "irq": 21,
  *                      "resources": [ [start, end, flags], ... ], "reset": "flr bus",
- *                      "present": true, "virtual_function": false } ],
+ *                      "present": true, "virtual_function": false, "patch": [[offset, size,
+ * value]], "native": "e1000e" (what the kernel binds by itself; else "driver"), "path": "…",
+ * "port": "…", "uses": ["root", …], "uses_text": "…", "physical_function": "BDF",
+ * "virtual_functions": 0, "neighbours": [ { "bdf": "…", "shares": ["reset", …], "driver": "…" } ],
+ *                      "assignable": false (true: xl pci-assignable-add was there) } ],
  *       "domains": [ { "id": 5, "name": "netvm", "hvm": false, "passthrough": true } ],
- *       "quarantine": true, "msi_pirqs": 32, "job_delay_ms": 0 }
+ *       "quarantine": true, "msi_pirqs": 32, "job_delay_ms": 0,
+ *       "kernel_takes": false, "kernel_takes_domid": 0 (all) }
+ *
+ * A neighbour's driver is the one that it has, if it is a device of the scenario.
  */
 #ifndef SIM_SCENARIO_H
 #define SIM_SCENARIO_H

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/bytes.h"
+#include "sim_kernel.h"
 
 static void world_turn(struct ev_loop *loop, ev_timer *timer, int revents)
 {
@@ -15,6 +16,7 @@ static void world_turn(struct ev_loop *loop, ev_timer *timer, int revents)
         sim_store_run(w);
         sim_store_fire(w);
     }
+    sim_kernel_deliver(w);
     sim_front_turn(w);
     if (w->xen_open)
         sim_port_deliver(w);
@@ -37,6 +39,8 @@ struct sim_world *sim_world_new(void)
     TAILQ_INIT(&w->domains);
     TAILQ_INIT(&w->devices);
     TAILQ_INIT(&w->tasks);
+    TAILQ_INIT(&w->uevents);
+    TAILQ_INIT(&w->probes);
     TAILQ_INIT(&w->maps);
     ev_timer_init(&w->turn, world_turn, 0.0, 0.0);
     return w;
@@ -46,6 +50,9 @@ void sim_world_free(struct sim_world *w)
 {
     struct sim_device *dev;
 
+    sim_state_save(w);
+    json_decref(w->saved_slots);
+    free(w->config_dir);
     if (w->loop)
         ev_timer_stop(w->loop, &w->turn);
     w->loop = NULL; /* nothing is delivered any more */
@@ -93,5 +100,5 @@ void sim_world_kick(struct sim_world *w)
 bool sim_world_idle(const struct sim_world *w)
 {
     return TAILQ_EMPTY(&w->tasks) && !sim_store_waiting(w) && !sim_port_waiting(w) &&
-           !sim_front_waiting(w);
+           !sim_kernel_waiting(w) && !sim_front_waiting(w);
 }

@@ -25,6 +25,8 @@
 #include "xen/xen.h"
 
 TAILQ_HEAD(sim_task_list, sim_task);
+TAILQ_HEAD(sim_uevent_list, sim_uevent);
+TAILQ_HEAD(sim_probe_list, sim_probe);
 
 struct sim_world {
     struct ev_loop *loop; /* NULL until the daemon has opened a table */
@@ -40,12 +42,21 @@ struct sim_world {
     struct sim_local_ports ports;
     struct sim_maps maps;
 
-    bool quarantine;            /* iommu=quarantine: a deassigned device goes to DOMID_IO */
-    uint32_t gsi_count;         /* pirqs below are GSIs */
-    uint32_t msi_pirqs;         /* how many pirqs a guest has for MSI (nr_pirqs - nr_gsis) */
-    bool remapping;             /* interrupt remapping: several vectors of MSI are possible */
-    unsigned job_delay_ms;      /* how long a job takes */
-    struct sim_task_list tasks; /* jobs and late cycles under way */
+    bool quarantine;                /* iommu=quarantine: a deassigned device goes to DOMID_IO */
+    uint32_t gsi_count;             /* pirqs below are GSIs */
+    uint32_t msi_pirqs;             /* how many pirqs a guest has for MSI (nr_pirqs - nr_gsis) */
+    bool remapping;                 /* interrupt remapping: several vectors of MSI are possible */
+    unsigned job_delay_ms;          /* how long a job takes */
+    struct sim_task_list tasks;     /* jobs and late cycles under way */
+    struct sim_uevent_list uevents; /* to be told */
+    struct sim_probe_list probes;   /* native drivers that come later */
+    bool deaf;                      /* uevents are lost */
+    bool kernel_takes;              /* xl's nodes: Linux's backend would serve them … */
+    uint32_t kernel_takes_domid;    /* … of this domain only, 0: of all */
+    json_t *saved_slots;            /* as the last SAVE_SLOTS had them, NULL: there was none */
+    char *config_dir;               /* where they are written, NULL: nowhere */
+    const char *state_path;         /* see sim_state_load; NULL: nothing is kept */
+    const char *dump_dir;
     /* called when the loop is known: the simulator's own socket needs it too */
     void (*started)(struct sim_world *w, void *ctx);
     void (*stopped)(struct sim_world *w, void *ctx);

@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "sim_hyper.h"
+#include "sim_kernel.h"
 #include "sim_world.h"
 
 static struct sim_world *world_of(struct pb_xen *x)
@@ -97,6 +98,7 @@ static int xen_page_unmap(struct pb_xen *x, void *page)
                                                                                         \
         if (rc == 0)                                                                    \
             rc = sim_hyper_##name(w, domid, sbdf);                                      \
+        sim_state_save(w);                                                              \
         return sim_log_leave(w, "device_" #name, device_args(domid, sbdf), rc);         \
     }
 DEVICE_CALL(test)
@@ -111,6 +113,8 @@ static int change_permission(struct pb_xen *x, const char *call, uint32_t domid,
 
     if (rc == 0)
         rc = sim_hyper_allow(w, domid, what, range.first, range.count, allow);
+    if (rc == 0 && allow)
+        sim_hyper_judge_grant(w, domid, what, range);
     return sim_log_leave(w, call,
                          json_pack("{s:i, s:I, s:I, s:b}", "domid", (int)domid, "first",
                                    (json_int_t)range.first, "count", (json_int_t)range.count,
@@ -200,6 +204,7 @@ static int xen_unmap_pirq(struct pb_xen *x, uint32_t domid, uint32_t pirq)
                                                                                                  \
         if (rc == 0)                                                                             \
             rc = sim_hyper_##name(w, sbdf);                                                      \
+        sim_state_save(w);                                                                       \
         return sim_log_leave(w, #name, json_pack("{s:s}", "device", pb_sbdf_format(sbdf, text)), \
                              rc);                                                                \
     }

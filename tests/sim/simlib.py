@@ -144,13 +144,15 @@ def binary():
 
 class Sim:
     def __init__(self, devices=None, domains=None, config=None, scenario=None, clean=False,
-                 violations=False, start=True, quirks=None):
+                 violations=False, start=True, quirks=None, keep=False):
         self.dir = tempfile.mkdtemp(prefix="pcibackd-sim-")
         self.config_path = os.path.join(self.dir, "config.json")
         self.scenario_path = os.path.join(self.dir, "scenario.json")
         self.control_path = os.path.join(self.dir, "control.sock")
         self.sim_path = os.path.join(self.dir, "sim.sock")
         self.log_path = os.path.join(self.dir, "stderr")
+        self.state_path = os.path.join(self.dir, "world.json")
+        self.keep = keep
         self.config = {
             "control": {"socket": self.control_path},
             "state_dir": os.path.join(self.dir, "state"),
@@ -201,7 +203,8 @@ class Sim:
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 [binary(), "--config", self.config_path, "--scenario", self.scenario_path,
-                 "--sim-socket", self.sim_path, *arguments],
+                 "--sim-socket", self.sim_path,
+                 *(("--sim-state", self.state_path) if self.keep else ()), *arguments],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env)
         self._await(self.control_path)
         self.rpc = Rpc(self.control_path)
@@ -345,6 +348,62 @@ class Sim:
     def leaks(self):
         return self.sim("leaks")
 
+    def unplug(self, bdf=NIC):
+        self.sim("device-unplug", device=bdf)
+
+    def plug(self, bdf=NIC, **more):
+        """more: "as" (another device in its place), "bind_ms"."""
+        self.sim("device-plug", device=bdf, **more)
+
+    def script(self, domid, *rules):
+        """How a followed frontend differs from Linux': rules as {"backend": 7, "write": "8"}; write
+        None: never; absent: what Linux does; "after_ms", "count"."""
+        self.sim("front-script", domid=domid, rules=list(rules))
+
+    def unload(self, domid):
+        """`modprobe -r xen-pcifront`: the guest's driver goes; its page and port, too."""
+        self.follow(domid, on=False)
+        self.sim("state", domid=domid, state=5)
+        self.settle()
+        self.sim("state", domid=domid, state=6)
+        self.settle()
+        self.sim("unpublish", domid=domid)
+
+    def load(self, domid):
+        """The driver comes back, with a new page and port."""
+        self.sim("state", domid=domid, state=1)
+        self.follow(domid)
+
+    def kexec(self, domid):
+        """Another kernel without a word of the old one: it goes through the states as Linux' xenbus
+        does at its start, and publishes a new page and port; the old ones are lost."""
+        self.follow(domid, on=False)
+        for state, backend in ((5, 5), (6, 6), (1, 2)):
+            self.sim("state", domid=domid, state=state)
+            self.wait_for("backend state %d" % backend,
+                          lambda backend=backend: self.be_state(domid) in (backend, 3))
+        self.follow(domid)
+
+    def restart(self, kill=False, **scenario):
+        """Another daemon in the same world (Sim(keep=True)): drivers, owners, registers and what the
+        helper remembers stay; guests and xenstore begin anew."""
+        if kill:
+            self.process.kill()
+            self.process.wait()
+            self.rpc.close()
+            self.world.close()
+        else:
+            self.check_exit(self.stop())
+        self.scenario.update(scenario)
+        self.start()
+
+    def reboot(self, **scenario):
+        """Another boot of the host: nothing of the world is left."""
+        self.check_exit(self.stop())
+        os.unlink(self.state_path)
+        self.scenario.update(scenario)
+        self.start()
+
     # --- paths ---
 
     @staticmethod
@@ -445,13 +504,16 @@ class Sim:
         for kind in ("permissions", "pirqs", "ports", "pages", "nodes"):
             assert not leaks[kind], "%s left behind: %s" % (kind, json.dumps(leaks[kind]))
         for dev in leaks["devices"].values():
-            wanted = (DOMID_IO,) if dev["claimed"] else (0,)
+            if dev["gone"]:
+                assert dev["open"] == 0, "a descriptor of what is gone: %s" % json.dumps(dev)
+                continue
+            wanted = (DOMID_IO,) if dev["claimed"] or dev["assignable"] else (0,)
             assert dev["owner"] in wanted, "owner of %s" % json.dumps(dev)
             assert not dev["resetting"], dev
             assert dev["open"] == (1 if dev["claimed"] else 0), dev
             if dev["claimed"]:
                 assert not dev["command"] & 4, "bus mastering is on: %s" % json.dumps(dev)
-            else:
+            elif not dev["assignable"]:
                 assert not dev["prepared"], dev
 
 

@@ -500,6 +500,94 @@ static void test_claim_and_registers(void **state)
     f->host->ops->hw_close(f->host, job.hw);
 }
 
+/* What the kernel told, as text: "add unbind:e1000e …". */
+static char told[256];
+
+static void on_uevent(void *ctx, enum pb_uevent what, struct pb_sbdf sbdf, const char *driver)
+{
+    static const char *const names[] = { "add", "remove", "bind", "unbind", "lost" };
+    size_t at = strlen(told);
+
+    (void)ctx;
+    assert_true(pb_sbdf_equal(sbdf, NIC));
+    (void)snprintf(told + at, sizeof(told) - at, "%s%s%s ", names[what], driver[0] ? ":" : "",
+                   driver);
+}
+
+static void command(const struct fixture *f, const char *text)
+{
+    struct pb_json_error error = { 0 };
+    json_t *value = pb_json_parse(text, strlen(text), NULL, &error);
+
+    sim_command_act(f->w, value);
+    json_decref(value);
+}
+
+static void test_uevents_tell_what_became_of_a_device(void **state)
+{
+    struct fixture *f = *state;
+    struct pb_hw_cycle c = { .size = 2 };
+    struct pb_job job;
+
+    told[0] = '\0';
+    f->host->events = (struct pb_host_events){ on_uevent, f };
+    job = claim(f);
+    assert_string_equal(told, "unbind bind:pci-stub ");
+    told[0] = '\0';
+    command(f, "{\"do\": \"device-unplug\", \"device\": \"0000:00:05.0\"}");
+    command(f, "{\"do\": \"device-plug\", \"device\": \"0000:00:05.0\"}");
+    spin(f);
+    assert_string_equal(told, "unbind remove add bind:e1000e ");
+    c.hw = job.hw;
+    (void)f->host->ops->cycle_submit(f->host, &c);
+    assert_int_equal(c.rc, -ENODEV); /* of the one that was pulled */
+    f->host->ops->hw_close(f->host, job.hw);
+    assert_int_equal(violations(f), 0);
+}
+
+static void test_H1_unmap_after_removal_is_a_violation(void **state)
+{
+    struct fixture *f = *state;
+    struct pb_job job = claim(f);
+    struct pb_msi_request request = {
+        .sbdf = NIC, .msix = true, .table_base = 0xfea60000, .entry = 1
+    };
+    uint32_t pirq = 0;
+
+    assert_int_equal(f->xen->ops->msix_prepare(f->xen, NIC), 0);
+    assert_int_equal(f->xen->ops->device_assign(f->xen, 5, NIC), 0);
+    assert_int_equal(f->xen->ops->map_msi(f->xen, 5, &request, &pirq), 0);
+    command(f, "{\"do\": \"device-unplug\", \"device\": \"0000:00:05.0\"}");
+    assert_int_equal(violations(f), 0);
+    (void)f->xen->ops->unmap_pirq(f->xen, 5, pirq);
+    assert_int_equal(violations(f), 1);
+    f->host->ops->hw_close(f->host, job.hw);
+}
+
+static void test_claim_is_refused_unless_forced(void **state)
+{
+    struct fixture *f = *state;
+    struct sim_device *dev = sim_device_find(f->w, NIC);
+    struct pb_job job;
+
+    dev->surroundings.uses = 1U << PB_USE_ROOT;
+    job = claim(f);
+    assert_int_equal(job.rc, -EACCES);
+    assert_true(job.reason[0] && job.next[0]);
+    assert_string_equal(dev->driver, "e1000e");
+    job = (struct pb_job){ .kind = PB_JOB_CLAIM,
+                           .sbdf = NIC,
+                           .driver = "none",
+                           .force = true,
+                           .done = job_done,
+                           .ctx = f };
+    f->host->ops->job_submit(f->host, &job);
+    spin(f);
+    assert_int_equal(job.rc, 0);
+    assert_string_equal(job.driver_now, "");
+    f->host->ops->hw_close(f->host, job.hw);
+}
+
 static void test_decode_off_under_a_guest_is_a_violation(void **state)
 {
     struct fixture *f = *state;
@@ -508,6 +596,7 @@ static void test_decode_off_under_a_guest_is_a_violation(void **state)
     (void)cycle(f, job.hw, true, 4, 2, 0);
     (void)cycle(f, job.hw, true, 4, 2, 3);
     assert_int_equal(violations(f), 0);
+    assert_int_equal(f->xen->ops->device_assign(f->xen, 5, NIC), 0);
     (void)f->xen->ops->allow_memory(f->xen, 5, 0xfea20, 0x20, true);
     (void)cycle(f, job.hw, true, 4, 2, 1);
     assert_int_equal(violations(f), 1);
@@ -632,6 +721,9 @@ int main(void)
         T(pirq_that_outlives_its_guest_harms_the_next),
         T(permissions_are_ranges),
         T(claim_and_registers),
+        T(uevents_tell_what_became_of_a_device),
+        T(H1_unmap_after_removal_is_a_violation),
+        T(claim_is_refused_unless_forced),
         T(decode_off_under_a_guest_is_a_violation),
         T(slow_device_answers_later_and_close_cancels),
         T(jobs_fail_and_hang),
