@@ -45,10 +45,38 @@ class Manual(unittest.TestCase):
         for key in properties["devices"]["items"]["properties"]:
             self.assertRegex(text, r"(?m)^\.(B|BR|TP).*\b%s\b" % key)
 
-    def test_example_is_valid(self):
-        example = re.search(r"\.nf\n(.*)\.fi", page("pcibackd.conf.5"), re.S).group(1)
-        with Daemon(json.loads(example)) as d:
-            self.assertEqual(d.run_to_end("--check-config").returncode, 0)
+    def test_examples_are_valid(self):
+        for name, count in (("pcibackd.conf.5", 1), ("pcibackd.8", 1)):
+            examples = re.findall(r"\.nf\n(\{.*?)\.fi", page(name), re.S)
+            self.assertEqual(len(examples), count)
+            for example in examples:
+                with self.subTest(name), Daemon(json.loads(example)) as d:
+                    self.assertEqual(d.run_to_end("--check-config").returncode, 0)
+
+    def test_every_use_of_the_host_and_every_shared_thing(self):
+        text, host = page("pcibackd.8"), read("core", "host", "host.h")
+        for name in ("USES", "SHARES"):
+            part = re.search(r"#define PB_%s\(X\)(.*?)\n\n" % name, host, re.S).group(1)
+            words = re.findall(r'X\([A-Z]+, "([a-z]+)"', part)
+            self.assertGreater(len(words), 4)
+            for word in words:
+                self.assertRegex(text, r"(?m)^\.(B|BR) .*\b%s\b" % word)
+
+    def test_every_topology(self):
+        words = re.findall(r'X\([A-Z]+, "([a-z]+)"', read("core", "proto", "topology.h"))
+        self.assertIn("vpci", words)
+        for word in words:
+            self.assertRegex(page("pcibackd.conf.5"), r"(?m)^\.B %s$" % word)
+
+    def test_sections_that_are_referred_to(self):
+        pages = {name: page(name) for name in ("pcibackctl.1", "pcibackd.8", "pcibackd.conf.5")}
+        heads = re.findall(r"(?m)^\.SH ([A-Z ]+)$", pages["pcibackd.8"])
+        referred = re.findall(r"\b((?:XL )?[A-Z]{4,})(?: and ([A-Z]{4,}))? in\n\.BR pcibackd \(8\)",
+                              "".join(pages.values()))
+        referred = {word for words in referred for word in words if word}
+        referred |= set(re.findall(r"[Ss]ee ([A-Z]{4,}|XL MODE)\b", pages["pcibackd.8"]))
+        self.assertLess({"SLOTS", "TAINT", "PROTECTION", "XL MODE", "BOOT"}, referred)
+        self.assertLessEqual(referred, set(heads))
 
     def test_every_verb_and_option_of_the_tool(self):
         text = page("pcibackctl.1")
