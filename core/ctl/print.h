@@ -8,10 +8,11 @@
 
 #include "ctl/command.h"
 
-/* print.c */
+/* device.c */
 void pb_ctl_print_list(const struct pb_ctl_command *command, const json_t *result);
 void pb_ctl_print_show(const struct pb_ctl_command *command, const json_t *result);
 void pb_ctl_print_change(const struct pb_ctl_command *command, const json_t *result);
+/* print.c */
 void pb_ctl_print_guests(const struct pb_ctl_command *command, const json_t *result);
 void pb_ctl_print_stats(const struct pb_ctl_command *command, const json_t *result);
 void pb_ctl_print_check(const struct pb_ctl_command *command, const json_t *result);

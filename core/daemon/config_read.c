@@ -257,9 +257,11 @@ void pb_config_read(struct pb_config_reader *r, const json_t *root, const char *
         { "plugin_dirs", read_plugin_dirs },
         { "disable", read_disable },
     };
+    static const char *const saved_keys[] = { "slots", NULL };
     struct pb_json top = pb_json_root(root, source, r->error), member;
 
-    if (!pb_json_object(&top, keys))
+    /* `--save` writes that file anew, and would lose anything else that stands there */
+    if (!pb_json_object(&top, r->saved ? saved_keys : keys))
         return;
     member = pb_json_member(&top, "state_dir");
     read_path(&member, r->config->state_dir, sizeof(r->config->state_dir));

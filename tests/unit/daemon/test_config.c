@@ -374,6 +374,9 @@ static void slots_of_the_saved_file_are_told_apart(void **state)
     assert_true(policy->slots[2].saved);
     assert_false(policy->slots[3].saved); /* the operator lists it, too */
 
+    write_file(f, "pcibackd.d/90-slots.json", "{ \"slots\": [], \"guests\": [] }");
+    load_fails(f, "pcibackd.d/90-slots.json: /guests: ", "unknown key");
+
     /* the name alone does not make it that file */
     snprintf(f->path, sizeof(f->path), "%s/90-slots.json", f->dir);
     write_file(f, "90-slots.json", "{ \"slots\": [ \"5:0.0\" ] }");
