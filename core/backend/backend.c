@@ -12,6 +12,7 @@
 #include "backend/reserve.h"
 #include "backend/serve.h"
 #include "backend/slots.h"
+#include "backend/uevents.h"
 #include "backend/xl.h"
 #include "base/log.h"
 
@@ -38,6 +39,7 @@ static void release_fired(struct pb_watch *watch)
             pb_guest_end(g, domain.shutdown_reason == 3 ? "the domain crashed"
                                                         : "the domain has shut down");
     }
+    pb_slots_domain_ended(b);
     if (b->xl)
         pb_xl_domains_changed(b);
 }
@@ -72,6 +74,7 @@ int pb_backend_new(struct ev_loop *loop, struct pb_xen *xen, struct pb_host *hos
     TAILQ_INIT(&b->devices);
     TAILQ_INIT(&b->guests);
     TAILQ_INIT(&b->tasks);
+    TAILQ_INIT(&b->slots);
     (void)snprintf(b->release_watch.path, sizeof(b->release_watch.path), "@releaseDomain");
     b->release_watch.fired = release_fired;
     pb_serve_start(b);
@@ -88,7 +91,7 @@ static void begin(void *ctx, const struct pb_failure *failure)
     struct pb_backend *b = ctx;
 
     if (!failure) {
-        pb_slots_begin(b, NULL);
+        pb_slots_start(b);
         pb_assign_begin(b);
     }
     b->tell_started(b->tell_started_ctx, failure);
@@ -100,6 +103,7 @@ void pb_backend_start(struct pb_backend *b, pb_verb_fn started, void *ctx)
     b->tell_started = started;
     b->tell_started_ctx = ctx;
     b->xen->ops->watch_add(b->xen, &b->release_watch);
+    pb_uevents_start(b);
     if (b->policy->xl_mode)
         pb_xl_start(b, begin, b);
     else
@@ -114,6 +118,7 @@ void pb_backend_free(struct pb_backend *b)
 
     b->stopping = true;
     b->xen->events = (struct pb_xen_events){ 0 };
+    pb_uevents_stop(b);
     /* Cycles under way live in tasks and guests: they are cancelled before those are freed. */
     TAILQ_FOREACH (dev, &b->devices, link) {
         if (dev->hw)
@@ -132,6 +137,7 @@ void pb_backend_free(struct pb_backend *b)
         pb_device_free(dev);
     }
     pb_assign_end(b);
+    pb_slots_free(b);
     pb_xl_stop(b);
     pb_serve_stop(b);
     pb_policy_free(b->policy);

@@ -165,7 +165,7 @@ void pb_backend_reload_commit(struct pb_reload *reload)
         change_device(reload, dev);
     pb_backend_reload_discard(reload);
     if (b->started)
-        pb_slots_begin(b, old_policy);
+        pb_slots_reloaded(b, old_policy);
     pb_assign_reloaded(b);
     pb_policy_free(old_policy);
     free(old_policy);

@@ -1,13 +1,100 @@
 /* SPDX-License-Identifier: MIT */
 #include "backend/slots.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/failure.h"
 #include "backend/machine.h"
+#include "backend/uevents.h"
 #include "base/log.h"
+#include "pci/regs.h"
 
-static void slot_claimed(void *ctx, const struct pb_failure *failure)
+#define FAIL(task, code, next, ...) \
+    (pb_fail(&(task)->failure, PB_FAIL_##code, (task)->device_text, next, __VA_ARGS__), PB_RUN_FAIL)
+
+/* --- the list --- */
+
+static struct pb_slot_entry *entry_of(const struct pb_backend *b, const struct pb_slot *slot)
+{
+    struct pb_slot_entry *entry;
+
+    TAILQ_FOREACH (entry, &b->slots, link) {
+        if (pb_slot_equal(&entry->slot, slot))
+            return entry;
+    }
+    return NULL;
+}
+
+static struct pb_slot_entry *add_entry(struct pb_backend *b, const struct pb_slot *slot)
+{
+    struct pb_slot_entry *entry = calloc(1, sizeof(*entry));
+
+    if (!entry)
+        return NULL;
+    entry->slot = *slot;
+    entry->listed = true;
+    TAILQ_INSERT_TAIL(&b->slots, entry, link);
+    return entry;
+}
+
+static void remove_entry(struct pb_backend *b, struct pb_slot_entry *entry)
+{
+    TAILQ_REMOVE(&b->slots, entry, link);
+    free(entry);
+}
+
+void pb_slots_free(struct pb_backend *b)
+{
+    while (!TAILQ_EMPTY(&b->slots))
+        remove_entry(b, TAILQ_FIRST(&b->slots));
+}
+
+static bool is_star(const struct pb_slot *slot)
+{
+    return slot->device < 0 || slot->function < 0;
+}
+
+/* FRESH: only by slots that a reload has just listed, and no others. */
+static bool match(const struct pb_backend *b, struct pb_sbdf sbdf, bool fresh)
+{
+    const struct pb_slot_entry *entry;
+    bool found = false;
+
+    TAILQ_FOREACH (entry, &b->slots, link) {
+        if (!entry->listed || !pb_slot_matches(&entry->slot, sbdf))
+            continue;
+        if (fresh && !entry->fresh)
+            return false;
+        found = true;
+    }
+    return found;
+}
+
+bool pb_slots_match(const struct pb_backend *b, struct pb_sbdf sbdf)
+{
+    return match(b, sbdf, false);
+}
+
+/* An address that a star covers but the machine lacks is nothing to show. */
+bool pb_slots_is_known(const struct pb_device *dev)
+{
+    const struct pb_slot_entry *entry;
+
+    if (dev->state != PB_DEVICE_ABSENT || dev->guest || dev->task || dev->identity.known ||
+        dev->taken_while_alive || pb_policy_device(dev->b->policy, dev->sbdf))
+        return true;
+    TAILQ_FOREACH (entry, &dev->b->slots, link) {
+        if (entry->listed && !is_star(&entry->slot) && pb_slot_matches(&entry->slot, dev->sbdf))
+            return true;
+    }
+    return false;
+}
+
+/* --- by itself --- */
+
+static void claimed(void *ctx, const struct pb_failure *failure)
 {
     (void)ctx;
     if (failure && failure->code != PB_FAIL_NOT_FOUND)
@@ -15,111 +102,464 @@ static void slot_claimed(void *ctx, const struct pb_failure *failure)
                 failure->next[0] ? "; next: " : "", failure->next);
 }
 
-static bool had_slot(const struct pb_policy *before, struct pb_sbdf sbdf)
+/* An address that stands alone was written for a device: that there is none may be a mistake. */
+static void listed_claimed(void *ctx, const struct pb_failure *failure)
 {
-    for (size_t i = 0; before && i < before->slot_count; i++) {
-        if (pb_slot_matches(&before->slots[i].slot, sbdf))
-            return true;
-    }
-    return false;
+    const struct pb_backend *b = ctx;
+
+    if (failure && failure->code == PB_FAIL_NOT_FOUND && !b->stopping)
+        pb_notice("%s: listed, but not in the machine: it is claimed when it appears",
+                  failure->device);
+    else
+        claimed(NULL, failure);
 }
 
-static void claim_slot(struct pb_backend *b, const struct pb_slot *slot,
-                       const struct pb_policy *before)
+void pb_slots_claim(struct pb_backend *b, struct pb_sbdf sbdf)
 {
+    char text[PB_SBDF_TEXT];
+
+    pb_backend_claim(b, pb_sbdf_format(sbdf, text), false, claimed, NULL);
+}
+
+/* Is it neither claimed nor about to be? What is present was released, or refused to be claimed. */
+static bool is_open(const struct pb_backend *b, struct pb_sbdf sbdf)
+{
+    const struct pb_device *dev = pb_device_find(b, sbdf);
+
+    return !dev || (dev->state == PB_DEVICE_ABSENT && !dev->task);
+}
+
+static void claim_slot(struct pb_backend *b, const struct pb_slot_entry *entry, bool tell)
+{
+    const struct pb_slot *slot = &entry->slot;
+    bool star = is_star(slot);
+
     for (unsigned devfn = 0; devfn < 256; devfn++) {
         struct pb_sbdf sbdf = { .segment = slot->segment,
                                 .bus = slot->bus,
                                 .devfn = (uint8_t)devfn };
         char text[PB_SBDF_TEXT];
 
-        if (pb_slot_matches(slot, sbdf) && !had_slot(before, sbdf))
-            pb_backend_claim(b, pb_sbdf_format(sbdf, text), false, slot_claimed, NULL);
+        if (!pb_slot_matches(slot, sbdf) || !is_open(b, sbdf) ||
+            (entry->fresh && !match(b, sbdf, true)))
+            continue;
+        pb_backend_claim(b, pb_sbdf_format(sbdf, text), false,
+                         tell && !star ? listed_claimed : claimed, b);
     }
 }
 
-struct probe {
-    struct pb_backend *b;
-    struct pb_job job;
-};
-
-static void probed(struct pb_job *job, void *ctx)
+void pb_slots_claim_all(struct pb_backend *b)
 {
-    struct probe *probe = ctx;
-    struct pb_device *dev = pb_device_find(probe->b, job->sbdf);
+    const struct pb_slot_entry *entry;
 
-    if (dev && !dev->task && (dev->state == PB_DEVICE_ABSENT || dev->state == PB_DEVICE_PRESENT)) {
-        if (job->rc == 0) {
-            dev->facts = job->facts;
-            dev->known = true;
-            memcpy(dev->driver_now, job->driver_now, sizeof(dev->driver_now));
-            pb_device_set_state(dev, PB_DEVICE_PRESENT);
-        } else {
-            pb_device_set_cause(dev, "%s", job->reason);
+    TAILQ_FOREACH (entry, &b->slots, link) {
+        if (entry->listed)
+            claim_slot(b, entry, false);
+    }
+}
+
+void pb_slots_domain_ended(struct pb_backend *b)
+{
+    struct pb_device *dev;
+
+    TAILQ_FOREACH (dev, &b->devices, link) {
+        if (!dev->retry || dev->task || dev->state != PB_DEVICE_PRESENT)
+            continue;
+        dev->retry = false;
+        pb_slots_claim(b, dev->sbdf);
+    }
+}
+
+static void merge_slot(struct pb_backend *b, const struct pb_policy_slot *slot)
+{
+    struct pb_slot_entry *entry = entry_of(b, &slot->slot);
+
+    if (!entry) {
+        entry = add_entry(b, &slot->slot);
+        if (!entry) {
+            pb_err("out of memory: slots of the configuration are missing");
+            return;
         }
+        entry->fresh = true;
     }
-    free(probe);
+    entry->listed = entry->listed || !slot->saved;
+    entry->origin = slot->saved ? PB_SLOT_SAVED : PB_SLOT_CONFIG;
 }
 
-/* A listed device is looked at, so that `list` says what is there. */
-static bool probe_device(struct pb_backend *b, struct pb_sbdf sbdf)
-{
-    struct pb_device *dev = pb_device_add(b, sbdf);
-    struct probe *probe = dev ? calloc(1, sizeof(*probe)) : NULL;
-
-    if (!probe) {
-        pb_err("out of memory");
-        return false;
-    }
-    probe->b = b;
-    probe->job.kind = PB_JOB_PROBE;
-    probe->job.sbdf = sbdf;
-    probe->job.deadline_ms = b->policy->limits.reset_timeout_ms;
-    probe->job.done = probed;
-    probe->job.ctx = probe;
-    b->host->ops->job_submit(b->host, &probe->job);
-    return true;
-}
-
-void pb_slots_begin(struct pb_backend *b, const struct pb_policy *before)
+/* The policy's slots become the list's; what is new there is fresh. */
+static void merge(struct pb_backend *b)
 {
     const struct pb_policy *policy = b->policy;
+    struct pb_slot_entry *entry, *next;
 
+    for (entry = TAILQ_FIRST(&b->slots); entry; entry = next) {
+        bool there = false;
+
+        next = TAILQ_NEXT(entry, link);
+        for (size_t i = 0; i < policy->slot_count; i++)
+            there = there || pb_slot_equal(&policy->slots[i].slot, &entry->slot);
+        if (!there && !entry->by_verb) {
+            remove_entry(b, entry);
+            continue;
+        }
+        if (!there && entry->origin == PB_SLOT_CONFIG)
+            entry->origin = PB_SLOT_VERB;
+        entry->fresh = false;
+    }
+    for (size_t i = 0; i < policy->slot_count; i++) {
+        if (policy->slots[i].saved)
+            merge_slot(b, &policy->slots[i]);
+    }
+    /* Last, because what the configuration lists elsewhere is the configuration's. */
+    for (size_t i = 0; i < policy->slot_count; i++) {
+        if (!policy->slots[i].saved)
+            merge_slot(b, &policy->slots[i]);
+    }
+}
+
+void pb_slots_reloaded(struct pb_backend *b, const struct pb_policy *before)
+{
+    const struct pb_policy *policy = b->policy;
+    struct pb_slot_entry *entry;
+
+    merge(b);
     for (size_t i = 0; i < policy->device_count; i++) {
         struct pb_sbdf sbdf = policy->devices[i].sbdf;
 
-        if ((!before || !pb_policy_device(before, sbdf)) && !probe_device(b, sbdf))
+        if (!(before && pb_policy_device(before, sbdf)) && is_open(b, sbdf) &&
+            !pb_slots_match(b, sbdf))
+            pb_uevents_look(b, sbdf);
+    }
+    TAILQ_FOREACH (entry, &b->slots, link) {
+        if (entry->listed && entry->fresh)
+            claim_slot(b, entry, true);
+    }
+    TAILQ_FOREACH (entry, &b->slots, link)
+        entry->fresh = false;
+}
+
+/* --- the start --- */
+
+/* Whoever had it before had reasons to force it, if he did: they hold on. */
+static void remembered(struct pb_job *job, void *ctx)
+{
+    struct pb_task *task = ctx;
+    struct pb_backend *b = task->b;
+
+    if (job->rc)
+        pb_warn("what an earlier run has claimed is not known: %s", job->reason);
+    for (unsigned i = 0; job->rc == 0 && i < job->listed_count; i++) {
+        char text[PB_SBDF_TEXT];
+
+        if (!pb_device_add(b, job->listed[i]))
+            break;
+        pb_backend_claim(b, pb_sbdf_format(job->listed[i], text), true, claimed, b);
+    }
+    pb_task_next(task);
+}
+
+static void submit(struct pb_task *task, enum pb_job_kind kind,
+                   void (*done)(struct pb_job *job, void *ctx))
+{
+    struct pb_job *job = &task->job;
+
+    job->kind = kind;
+    job->deadline_ms = task->b->policy->limits.reset_timeout_ms;
+    job->done = done;
+    job->ctx = task;
+    task->b->host->ops->job_submit(task->b->host, job);
+}
+
+static enum pb_run recall(struct pb_task *task)
+{
+    submit(task, PB_JOB_REMEMBERED, remembered);
+    return PB_RUN_WAIT;
+}
+
+static enum pb_run list_all(struct pb_task *task)
+{
+    pb_slots_reloaded(task->b, NULL);
+    return PB_RUN_NEXT;
+}
+
+static void nothing_more(void *ctx, const struct pb_failure *failure)
+{
+    (void)ctx;
+    (void)failure;
+}
+
+void pb_slots_start(struct pb_backend *b)
+{
+    static const struct pb_task_step steps[] = {
+        { "recall", recall, NULL },
+        { "list", list_all, NULL },
+    };
+    static const struct pb_task_kind kind = { "start", steps, PB_ARRAY_SIZE(steps) };
+    struct pb_task *task = pb_task_new(b, &kind, nothing_more, NULL);
+
+    if (task)
+        pb_task_start(task);
+    else
+        pb_err("out of memory: nothing is claimed");
+}
+
+/* --- the verbs --- */
+
+static const struct pb_task_kind add_kind, remove_kind;
+
+/* One at a time: each of them writes the whole file. */
+static bool is_my_turn(struct pb_task *task)
+{
+    const struct pb_task *other;
+
+    TAILQ_FOREACH (other, &task->b->tasks, link) {
+        if (other == task)
+            return true;
+        if (other->kind == &add_kind || other->kind == &remove_kind)
             break;
     }
-    for (size_t i = 0; i < policy->slot_count; i++)
-        claim_slot(b, &policy->slots[i].slot, before);
+    pb_task_arm(task, 5, pb_task_repeat);
+    return false;
 }
 
-void pb_backend_slot_add(struct pb_backend *b, const struct pb_slot *slot, bool save,
+static enum pb_run list_slot(struct pb_task *task)
+{
+    struct pb_slot_entry *entry;
+
+    if (!is_my_turn(task))
+        return PB_RUN_WAIT;
+    entry = entry_of(task->b, &task->slot);
+    task->was_listed = entry && entry->listed;
+    task->was_saved = entry && entry->origin == PB_SLOT_SAVED;
+    if (!entry)
+        entry = add_entry(task->b, &task->slot);
+    if (!entry)
+        return FAIL(task, INTERNAL, "", "out of memory");
+    if (!task->was_listed && !task->was_saved) {
+        entry->origin = PB_SLOT_VERB;
+        entry->by_verb = true;
+    }
+    entry->listed = true;
+    return PB_RUN_NEXT;
+}
+
+/* As it was before the verb; what it has claimed meanwhile stays claimed. */
+static enum pb_run unlist_slot(struct pb_task *task)
+{
+    struct pb_slot_entry *entry = entry_of(task->b, &task->slot);
+
+    if (!entry || task->keep)
+        return PB_RUN_NEXT;
+    entry->listed = task->was_listed;
+    if (!task->was_listed && !task->was_saved)
+        remove_entry(task->b, entry);
+    return PB_RUN_NEXT;
+}
+
+static void one_done(struct pb_task *task)
+{
+    if (--task->pending > 0 || task->b->stopping)
+        return;
+    /* One device that refuses is a wrong address; of many, the others are what was asked for. */
+    if (task->some_failed && !is_star(&task->slot))
+        pb_task_failed(task);
+    else
+        pb_task_next(task);
+}
+
+static bool is_bridge(const struct pb_backend *b, const char *address)
+{
+    struct pb_sbdf sbdf;
+    bool is_address;
+    const struct pb_device *dev = pb_device_resolve(b, address, &is_address, &sbdf);
+
+    return dev && dev->known && dev->facts.class_code >> 16 == PCI_CLASS_BRIDGE;
+}
+
+static void one_claimed(void *ctx, const struct pb_failure *failure)
+{
+    struct pb_task *task = ctx;
+    bool nothing = failure && (failure->code == PB_FAIL_NOT_FOUND ||
+                               (is_star(&task->slot) && is_bridge(task->b, failure->device)));
+
+    if (failure && !nothing && !task->some_failed) {
+        task->some_failed = true;
+        task->failure = *failure;
+    }
+    one_done(task);
+}
+
+static enum pb_run claim_matching(struct pb_task *task)
+{
+    task->pending = 1; /* so that it is not done before all have begun */
+    for (unsigned devfn = 0; devfn < 256; devfn++) {
+        struct pb_sbdf sbdf = { .segment = task->slot.segment,
+                                .bus = task->slot.bus,
+                                .devfn = (uint8_t)devfn };
+        const struct pb_device *dev = pb_device_find(task->b, sbdf);
+        char text[PB_SBDF_TEXT];
+
+        if (!pb_slot_matches(&task->slot, sbdf) || (dev && dev->task))
+            continue;
+        task->pending++;
+        pb_backend_claim(task->b, pb_sbdf_format(sbdf, text), false, one_claimed, task);
+    }
+    if (--task->pending > 0)
+        return PB_RUN_WAIT;
+    return task->some_failed && !is_star(&task->slot) ? PB_RUN_FAIL : PB_RUN_NEXT;
+}
+
+static void saved(struct pb_job *job, void *ctx)
+{
+    struct pb_task *task = ctx;
+    struct pb_slot_entry *entry = entry_of(task->b, &task->slot);
+
+    if (job->rc) {
+        pb_fail(&task->failure, job->rc == -ETIMEDOUT ? PB_FAIL_TIMEOUT : PB_FAIL_HOST,
+                task->device_text, job->next[0] ? job->next : "try it without --save",
+                "it cannot be saved, and the list is as before: %s", job->reason);
+        pb_task_failed(task);
+        return;
+    }
+    if (entry && task->kind == &add_kind)
+        entry->origin = PB_SLOT_SAVED;
+    else if (entry)
+        remove_entry(task->b, entry);
+    pb_task_next(task);
+}
+
+/* All slots that are to be in the file, with the verb's own or without it. */
+static enum pb_run save(struct pb_task *task)
+{
+    const struct pb_slot_entry *entry;
+    struct pb_job *job = &task->job;
+    bool adding = task->kind == &add_kind;
+    size_t count = 0;
+
+    entry = entry_of(task->b, &task->slot);
+    if (!task->save || !entry || entry->origin == PB_SLOT_CONFIG ||
+        adding == (entry->origin == PB_SLOT_SAVED))
+        return PB_RUN_NEXT; /* the configuration has it, or the file is as it should be */
+    TAILQ_FOREACH (entry, &task->b->slots, link)
+        count++;
+    task->slots_file = calloc(count, sizeof(*task->slots_file));
+    if (!task->slots_file)
+        return FAIL(task, INTERNAL, "", "out of memory");
+    count = 0;
+    TAILQ_FOREACH (entry, &task->b->slots, link) {
+        bool own = pb_slot_equal(&entry->slot, &task->slot);
+
+        if (own ? adding : entry->origin == PB_SLOT_SAVED)
+            task->slots_file[count++] = entry->slot;
+    }
+    if (count > PB_SLOTS_SAVED_MAX)
+        return FAIL(task, LIMIT, "write a slot with a star instead of many",
+                    "at most %u slots can be saved", PB_SLOTS_SAVED_MAX);
+    job->slots = task->slots_file;
+    job->slot_count = count;
+    submit(task, PB_JOB_SAVE_SLOTS, saved);
+    return PB_RUN_WAIT;
+}
+
+/* What a star did not get is told when all else is done. */
+static enum pb_run tell(struct pb_task *task)
+{
+    task->keep = true;
+    return task->some_failed ? PB_RUN_FAIL : PB_RUN_NEXT;
+}
+
+static enum pb_run take_off(struct pb_task *task)
+{
+    struct pb_slot_entry *entry;
+
+    if (!is_my_turn(task))
+        return PB_RUN_WAIT;
+    entry = entry_of(task->b, &task->slot);
+    if (!entry || (!entry->listed && !task->save))
+        return FAIL(task, NOT_FOUND, "see `pcibackctl slot list`", "this slot is not listed");
+    if (entry->origin == PB_SLOT_CONFIG)
+        return FAIL(task, REFUSED, "remove it there and reload",
+                    "it is listed in the configuration");
+    task->was_listed = entry->listed;
+    task->was_saved = entry->origin == PB_SLOT_SAVED;
+    entry->listed = false;
+    return PB_RUN_NEXT;
+}
+
+/* One that is in the file stays known, so that the next --save does not take it out of there. */
+static enum pb_run forget(struct pb_task *task)
+{
+    struct pb_slot_entry *entry = entry_of(task->b, &task->slot);
+    struct pb_device *dev = TAILQ_FIRST(&task->b->devices), *next;
+
+    if (entry && entry->origin != PB_SLOT_SAVED)
+        remove_entry(task->b, entry);
+    for (; dev; dev = next) {
+        next = TAILQ_NEXT(dev, link);
+        if (!pb_slots_is_known(dev))
+            pb_device_free(dev);
+    }
+    return PB_RUN_NEXT;
+}
+
+static const struct pb_task_step add_steps[] = {
+    { "list", list_slot, unlist_slot },
+    { "claim", claim_matching, NULL },
+    { "save", save, NULL },
+    { "tell", tell, NULL },
+};
+static const struct pb_task_kind add_kind = { "slot add", add_steps, PB_ARRAY_SIZE(add_steps) };
+
+static const struct pb_task_step remove_steps[] = {
+    { "take off", take_off, unlist_slot },
+    { "save", save, NULL },
+    { "forget", forget, NULL },
+};
+static const struct pb_task_kind remove_kind = { "slot remove", remove_steps,
+                                                 PB_ARRAY_SIZE(remove_steps) };
+
+static void change(struct pb_backend *b, const struct pb_task_kind *kind,
+                   const struct pb_slot *slot, bool to_save, pb_verb_fn done, void *ctx)
+{
+    char text[PB_SLOT_TEXT];
+    struct pb_task *task = pb_task_verb(b, kind, pb_slot_format(slot, text), false, done, ctx);
+
+    if (!task)
+        return;
+    task->slot = *slot;
+    task->save = to_save;
+}
+
+void pb_backend_slot_add(struct pb_backend *b, const struct pb_slot *slot, bool save_it,
                          pb_verb_fn done, void *ctx)
 {
-    struct pb_failure failure = { .code = PB_FAIL_REFUSED, .reason = "not there yet" };
-
-    (void)b;
-    (void)slot;
-    (void)save;
-    done(ctx, &failure);
+    change(b, &add_kind, slot, save_it, done, ctx);
 }
 
-void pb_backend_slot_remove(struct pb_backend *b, const struct pb_slot *slot, bool save,
+void pb_backend_slot_remove(struct pb_backend *b, const struct pb_slot *slot, bool save_it,
                             pb_verb_fn done, void *ctx)
 {
-    pb_backend_slot_add(b, slot, save, done, ctx);
+    change(b, &remove_kind, slot, save_it, done, ctx);
 }
 
 void pb_backend_each_slot(const struct pb_backend *b,
                           void (*visit)(void *ctx, const struct pb_slot_view *view), void *ctx)
 {
-    for (size_t i = 0; i < b->policy->slot_count; i++) {
-        const struct pb_policy_slot *slot = &b->policy->slots[i];
-        struct pb_slot_view view = { .slot = slot->slot,
-                                     .origin = slot->saved ? PB_SLOT_SAVED : PB_SLOT_CONFIG };
+    const struct pb_slot_entry *entry;
+    const struct pb_device *dev;
 
+    TAILQ_FOREACH (entry, &b->slots, link) {
+        struct pb_slot_view view = { .slot = entry->slot, .origin = entry->origin };
+
+        if (!entry->listed)
+            continue;
+        TAILQ_FOREACH (dev, &b->devices, link) {
+            if (!pb_slot_matches(&entry->slot, dev->sbdf) || dev->state == PB_DEVICE_ABSENT)
+                continue;
+            view.devices++;
+            if (dev->guest || dev->profile)
+                view.claimed++;
+        }
         visit(ctx, &view);
     }
 }

@@ -10,6 +10,7 @@
 #include "backend/guest.h"
 #include "backend/machine.h"
 #include "backend/profile.h"
+#include "backend/uevents.h"
 #include "base/assert.h"
 #include "base/log.h"
 
@@ -31,6 +32,8 @@ static void finish(struct pb_task *task, bool success)
     pb_verb_fn done = task->done;
     void *ctx = task->ctx;
     bool owner = dev && dev->task == task;
+    struct pb_backend *b = task->b;
+    struct pb_sbdf sbdf = owner ? dev->sbdf : (struct pb_sbdf){ 0 };
 
     if (owner)
         dev->task = task->instead;
@@ -50,6 +53,9 @@ static void finish(struct pb_task *task, bool success)
     done(ctx, success ? NULL : &failure);
     if (guest)
         pb_guest_drop(guest);
+    dev = owner ? pb_device_find(b, sbdf) : NULL;
+    if (dev)
+        pb_uevents_settled(dev);
 }
 
 static void run(struct pb_task *task);

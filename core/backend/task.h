@@ -69,6 +69,7 @@ struct pb_task {
     unsigned pending;            /* claims under way */
     struct pb_slot *slots_file;  /* what is being saved; freed with the task */
     bool was_listed, was_saved;  /* before the verb */
+    bool keep;                   /* what is told is a failure, but nothing is undone */
     uint8_t reset_method;        /* enum pb_reset_method, of a guest's reset */
     struct pb_task *instead;     /* has the device again when this one ends */
     struct pb_guest *last_guest; /* whose nodes are being removed */

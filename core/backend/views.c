@@ -8,6 +8,7 @@
 #include "backend/guest.h"
 #include "backend/machine.h"
 #include "backend/profile.h"
+#include "backend/slots.h"
 
 static const char *interrupt_name(const struct pb_device *dev)
 {
@@ -45,7 +46,7 @@ struct pb_device_view pb_device_view_of(const struct pb_device *dev)
         .quarantined = dev->quarantined && !dev->assigned_in_xen,
         .permissive = dev->guest ? dev->permissive : dev->policy.permissive,
         .msix_prepared = dev->msix_prepared,
-        .tainted = dev->taken_while_alive,
+        .tainted = pb_device_tainted(dev),
         .irq = dev->facts.irq,
         .interrupt = interrupt_name(dev),
         .vectors = dev->interrupts.count,
@@ -78,8 +79,7 @@ void pb_backend_each_device(const struct pb_backend *b,
     TAILQ_FOREACH (dev, &b->devices, link) {
         struct pb_device_view view = pb_device_view_of(dev);
 
-        /* An address that a slot's star covers but the machine lacks is nothing to show. */
-        if (dev->state != PB_DEVICE_ABSENT || pb_policy_device(b->policy, dev->sbdf))
+        if (pb_slots_is_known(dev))
             visit(ctx, &view);
     }
 }
