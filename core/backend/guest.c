@@ -237,7 +237,7 @@ static void rested(struct ev_loop *loop, ev_timer *timer, int events)
     if (g->ending || g->forgetting || g->be_state != PB_XENBUS_CLOSED ||
         g->fe_state != PB_XENBUS_CLOSED)
         return;
-    if (!g->acting && !g->turn) {
+    if (!g->acting) {
         act(g, PB_ACT_REOPEN);
         return;
     }

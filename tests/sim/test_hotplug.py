@@ -313,9 +313,10 @@ class Hotplug(unittest.TestCase):
             s.attach(5, NIC)
             s.settle()
             self.assertEqual(s.be_state(5), 3)
-            s.sim("device-set", device=DISK, reset_ms=150)
+            s.sim("set", job_delay_ms=150)
+            s.clear_log()
             pending = s.rpc.start("attach", guest="5", dev=DISK, wait=5)
-            s.wait_for("its reset", lambda: s.state(DISK) == "resetting")
+            s.wait_for("its reset", lambda: s.log("job_reset.start"))
             s.follow(5)
             s.rpc.finish(pending)
             s.settle()
@@ -449,7 +450,7 @@ class Reconnect(unittest.TestCase):
             with self.subTest(first), Sim(clean=True) as s:
                 s.connect()
                 resets = self.use(s)
-                s.sim("device-set", device=NIC, reset_ms=200)
+                s.sim("set", job_delay_ms=200)
                 s.sim("publish", domid=5, fresh=True, state=None)
                 for state in first:
                     s.sim("state", domid=5, state=state)
@@ -520,10 +521,10 @@ class Reconnect(unittest.TestCase):
             s.wait_for("Reconfiguring", lambda: s.be_state(5) == 7)
             s.sim("state", domid=5, state=7)
             s.wait_for("Reconfigured", lambda: s.be_state(5) == 8)
-            for bdf in (NIC, DISK):
-                s.sim("device-set", device=bdf, reset_ms=150)
+            s.sim("set", job_delay_ms=150)
+            s.clear_log()
             s.sim("state", domid=5, state=1)
-            s.wait_for("resets", lambda: s.state(NIC) == "resetting")
+            s.wait_for("two resets", lambda: len(s.log("job_reset.start")) == 2)
             s.sim("domain-destroy", domid=5)
             with self.assertRaises(RpcError):
                 s.rpc.finish(pending)
@@ -538,7 +539,6 @@ class Reconnect(unittest.TestCase):
             s.wait_for("Reconfiguring", lambda: s.be_state(5) == 7)
             s.sim("state", domid=5, state=7)
             s.wait_for("Reconfigured", lambda: s.be_state(5) == 8)
-            s.sim("device-set", device=DISK, reset="fails")
             s.fault("job_reset", "ETIMEDOUT", count=2)
             s.sim("state", domid=5, state=1)
             with self.assertRaises(RpcError) as e:
