@@ -106,7 +106,7 @@ struct pb_surroundings {
     struct pb_sbdf physical_function; /* of a virtual function */
     uint16_t virtual_functions;       /* enabled now */
     uint8_t uses;                     /* bits 1 << enum pb_use */
-    char uses_text[160];              /* "/ is on nvme0n1p2; the default route leads over eth0" */
+    char uses_text[160];              /* "the root file system is on it (nvme0n1p2); ..." */
     bool more_neighbours;             /* there are more than fit */
     uint8_t neighbour_count;
     struct pb_neighbour neighbour[PB_NEIGHBOURS_MAX];

@@ -3,17 +3,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PATH_MAX_HERE 320
+#include "host/file.h"
 
-static void path_of(char *path, const char *lib_dir, const char *address, const char *suffix)
-{
-    (void)snprintf(path, PATH_MAX_HERE, "%s/devices/%s%s", lib_dir, address, suffix);
-}
+#define TEXT_MAX 384
 
 /* False without a whole line of that KEY: then the file was cut off, or is not ours. */
 static bool take_line(const char *text, const char *key, char *value, size_t size)
@@ -32,86 +31,100 @@ static bool take_line(const char *text, const char *key, char *value, size_t siz
     return true;
 }
 
-int pb_remember_load(const char *lib_dir, const char *address, struct pb_remembered *ret)
+static int read_text(const char *path, char *text, size_t size)
 {
-    char path[PATH_MAX_HERE], text[256], enabled[4];
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     ssize_t n;
-    int fd;
 
-    path_of(path, lib_dir, address, "");
-    fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
         return -errno;
-    n = read(fd, text, sizeof(text) - 1);
+    n = read(fd, text, size - 1);
     (void)close(fd);
     if (n <= 0)
         return -EPROTO;
     text[n] = '\0';
+    return 0;
+}
+
+/* "8086:10d3" */
+static bool read_ids(const char *text, struct pb_remembered *ret)
+{
+    char *end, *last;
+    unsigned long vendor = strtoul(text, &end, 16), device;
+
+    if (strlen(text) != 9 || end != text + 4 || *end != ':')
+        return false;
+    device = strtoul(end + 1, &last, 16);
+    if (last != text + 9)
+        return false;
+    ret->vendor = (uint16_t)vendor;
+    ret->device = (uint16_t)device;
+    return true;
+}
+
+int pb_remember_load(const char *lib_dir, const char *address, struct pb_remembered *ret)
+{
+    char path[PATH_MAX], text[TEXT_MAX], flag[4], ids[12];
+    int rc;
+
+    (void)snprintf(path, sizeof(path), "%s/devices/%s", lib_dir, address);
+    rc = read_text(path, text, sizeof(text));
+    if (rc)
+        return rc;
+    memset(ret, 0, sizeof(*ret));
     if (strncmp(text, "driver=", 7) != 0 ||
         !take_line(text, "driver=", ret->driver, sizeof(ret->driver)) ||
         !take_line(text, "\noverride=", ret->override, sizeof(ret->override)) ||
         !take_line(text, "\npower=", ret->power, sizeof(ret->power)) ||
-        !take_line(text, "\nenabled=", enabled, sizeof(enabled)))
+        !take_line(text, "\nenabled=", flag, sizeof(flag)))
         return -EPROTO;
-    ret->enabled = enabled[0] == '1';
+    ret->enabled = flag[0] == '1';
+    if (!strstr(text, "\nids="))
+        return 0; /* the first version */
+    if (!take_line(text, "\nids=", ids, sizeof(ids)) || !read_ids(ids, ret) ||
+        !take_line(text, "\nboot=", ret->boot, sizeof(ret->boot)) ||
+        !take_line(text, "\nchosen=", flag, sizeof(flag)))
+        return -EPROTO;
+    ret->has_ids = true;
+    ret->chosen = flag[0] == '1';
     return 0;
-}
-
-static int write_all(const char *path, const char *text)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    size_t length = strlen(text);
-    int rc = 0;
-
-    if (fd < 0)
-        return -errno;
-    if (write(fd, text, length) != (ssize_t)length)
-        rc = errno ? -errno : -EIO;
-    if (rc == 0 && fsync(fd) != 0)
-        rc = -errno;
-    if (close(fd) != 0 && rc == 0)
-        rc = -errno;
-    return rc;
-}
-
-/* A new name is on the disk only when its directory is. */
-static int sync_directory(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc;
-
-    if (fd < 0)
-        return -errno;
-    rc = fsync(fd) != 0 ? -errno : 0;
-    (void)close(fd);
-    return rc;
 }
 
 int pb_remember_store(const char *lib_dir, const char *address, const struct pb_remembered *what)
 {
-    char dir[PATH_MAX_HERE], path[PATH_MAX_HERE], tmp[PATH_MAX_HERE], text[256];
-    int rc;
+    char dir[PATH_MAX], temporary[32], text[TEXT_MAX];
+    size_t n;
 
     (void)snprintf(dir, sizeof(dir), "%s/devices", lib_dir);
     if ((mkdir(lib_dir, 0700) != 0 && errno != EEXIST) ||
         (mkdir(dir, 0700) != 0 && errno != EEXIST))
         return -errno;
-    (void)snprintf(text, sizeof(text), "driver=%s\noverride=%s\npower=%s\nenabled=%d\n",
-                   what->driver, what->override, what->power, what->enabled);
-    path_of(path, lib_dir, address, "");
-    path_of(tmp, lib_dir, address, ".new");
-    errno = 0;
-    rc = write_all(tmp, text);
-    if (rc == 0 && rename(tmp, path) != 0)
-        rc = -errno;
-    if (rc)
-        (void)unlink(tmp);
-    return rc ? rc : sync_directory(dir);
+    n = (size_t)snprintf(text, sizeof(text), "driver=%s\noverride=%s\npower=%s\nenabled=%d\n",
+                         what->driver, what->override, what->power, what->enabled);
+    if (what->has_ids)
+        (void)snprintf(text + n, sizeof(text) - n, "ids=%04x:%04x\nboot=%s\nchosen=%d\n",
+                       (unsigned)what->vendor, (unsigned)what->device, what->boot, what->chosen);
+    (void)snprintf(temporary, sizeof(temporary), "%s.new", address);
+    return pb_file_replace(dir, address, temporary, text, 0600);
 }
 
 int pb_remember_forget(const char *lib_dir, const char *address)
 {
-    char path[PATH_MAX_HERE];
+    char dir[PATH_MAX];
 
-    path_of(path, lib_dir, address, "");
-    return unlink(path) == 0 || errno == ENOENT ? 0 : -errno;
+    (void)snprintf(dir, sizeof(dir), "%s/devices", lib_dir);
+    return pb_file_remove(dir, address);
+}
+
+void pb_remember_boot(const char *proc, char ret[PB_BOOT_ID_TEXT])
+{
+    char path[PATH_MAX], text[64];
+
+    (void)snprintf(path, sizeof(path), "%s/sys/kernel/random/boot_id", proc);
+    ret[0] = '\0';
+    if (read_text(path, text, sizeof(text)) != 0)
+        return;
+    text[strcspn(text, "\n")] = '\0';
+    if (strlen(text) < PB_BOOT_ID_TEXT && strspn(text, "0123456789abcdef-") == strlen(text))
+        memcpy(ret, text, strlen(text) + 1);
 }

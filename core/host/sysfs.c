@@ -144,6 +144,15 @@ static uint32_t number(const struct pb_sysfs *fs, const char *attribute, uint32_
     return (uint32_t)value;
 }
 
+int pb_sysfs_ids(const struct pb_sysfs *fs, uint16_t *ret_vendor, uint16_t *ret_device)
+{
+    int rc = 0;
+
+    *ret_vendor = (uint16_t)number(fs, "vendor", UINT16_MAX, &rc);
+    *ret_device = (uint16_t)number(fs, "device", UINT16_MAX, &rc);
+    return rc;
+}
+
 /* Lines "0xSTART 0xEND 0xFLAGS": six BARs, then the ROM, then what we do not need. */
 static int read_resources(const struct pb_sysfs *fs, struct pb_facts *facts)
 {
@@ -204,8 +213,7 @@ int pb_sysfs_facts(const struct pb_sysfs *fs, struct pb_facts *ret)
         return -ENODEV;
     if (!pb_sbdf_parse(fs->address, &ret->sbdf))
         return -EINVAL;
-    ret->vendor = (uint16_t)number(fs, "vendor", UINT16_MAX, &rc);
-    ret->device = (uint16_t)number(fs, "device", UINT16_MAX, &rc);
+    rc = pb_sysfs_ids(fs, &ret->vendor, &ret->device);
     ret->subsystem_vendor = (uint16_t)number(fs, "subsystem_vendor", UINT16_MAX, &rc);
     ret->subsystem_device = (uint16_t)number(fs, "subsystem_device", UINT16_MAX, &rc);
     ret->class_code = number(fs, "class", 0xffffff, &rc);

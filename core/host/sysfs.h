@@ -22,6 +22,8 @@ int pb_sysfs_read(const struct pb_sysfs *fs, const char *attribute, char *buf, s
 int pb_sysfs_write(const struct pb_sysfs *fs, const char *attribute, const char *value);
 /* ROOT/bus/pci/PATH, for example "drivers_probe" or "drivers/e1000e/unbind". */
 int pb_sysfs_write_bus(const struct pb_sysfs *fs, const char *path, const char *value);
+/* Vendor and device, of the function that is there now. */
+int pb_sysfs_ids(const struct pb_sysfs *fs, uint16_t *ret_vendor, uint16_t *ret_device);
 bool pb_sysfs_has_driver(const struct pb_sysfs *fs, const char *driver);
 /* The bound driver, "" when none. */
 void pb_sysfs_driver(const struct pb_sysfs *fs, char driver[PB_DRIVER_NAME]);

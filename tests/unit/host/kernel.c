@@ -83,6 +83,33 @@ static void make_dir(const char *path)
     assert_true(mkdir(path, 0700) == 0 || errno == EEXIST);
 }
 
+/* The directories above PATH; PATH below kernel_dir, in full. */
+static const char *make_way(char full[256], const char *path)
+{
+    assert_true(snprintf(full, 256, "%s/%s", kernel_dir, path) < 256);
+    for (char *p = full + strlen(kernel_dir) + 1; (p = strchr(p, '/')); p++) {
+        *p = '\0';
+        make_dir(full);
+        *p = '/';
+    }
+    return full;
+}
+
+void kernel_put(const char *path, const char *text)
+{
+    char full[256];
+
+    put_file(make_way(full, path), text, strlen(text));
+}
+
+void kernel_link(const char *path, const char *target)
+{
+    char full[256], to[256];
+
+    assert_true(snprintf(to, sizeof(to), "%s/%s", kernel_dir, target) < 256);
+    assert_return_code(symlink(to, make_way(full, path)), errno);
+}
+
 const char *kernel_path(struct pb_sbdf sbdf, const char *attribute)
 {
     static char paths[8][256];
@@ -552,6 +579,7 @@ int kernel_setup(void **state)
     }
     bus_path(path, "drivers_probe");
     put_file(path, "", 0);
+    kernel_put("proc/sys/kernel/random/boot_id", KERNEL_BOOT_ID "\n");
     kernel_add_driver("e1000e");
     kernel_add_driver("pci-stub");
     kernel_add_device(kernel_nic, PB_CONFIG_SIZE_PCIE);

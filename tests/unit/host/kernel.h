@@ -34,6 +34,8 @@ struct kernel {
     char log[KERNEL_LOG_MAX][256]; /* "PATH=VALUE", PATH is relative to bus/pci */
 };
 
+#define KERNEL_BOOT_ID "11111111-2222-3333-4444-555555555555"
+
 extern struct kernel *kernel;
 extern char kernel_dir[64]; /* everything is below it */
 extern char kernel_sysfs[80], kernel_proc[80], kernel_lib[80], kernel_boot[80], kernel_config[80];
@@ -51,6 +53,9 @@ void kernel_add_device(struct pb_sbdf sbdf, size_t size);
 void kernel_remove_device(struct pb_sbdf sbdf);
 /* Puts kernel_nic below port 0000:00:1c.0 with these PCI Express flags and slot capabilities. */
 void kernel_add_port(uint16_t flags, uint32_t slot);
+/* A file, a link, a directory at PATH below kernel_dir, with the directories on its way. */
+void kernel_put(const char *path, const char *text);
+void kernel_link(const char *path, const char *target); /* TARGET is below kernel_dir too */
 void kernel_add_driver(const char *name);
 void kernel_remove_driver(const char *name);
 /* The driver that SBDF is for: it is enabled while bound. */

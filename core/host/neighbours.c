@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The functions that share something with a device. What the IOMMU can tell apart follows from the
+ * bridges on the way: behind a conventional one all DMA has the bridge's requester id, and a port
+ * or a function without Access Control Services (PCIe 5.0, 6.12) lets what is below it, or beside
+ * it, talk without the IOMMU.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "host/bind.h"
+#include "host/surroundings.h"
+#include "pci/regs.h"
+
+#define FUNCTIONS_MAX   4096
+#define BRIDGES_MAX     16
+#define PAGE_SHIFT      12
+
+#define TYPE_ROOT_PORT  0x4
+#define TYPE_UPSTREAM   0x5
+#define TYPE_DOWNSTREAM 0x6
+#define TYPE_TO_PCI     0x7
+#define TYPE_FROM_PCI   0x8
+
+#define EXT_ACS         0x000d
+#define ACS_CAP         4
+#define ACS_CTRL        6
+/* Source Validation, Request and Completion Redirect, Upstream Forwarding */
+#define ACS_ISOLATION 0x001du
+
+struct function {
+    struct pb_sbdf sbdf;
+    uint8_t depth; /* bridges above it */
+    struct pb_sbdf bridge[BRIDGES_MAX];
+};
+
+struct machine {
+    const struct pb_sysfs *fs;
+    struct function *function; /* in the order of their addresses */
+    size_t count;
+};
+
+static int order(const void *a, const void *b)
+{
+    uint32_t x = pb_sbdf_machine(((const struct function *)a)->sbdf);
+    uint32_t y = pb_sbdf_machine(((const struct function *)b)->sbdf);
+
+    return x < y ? -1 : x > y;
+}
+
+/* False: no place for it, or none at all. */
+static bool read_place(const char *root, const char *name, struct function *ret)
+{
+    char path[PATH_MAX], real[PATH_MAX], *at, *save = NULL;
+    struct pb_sbdf sbdf;
+
+    memset(ret, 0, sizeof(*ret));
+    (void)snprintf(path, sizeof(path), "%s/bus/pci/devices/%s", root, name);
+    if (!pb_sbdf_parse(name, &ret->sbdf) || !realpath(path, real))
+        return false;
+    for (at = strtok_r(real, "/", &save); at; at = strtok_r(NULL, "/", &save)) {
+        if (strlen(at) != PB_SBDF_TEXT - 1 || !pb_sbdf_parse(at, &sbdf))
+            ret->depth = 0;
+        else if (!pb_sbdf_equal(sbdf, ret->sbdf) && ret->depth < BRIDGES_MAX)
+            ret->bridge[ret->depth++] = sbdf;
+    }
+    return true;
+}
+
+static bool read_machine(const struct pb_sysfs *fs, struct machine *ret)
+{
+    char path[PATH_MAX];
+    const struct dirent *entry;
+    size_t room = 0;
+    DIR *dir;
+
+    *ret = (struct machine){ .fs = fs };
+    (void)snprintf(path, sizeof(path), "%s/bus/pci/devices", fs->root);
+    dir = opendir(path);
+    while (dir && ret->count < FUNCTIONS_MAX && (entry = readdir(dir)) != NULL) {
+        if (ret->count == room) {
+            struct function *more;
+
+            room = room ? 2 * room : 64;
+            more = reallocarray(ret->function, room, sizeof(*more));
+            if (!more)
+                break;
+            ret->function = more;
+        }
+        if (strlen(entry->d_name) == PB_SBDF_TEXT - 1 &&
+            read_place(fs->root, entry->d_name, &ret->function[ret->count]))
+            ret->count++;
+    }
+    if (dir)
+        (void)closedir(dir);
+    if (ret->count)
+        qsort(ret->function, ret->count, sizeof(*ret->function), order);
+    return ret->count > 0;
+}
+
+/* --- what the IOMMU can tell apart --- */
+
+struct space {
+    uint8_t bytes[PB_CONFIG_SIZE_PCIE];
+    size_t size;
+};
+
+static bool read_space(const struct machine *m, struct pb_sbdf sbdf, struct space *ret)
+{
+    char path[256], text[PB_SBDF_TEXT];
+    ssize_t n = -1;
+    int fd;
+
+    memset(ret, 0, sizeof(*ret));
+    (void)snprintf(path, sizeof(path), "%s/bus/pci/devices/%s/config", m->fs->root,
+                   pb_sbdf_format(sbdf, text));
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        n = pread(fd, ret->bytes, sizeof(ret->bytes), 0);
+        (void)close(fd);
+    }
+    ret->size = n > 0 ? (size_t)n : 0;
+    return ret->size >= PCI_HEADER_END;
+}
+
+/* The offset of a capability, 0: absent, or the list makes no sense. */
+static unsigned find_cap(const struct space *s, uint8_t id)
+{
+    unsigned at = s->bytes[PCI_CAPABILITIES] & 0xfcu;
+
+    if (!(pb_le16(s->bytes + PCI_STATUS) & PCI_STATUS_CAP_LIST))
+        return 0;
+    for (int i = 0; i < 48 && at >= PCI_HEADER_END && at + 4 <= s->size; i++) {
+        if (s->bytes[at] == id)
+            return at;
+        at = s->bytes[at + 1] & 0xfcu;
+    }
+    return 0;
+}
+
+static unsigned find_extended(const struct space *s, uint16_t id)
+{
+    unsigned at = PCI_EXT_CAPABILITIES;
+
+    for (int i = 0; i < 480 && at >= PCI_EXT_CAPABILITIES && at + 8 <= s->size; i++) {
+        uint32_t header = pb_le32(s->bytes + at);
+
+        if ((header & 0xffffu) == id)
+            return at;
+        at = header >> PCI_EXT_NEXT_SHIFT & 0xffcu;
+    }
+    return 0;
+}
+
+static bool same_slot(struct pb_sbdf a, struct pb_sbdf b)
+{
+    return a.segment == b.segment && a.bus == b.bus &&
+           PB_DEVFN_DEV(a.devfn) == PB_DEVFN_DEV(b.devfn);
+}
+
+static bool multifunction(const struct machine *m, struct pb_sbdf sbdf)
+{
+    for (size_t i = 0; i < m->count; i++) {
+        if (same_slot(m->function[i].sbdf, sbdf) && !pb_sbdf_equal(m->function[i].sbdf, sbdf))
+            return true;
+    }
+    return false;
+}
+
+/* Everything that it can control is on. */
+static bool acs_on(const struct space *s)
+{
+    unsigned at = find_extended(s, EXT_ACS), wanted;
+
+    if (!at)
+        return false;
+    wanted = pb_le16(s->bytes + at + ACS_CAP) & ACS_ISOLATION;
+    return (pb_le16(s->bytes + at + ACS_CTRL) & wanted) == wanted;
+}
+
+/* Does all that goes through this function, or comes from it, meet the IOMMU as its own? */
+static bool isolated(const struct machine *m, struct pb_sbdf sbdf)
+{
+    struct space s;
+    unsigned exp;
+
+    if (!read_space(m, sbdf, &s))
+        return false;
+    exp = find_cap(&s, PCI_CAP_EXP);
+    if (!exp)
+        return false;
+    switch (pb_le16(s.bytes + exp + PCI_EXP_FLAGS) >> PCI_EXP_FLAGS_TYPE_SHIFT &
+            PCI_EXP_FLAGS_TYPE_MASK) {
+    case TYPE_TO_PCI:
+    case TYPE_FROM_PCI:
+        return false;
+    case TYPE_ROOT_PORT:
+    case TYPE_DOWNSTREAM:
+        return acs_on(&s);
+    default: /* alone there is nobody beside it */
+        return !multifunction(m, sbdf) || acs_on(&s);
+    }
+}
+
+/* Functions with equal units cannot be told apart: a function, or (slot) all of a slot. */
+struct unit {
+    struct pb_sbdf sbdf;
+    bool slot;
+};
+
+static struct unit unit_of(const struct machine *m, const struct function *f)
+{
+    struct unit unit = { .sbdf = f->sbdf };
+
+    /* The topmost port that does not isolate: all below it are one. */
+    for (unsigned i = 0; i < f->depth; i++) {
+        if (!isolated(m, f->bridge[i])) {
+            unit.sbdf = f->bridge[i];
+            break;
+        }
+    }
+    unit.slot = multifunction(m, unit.sbdf) && !isolated(m, unit.sbdf);
+    return unit;
+}
+
+static bool same_unit(struct unit a, struct unit b)
+{
+    return a.slot && b.slot ? same_slot(a.sbdf, b.sbdf) : pb_sbdf_equal(a.sbdf, b.sbdf);
+}
+
+/* --- what else is shared --- */
+
+/* The device, and what is compared of it. */
+struct side {
+    struct pb_sysfs fs;
+    const struct function *function;
+    struct pb_resource bar[PB_PCI_BARS];
+    uint32_t line; /* 0: none, or not routed */
+};
+
+static void read_side(const struct machine *m, const struct function *f, struct side *ret)
+{
+    char text[2048], *line, *save = NULL;
+    struct space s;
+    unsigned i = 0;
+
+    memset(ret, 0, sizeof(*ret));
+    ret->function = f;
+    pb_sysfs_init(&ret->fs, m->fs->root, f->sbdf);
+    if (pb_sysfs_read(&ret->fs, "resource", text, sizeof(text)) == 0) {
+        for (line = strtok_r(text, "\n", &save); line && i < PB_PCI_BARS;
+             line = strtok_r(NULL, "\n", &save), i++) {
+            unsigned long long start, end, flags;
+
+            if (sscanf(line, "%llx %llx %llx", &start, &end, &flags) == 3 && start && end >= start)
+                ret->bar[i] = (struct pb_resource){ .start = start, .end = end, .flags = flags };
+        }
+    }
+    /* Before a device is enabled its number is the firmware's, which may be anybody's. */
+    if (read_space(m, f->sbdf, &s) && s.bytes[PCI_INTERRUPT_PIN] &&
+        pb_bind_enable_count(&ret->fs) > 0 &&
+        pb_sysfs_read(&ret->fs, "irq", text, sizeof(text)) == 0)
+        ret->line = (uint32_t)strtoul(text, NULL, 10);
+}
+
+static bool in_memory(const struct pb_resource *r)
+{
+    return r->end && (r->flags & PB_RES_MEM) && !(r->flags & PB_RES_UNSET);
+}
+
+static bool share_page(const struct side *a, const struct side *b)
+{
+    for (unsigned i = 0; i < PB_PCI_BARS; i++) {
+        for (unsigned k = 0; in_memory(&a->bar[i]) && k < PB_PCI_BARS; k++) {
+            if (in_memory(&b->bar[k]) &&
+                a->bar[i].start >> PAGE_SHIFT <= b->bar[k].end >> PAGE_SHIFT &&
+                b->bar[k].start >> PAGE_SHIFT <= a->bar[i].end >> PAGE_SHIFT)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* A reset of the bus that A is on hits what is on it and below. A root bus has none. */
+static bool share_reset(const struct function *a, const struct function *b)
+{
+    if (a->depth == 0 || b->depth < a->depth)
+        return false;
+    return pb_sbdf_equal(a->bridge[a->depth - 1], b->bridge[a->depth - 1]);
+}
+
+/* Nobody is given a bridge. */
+static bool is_bridge(const struct machine *m, struct pb_sbdf sbdf)
+{
+    struct space s;
+
+    return read_space(m, sbdf, &s) &&
+           ((s.bytes[PCI_HEADER_TYPE] & PCI_HEADER_TYPE_MASK) != PCI_HEADER_TYPE_NORMAL ||
+            s.bytes[PCI_REVISION + 3] == PCI_CLASS_BRIDGE);
+}
+
+static uint8_t shares_of(const struct side *a, const struct side *b, bool requester)
+{
+    unsigned shares = 0;
+
+    if (share_reset(a->function, b->function))
+        shares |= 1U << PB_SHARE_RESET;
+    if (requester)
+        shares |= 1U << PB_SHARE_REQUESTER;
+    if (a->line && a->line == b->line)
+        shares |= 1U << PB_SHARE_LINE;
+    if (share_page(a, b))
+        shares |= 1U << PB_SHARE_PAGE;
+    if (same_slot(a->function->sbdf, b->function->sbdf))
+        shares |= 1U << PB_SHARE_FUNCTION;
+    return (uint8_t)shares;
+}
+
+/* Without room, those that refuse an attach drive out one that does not. */
+static void add(struct pb_surroundings *s, const struct pb_neighbour *n)
+{
+    const unsigned strong = 1U << PB_SHARE_REQUESTER | 1U << PB_SHARE_PAGE;
+    unsigned i = s->neighbour_count;
+
+    if (i < PB_NEIGHBOURS_MAX) {
+        s->neighbour[s->neighbour_count++] = *n;
+        return;
+    }
+    s->more_neighbours = true;
+    if (!(n->shares & strong))
+        return;
+    while (i > 0 && s->neighbour[i - 1].shares & strong)
+        i--;
+    if (i == 0)
+        return;
+    memmove(&s->neighbour[i - 1], &s->neighbour[i], (s->neighbour_count - i) * sizeof(*n));
+    s->neighbour[s->neighbour_count - 1] = *n;
+}
+
+static void compare(const struct machine *m, const struct function *self, struct pb_surroundings *s)
+{
+    struct unit unit = unit_of(m, self);
+    struct side mine, other;
+
+    read_side(m, self, &mine);
+    for (size_t i = 0; i < m->count; i++) {
+        const struct function *f = &m->function[i];
+        struct pb_neighbour n = { .sbdf = f->sbdf };
+
+        if (f == self || is_bridge(m, f->sbdf))
+            continue;
+        read_side(m, f, &other);
+        n.shares = shares_of(&mine, &other, same_unit(unit, unit_of(m, f)));
+        if (!n.shares)
+            continue;
+        pb_sysfs_driver(&other.fs, n.driver);
+        add(s, &n);
+    }
+}
+
+void pb_neighbours_read(const struct pb_sysfs *fs, struct pb_surroundings *ret)
+{
+    struct machine m;
+    struct pb_sbdf sbdf;
+
+    ret->neighbour_count = 0;
+    ret->more_neighbours = false;
+    if (read_machine(fs, &m) && pb_sbdf_parse(fs->address, &sbdf)) {
+        for (size_t i = 0; i < m.count; i++) {
+            if (pb_sbdf_equal(m.function[i].sbdf, sbdf))
+                compare(&m, &m.function[i], ret);
+        }
+    }
+    free(m.function);
+}
