@@ -122,7 +122,7 @@ void pb_backend_each_slot(const struct pb_backend *b,
  */
 struct pb_reason {
     const char *code;
-    bool blocks; /* attach is refused because of it */
+    bool blocks; /* attach --claim is refused because of it, without --force */
     const char *text, *next;
 };
 bool pb_backend_why(const struct pb_backend *b, const char *dev,
