@@ -410,6 +410,20 @@ void pb_assign_device_ready(struct pb_backend *b, const struct pb_device *dev)
         try_ready(b->assigner);
 }
 
+bool pb_assign_wants(const struct pb_backend *b, struct pb_sbdf sbdf)
+{
+    const struct record *r;
+    struct pb_sbdf named;
+
+    if (!b->assigner)
+        return false;
+    TAILQ_FOREACH (r, &b->assigner->records, link) {
+        if (!r->gone && pb_sbdf_parse(r->what.device, &named) && pb_sbdf_equal(named, sbdf))
+            return true;
+    }
+    return false;
+}
+
 void pb_assign_end(struct pb_backend *b)
 {
     struct pb_assigner *a = b->assigner;

@@ -7,6 +7,10 @@
 #ifndef PB_BACKEND_ASSIGN_H
 #define PB_BACKEND_ASSIGN_H
 
+#include <stdbool.h>
+
+#include "pci/addr.h"
+
 struct pb_backend;
 struct pb_device;
 struct pb_guest;
@@ -15,6 +19,8 @@ struct pb_guest;
 void pb_assign_begin(struct pb_backend *b);
 /* The device has appeared or was claimed: what waits for it is tried now. */
 void pb_assign_device_ready(struct pb_backend *b, const struct pb_device *dev);
+/* Does an entry name this address? */
+bool pb_assign_wants(const struct pb_backend *b, struct pb_sbdf sbdf);
 /*
  * The policy is a new one: entries that are new begin, those that are gone end; no device is taken
  * from anybody. What stays keeps its place.

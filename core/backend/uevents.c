@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backend/assign.h"
 #include "backend/denied.h"
 #include "backend/failure.h"
 #include "backend/groups.h"
@@ -274,6 +275,7 @@ static void arrive(struct pb_device *dev, const struct pb_job *job)
     pb_device_set_state(dev, PB_DEVICE_PRESENT);
     if (pb_slots_match(dev->b, dev->sbdf))
         pb_slots_claim(dev->b, dev->sbdf);
+    pb_assign_device_ready(dev->b, dev);
 }
 
 static void act_on(struct pb_device *dev, const struct pb_job *job)
@@ -418,7 +420,7 @@ static void fired(void *ctx, enum pb_uevent what, struct pb_sbdf sbdf, const cha
         return;
     }
     dev = pb_device_find(b, sbdf);
-    if (!dev && what == PB_UEVENT_ADD && pb_slots_match(b, sbdf))
+    if (!dev && what == PB_UEVENT_ADD && (pb_slots_match(b, sbdf) || pb_assign_wants(b, sbdf)))
         dev = pb_device_add(b, sbdf);
     if (dev)
         happened(dev, what);

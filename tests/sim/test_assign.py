@@ -107,6 +107,17 @@ class Assign(unittest.TestCase):
             s.sim("domain-create", domid=6, name="netvm")
             self.has(s, 6)
 
+    def test_device_that_is_plugged_in_later(self):
+        for how in ({"devices": [{"name": "nic0", "bdf": NIC}]}, {"slots": [NIC]}, {}):
+            with self.subTest(how), Sim(config=assigned(
+                    ("netvm", ["nic0" if "devices" in how else NIC]), **how), start=False) as s:
+                s.scenario["devices"] = [device("e1000e", present=False)]
+                s.start()
+                self.told(s, "waits")
+                time.sleep(1.2)  # the pauses have grown: it is the event that counts
+                s.plug(NIC)
+                self.has(s, 5, timeout=1.6)
+
     def test_device_that_another_guest_has(self):
         with Sim(domains=[domain(3, "first")], config=assigned(("netvm", [NIC]))) as s:
             s.claim()
