@@ -8,6 +8,9 @@ LAB = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 BOOTS = os.path.join(LAB, "boots")
 
 
+IMAGES = ("lab", "debian")
+
+
 class LabError(Exception):
     """What stops the lab before it can say anything about the product."""
 
@@ -30,6 +33,7 @@ class Boot:
     machine: str = "q35,kernel-irqchip=split"
     iommu: str = "intel-iommu,intremap=on"
     accel: str = "tcg,thread=multi"
+    image: str = "lab"           # dom0: the lab's own ramdisk, or "debian"
     devices: list = field(default_factory=list)   # QEMU arguments
     disks: list = field(default_factory=list)
     xen: list = field(default_factory=list)       # arguments of the hypervisor
@@ -68,6 +72,10 @@ def _set(boot, key, values):
         setattr(boot, key, int(_one(values)))
     elif key in ("machine", "iommu", "accel"):
         setattr(boot, key, _one(values))
+    elif key == "image":
+        boot.image = _one(values)
+        if boot.image not in IMAGES:
+            raise ValueError(f"no such image; there are {', '.join(IMAGES)}")
     elif key == "device":
         boot.devices += values
     elif key == "disk":

@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from .conf import LAB, LabError
 
 PACKAGES = [
-    "busybox-static", "cpio", "gcc", "kmod", "libc6-dev", "libxen-dev", "pciutils", "python3", "qemu-system-x86",
-    "xen-hypervisor-4.17-amd64", "xen-utils-4.17", "xen-utils-common", "xenstore-utils",
+    "busybox-static", "cpio", "e2fsprogs", "gcc", "kmod", "libc6-dev", "libxen-dev", "mmdebstrap", "pciutils", "python3",
+    "qemu-system-x86", "xen-hypervisor-4.17-amd64", "xen-utils-4.17", "xen-utils-common", "xenstore-utils",
 ]
 XEN_BIN = "/usr/lib/xen-4.17/bin"
 XEN_GZ = "/boot/xen-4.17-amd64.gz"
@@ -33,7 +33,7 @@ CARD_DRIVERS = ["e1000", "e1000e", "8139cp", "8139too", "igb", "nvme", "snd-hda-
                 "sd_mod", "xhci-pci", "virtio_pci", "virtio_net"]
 DOM0_MODULES = ["xen-privcmd", "xen-evtchn", "xen-gntdev", "xen-gntalloc", "xenfs", "xen-pciback", "pci-stub",
                 "vfio-pci"] + CARD_DRIVERS
-GUEST_MODULES = ["xen-pcifront", "xen-gntalloc", "xen-evtchn", "xenfs"] + CARD_DRIVERS
+GUEST_MODULES = ["xen-pcifront", "xen-netfront", "xen-blkfront", "xen-gntalloc", "xen-evtchn", "xenfs"] + CARD_DRIVERS
 
 # name: (source, libraries). Static where possible. Not where libxenstore watches: its thread's stack is too small for a
 # static program on a CPU with much vector state (EINVAL from xs_watch).
@@ -115,7 +115,7 @@ def _put_libraries(root, program):
             shutil.copy(library, target)
 
 
-def _put_modules(root, kernel, version, names):
+def put_modules(root, kernel, version, names):
     for name in names:
         # --show-depends also prints "builtin NAME" lines, which need no file.
         for line in shell("modprobe", "-d", kernel, "-S", version, "--show-depends", name).splitlines():
@@ -130,7 +130,7 @@ def _put_modules(root, kernel, version, names):
     shell("depmod", "-b", root, version)
 
 
-def _compile(root, programs, static):
+def compile_programs(root, programs, static):
     for name, (source, libraries) in programs.items():
         target = os.path.join(root, "usr/bin", name)
         os.makedirs(os.path.dirname(target), exist_ok=True)
@@ -179,20 +179,20 @@ def _build_dom0(root, kernel, version, vmlinux):
     open(os.path.join(root, "etc/xen/xl.conf"), "w", encoding="utf-8").close()
     for tool in XEN_TOOLS:
         put(root, f"{XEN_BIN}/{tool}", f"{XEN_BIN}/{tool}")
-    _compile(root, DOM0_PROGRAMS, static=True)
-    _compile(root, DOM0_DYNAMIC, static=False)
+    compile_programs(root, DOM0_PROGRAMS, static=True)
+    compile_programs(root, DOM0_DYNAMIC, static=False)
     for file in ("dom0.sh", "normalise.awk", "store.awk"):
         shutil.copy(os.path.join(LAB, "lib", file), os.path.join(root, "lab", file))
-    _put_modules(root, kernel, version, DOM0_MODULES)
+    put_modules(root, kernel, version, DOM0_MODULES)
     shutil.copy(vmlinux, os.path.join(root, "boot/vmlinux"))
 
 
 def _build_guest(root, kernel, version):
     _skeleton(root, "guest-init")
-    _compile(root, GUEST_PROGRAMS, static=True)
-    _compile(root, GUEST_DYNAMIC, static=False)
+    compile_programs(root, GUEST_PROGRAMS, static=True)
+    compile_programs(root, GUEST_DYNAMIC, static=False)
     shutil.copy(os.path.join(LAB, "lib/guest.sh"), os.path.join(root, "lab/guest.sh"))
-    _put_modules(root, kernel, version, GUEST_MODULES)
+    put_modules(root, kernel, version, GUEST_MODULES)
 
 
 def _unpacked_kernel(vmlinuz):
@@ -211,7 +211,7 @@ def _unpacked_kernel(vmlinuz):
 
 # --- the cache -------------------------------------------------------------------------------------------------------
 
-def _kernel():
+def unpacked_kernel_package():
     """Debian's kernel, unpacked and not installed: the machine that runs the lab keeps its own."""
     ready = sorted(glob.glob(os.path.join(cache_root(), "kernel-*")))
     if ready:
@@ -254,7 +254,7 @@ def prepare():
     """Return a folder with xen, vmlinux, dom0.cpio and guest.cpio that match the lab's sources."""
     _require_packages()
     with locked("setup.lock", "lab: waiting for another setup"):
-        kernel = _kernel()
+        kernel = unpacked_kernel_package()
         key = _inputs_hash(kernel)
         target = os.path.join(cache_root(), f"images-{key}")
         if os.path.isdir(target):

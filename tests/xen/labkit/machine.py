@@ -19,7 +19,7 @@ import subprocess
 import time
 from dataclasses import dataclass, field
 
-from . import verdict
+from . import debian, verdict
 from .conf import LabError
 
 # eager-fpu: with Xen's lazy switching of vector registers, the emulator mixes up those of two domains, and one process in
@@ -59,7 +59,7 @@ class Machine:
         boot = self.boot
         xen = " ".join([XEN_ARGS, f"dom0_mem={boot.dom0_memory}M,max:{boot.dom0_memory}M",
                         f"dom0_max_vcpus={boot.cpus}", *boot.xen])
-        kernel = " ".join([KERNEL_ARGS, *boot.kernel]).replace(",", ",,")
+        kernel = " ".join([KERNEL_ARGS, *(["root=/dev/vda"] if boot.image == "debian" else []), *boot.kernel]).replace(",", ",,")
         # -smap: with it, dom0 dies at its first iret under software emulation. -svm: no nested guests.
         command = ["qemu-system-x86_64", "-name", f"lab-{boot.name}", "-accel", boot.accel, "-cpu", "max,-smap,-svm",
                    "-smp", str(boot.cpus), "-M", boot.machine, "-m", str(boot.memory), "-display", "none",
@@ -67,6 +67,8 @@ class Machine:
                    "-chardev", "socket,id=lab,path=lab.sock", "-serial", "chardev:lab",
                    "-chardev", "socket,id=qmp,path=qmp.sock", "-mon", "chardev=qmp,mode=control",
                    "-kernel", "xen", "-append", xen, "-initrd", f"vmlinux {kernel},dom0.img"]
+        if boot.image == "debian":
+            command += ["-drive", "if=none,id=labroot,file=root.img,format=raw,cache=unsafe", "-device", debian.ROOT_DISK]
         if boot.iommu != "none":
             command += ["-device", boot.iommu]
         for disk in boot.disks:
