@@ -50,6 +50,7 @@ KillMode=none
 """
 
 ROOT_DISK = "virtio-blk-pci,drive=labroot,addr=1e"
+KERNEL_ARGS = "root=LABEL=labroot rw"
 
 
 def _sources():
@@ -120,7 +121,6 @@ def _write(root, path, text):
 
 def _settle(root):
     """What an installer would ask, and what makes an emulated machine slow."""
-    _write(root, "etc/fstab", "/dev/vda / ext4 rw,noatime 0 0\n")
     _write(root, "etc/hostname", "lab\n")
     _write(root, "etc/machine-id", "0123456789abcdef0123456789abcdef\n")
     _write(root, "etc/systemd/journald.conf.d/lab.conf", "[Journal]\nStorage=volatile\n")
@@ -174,5 +174,5 @@ def compose(root, work):
     said += inside("sh", "-c", f"update-initramfs -c -k {version} 2>&1")
     _write(root, "lab/update-initramfs.txt", said)
     shutil.copy(os.path.join(root, f"boot/initrd.img-{version}"), os.path.join(work, "dom0.img"))
-    image.shell("mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-d", root, os.path.join(work, "root.img"), "1500M")
+    image.shell("mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-L", "labroot", "-d", root, os.path.join(work, "root.img"), "1500M")
     shutil.rmtree(root)

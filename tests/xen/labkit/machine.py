@@ -59,7 +59,7 @@ class Machine:
         boot = self.boot
         xen = " ".join([XEN_ARGS, f"dom0_mem={boot.dom0_memory}M,max:{boot.dom0_memory}M",
                         f"dom0_max_vcpus={boot.cpus}", *boot.xen])
-        kernel = " ".join([KERNEL_ARGS, *(["root=/dev/vda"] if boot.image == "debian" else []), *boot.kernel]).replace(",", ",,")
+        kernel = " ".join([KERNEL_ARGS, *([debian.KERNEL_ARGS] if boot.image == "debian" else []), *boot.kernel]).replace(",", ",,")
         # -smap: with it, dom0 dies at its first iret under software emulation. -svm: no nested guests.
         command = ["qemu-system-x86_64", "-name", f"lab-{boot.name}", "-accel", boot.accel, "-cpu", "max,-smap,-svm",
                    "-smp", str(boot.cpus), "-M", boot.machine, "-m", str(boot.memory), "-display", "none",
