@@ -187,6 +187,16 @@ class Conf(unittest.TestCase):
                 said = [line.split()[1] for line in file if line.startswith("scenario ")]
             self.assertEqual(said, boot.scenarios, boot.name)
 
+    def test_image(self):
+        with tempfile.TemporaryDirectory() as path:
+            for text, good in (("image debian", True), ("image suse", False)):
+                with open(os.path.join(path, "boot.conf"), "w", encoding="utf-8") as file:
+                    file.write(f"{text}\nscenario one\n")
+                if good:
+                    self.assertEqual(conf.load(path).image, "debian")
+                else:
+                    self.assertRaisesRegex(conf.LabError, "boot.conf:1: no such image", conf.load, path)
+
 
 if __name__ == "__main__":
     unittest.main()
