@@ -65,7 +65,7 @@ int pb_work_list_remembered(struct pb_work *work)
 
 static bool exists(const struct pb_work *work, const char *path)
 {
-    char full[PATH_MAX];
+    char full[2 * PATH_MAX];
     struct stat st;
 
     (void)snprintf(full, sizeof(full), "%s/%s", work->options->sysfs, path);
