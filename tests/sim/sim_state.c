@@ -20,6 +20,7 @@ static json_t *config_text(const struct sim_device *dev)
 void sim_state_save(const struct sim_world *w)
 {
     const struct sim_device *dev;
+    char path[4096];
     json_t *state;
 
     if (!w->state_path)
@@ -34,7 +35,9 @@ void sim_state_save(const struct sim_world *w)
                       "quarantined", dev->quarantined ? 1 : 0, "prepared", dev->prepared ? 1 : 0,
                       "config", config_text(dev)));
     }
-    if (json_dump_file(state, w->state_path, JSON_INDENT(1)) != 0)
+    /* whole at any time: a test may kill us while it is written */
+    (void)snprintf(path, sizeof(path), "%s.new", w->state_path);
+    if (json_dump_file(state, path, JSON_INDENT(1)) != 0 || rename(path, w->state_path) != 0)
         (void)fprintf(stderr, "sim: %s cannot be written\n", w->state_path);
     json_decref(state);
 }
