@@ -5,7 +5,7 @@
 #include "ctl/print.h"
 #include "ctl/table.h"
 
-#define TEXT 512
+#define TEXT 1024
 
 void pb_ctl_print_slots(const struct pb_ctl_command *command, const json_t *result)
 {
@@ -51,7 +51,7 @@ void pb_ctl_print_why(const struct pb_ctl_command *command, const json_t *result
     (void)printf("%s\n", pb_ctl_cell(result, "answer", text, sizeof(text)));
     for (size_t i = 0; i < json_array_size(reasons); i++) {
         const json_t *reason = json_array_get(reasons, i);
-        const char *kind = json_is_true(json_object_get(reason, "blocks")) ? "blocks" : "note";
+        const char *kind = json_is_true(json_object_get(reason, "blocks")) ? "blocks" : "info";
         char code[TEXT / 8];
 
         (void)pb_ctl_cell(reason, "code", code, sizeof(code));

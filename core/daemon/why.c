@@ -8,7 +8,7 @@
 
 struct reasons {
     json_t *array;
-    char blocked[240]; /* the first reason that stands in the way, "" none */
+    char blocked[400]; /* the first reason that stands in the way, "" none */
 };
 
 static void collect(void *ctx, const struct pb_reason *reason)
@@ -67,7 +67,7 @@ void pb_report_why(struct pb_call *call)
 {
     struct reasons reasons = { .array = json_array() };
     struct pb_failure failure = { 0 };
-    char who[PB_NAME_MAX + 20], rest[400], answer[600];
+    char who[PB_NAME_MAX + 20], rest[480], answer[600];
     struct pb_device_view view;
     bool attachable;
 

@@ -176,7 +176,7 @@ class Ctl(unittest.TestCase):
         self.assertEqual(done.stdout,
                          "0000:03:00.0 (nic0) is claimed; no guest can have it: it is ?[1mtainted\n"
                          "blocks: tainted: domain 5 lives\n  next: wait\n"
-                         "note: shares-line: 0000:00:1f.3 (ahci)\n")
+                         "info: shares-line: 0000:00:1f.3 (ahci)\n")
 
     @unittest.skipUnless(fakelib.ROOT, "only root may change")
     def test_slots(self):

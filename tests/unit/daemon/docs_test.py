@@ -93,6 +93,12 @@ class Manual(unittest.TestCase):
             for state in d.start().ask("stats")["result"]["device_states"]:
                 self.assertRegex(text, r"(?m)^\.B %s$" % state)
 
+    def test_every_reason_in_the_order_of_why(self):
+        codes = re.findall(r'(?m)^    \{ "([a-z-]+)", \w+ \},$', read("core", "backend", "why.c"))
+        self.assertIn("tainted", codes)
+        part = re.search(r"(?s)\.SH REASONS(.*?)\.SH", page("pcibackctl.1")).group(1)
+        self.assertEqual(re.findall(r"(?m)^\.TP\n\.B ([a-z-]+)$", part), codes)
+
     def test_every_key_of_a_manifest(self):
         def keys(schema):
             if isinstance(schema, dict):
