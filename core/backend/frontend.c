@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What we do for a frontend, once the table of proto/xenbus.c says so. From the frontend's
- * directory exactly four nodes are ever read: state, pci-op-ref, event-channel and magic (XSA-175).
+ * directory exactly four nodes are ever used: state, pci-op-ref, event-channel and magic (XSA-175);
+ * `backend` is compared with our own path, since libxl makes that directory anew for another one.
  */
 #include <errno.h>
 #include <string.h>

@@ -257,7 +257,9 @@ static void rest(struct pb_guest *g)
 static void acted(struct pb_guest *g, int rc)
 {
     g->acting = false;
-    /* The toolstack may change its own nodes at any time: its watch tells. */
+    if (rc && g->xl)
+        pb_xl_failed(g);
+    /* The toolstack may change its own nodes at any time. */
     if (rc == -ECANCELED && !g->xl && pb_guest_may_log(g))
         pb_warn("domain %u: its backend nodes are not ours any more; not touched", g->domid);
     else if (rc && rc != -ECANCELED && pb_guest_may_log(g))
@@ -345,6 +347,14 @@ static bool began_anew(const struct pb_guest *g, unsigned was, const struct pb_s
            (was == PB_XENBUS_CONNECTED || was == PB_XENBUS_RECONFIGURING || other_ring(g, req));
 }
 
+/* xl has made the frontend's directory anew, for a backend of its own: it does not mean us. */
+static bool is_anothers(const struct pb_guest *g, const struct pb_store_req *req)
+{
+    const char *backend = pb_store_value(req, 4);
+
+    return backend && strcmp(backend, g->be_path) != 0;
+}
+
 static void look_at_frontend(struct pb_guest *g, const struct pb_store_req *req)
 {
     unsigned was = g->fe_state;
@@ -352,7 +362,7 @@ static void look_at_frontend(struct pb_guest *g, const struct pb_store_req *req)
     /* Only a node that does not exist is gone; one that cannot be read as a state means nothing. */
     unsigned state = req->step[0].rc == -ENOENT ? PB_XENBUS_UNKNOWN : state_of(req, 0);
 
-    if (state >= PB_XENBUS_COUNT) {
+    if (state >= PB_XENBUS_COUNT || is_anothers(g, req)) {
         g->counters.ignored_events++;
         return;
     }
@@ -392,6 +402,7 @@ void pb_guest_refresh(struct pb_guest *g)
     pb_store_read(req, "%s/frontend", g->be_path);
     pb_store_read(req, "%s/pci-op-ref", g->fe_path);
     pb_store_read(req, "%s/event-channel", g->fe_path);
+    pb_store_read(req, "%s/backend", g->fe_path);
     pb_guest_submit(g, req);
 }
 

@@ -43,6 +43,25 @@ static void dir_fired(struct pb_watch *watch)
     pb_xl_look(PB_CONTAINER_OF(watch, struct pb_xl_dir, watch));
 }
 
+/* A guest that does not let go of what xl has taken from it in Xen already. */
+static void deadline(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct pb_xl_dir *dir = PB_CONTAINER_OF(timer, struct pb_xl_dir, deadline);
+    struct pb_device *dev;
+
+    (void)events;
+    ev_timer_stop(loop, timer);
+    if (!dir->g)
+        return;
+    TAILQ_FOREACH (dev, &dir->g->devices, sibling) {
+        if (dev->node_state != PB_XENBUS_CLOSING || dev->leaving)
+            continue;
+        pb_notice("%s: domain %u does not let go; taking it by force", pb_device_text(dev),
+                  dir->domid);
+        pb_xl_return(dev);
+    }
+}
+
 static void dir_new(struct pb_xl *xl, uint32_t domid)
 {
     struct pb_xl_dir *dir = calloc(1, sizeof(*dir));
@@ -58,6 +77,7 @@ static void dir_new(struct pb_xl *xl, uint32_t domid)
     (void)snprintf(dir->fe_path, sizeof(dir->fe_path), "/local/domain/%u/device/pci/0", domid);
     (void)snprintf(dir->watch.path, sizeof(dir->watch.path), "%s", dir->path);
     dir->watch.fired = dir_fired;
+    ev_init(&dir->deadline, deadline);
     TAILQ_INIT(&dir->errands);
     TAILQ_INSERT_TAIL(&xl->dirs, dir, link);
     xl->b->xen->ops->watch_add(xl->b->xen, &dir->watch);
@@ -67,6 +87,7 @@ static void dir_free(struct pb_xl_dir *dir)
 {
     struct pb_xl *xl = dir->b->xl;
 
+    ev_timer_stop(xl->b->loop, &dir->deadline);
     while (!TAILQ_EMPTY(&dir->errands))
         pb_xl_errand_forget(TAILQ_FIRST(&dir->errands));
     xl->b->xen->ops->watch_remove(xl->b->xen, &dir->watch);
@@ -182,6 +203,12 @@ void pb_xl_retry(struct pb_xl_dir *dir)
 {
     dir->failed = true;
     ev_timer_again(dir->b->loop, &dir->b->xl->retry);
+}
+
+void pb_xl_failed(struct pb_guest *g)
+{
+    if (!g->b->stopping)
+        pb_xl_retry(g->dir);
 }
 
 /* --- which are ours --- */

@@ -26,6 +26,8 @@ void pb_xl_domains_changed(struct pb_backend *b);
  * or taken back; then the frontend is looked at again when that is done.
  */
 bool pb_xl_may(struct pb_guest *g, enum pb_xenbus_action action);
+/* A request of an action failed, or the nodes were not as we know them: to be repeated. */
+void pb_xl_failed(struct pb_guest *g);
 /* All its devices are back: may its record go, and its nodes if they exist? */
 bool pb_xl_may_end(struct pb_guest *g);
 void pb_xl_guest_freed(struct pb_guest *g);

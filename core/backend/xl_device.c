@@ -392,6 +392,7 @@ void pb_xl_returned(struct pb_guest *g)
 static enum pb_run begin_return(struct pb_task *task)
 {
     struct pb_device *dev = task->dev;
+    struct pb_xen *xen = dev->b->xen;
 
     if (dev->task != task && (!dev->guest || dev->guest->domid != task->domid || !dev->leaving)) {
         task->dev = NULL;
@@ -402,7 +403,13 @@ static enum pb_run begin_return(struct pb_task *task)
         return PB_RUN_WAIT;
     }
     dev->task = task;
-    return pb_strip_revoke(task);
+    dev->node_state = PB_XENBUS_CLOSING;
+    if (pb_strip_revoke(task) == PB_RUN_WAIT)
+        return PB_RUN_WAIT;
+    /* xl may have given it to another guest already, with its memory: then decode stays on
+     * (XSA-120). */
+    dev->ready = xen->ops->device_test(xen, PB_DOMID_IO, dev->sbdf) == -EBUSY;
+    return PB_RUN_NEXT;
 }
 
 static void whose_is_it(struct pb_job *job, void *ctx)
@@ -444,6 +451,7 @@ static void give_back(struct pb_task *task)
     else
         (void)pb_strip_deassign(task);
     dev->leaving = false;
+    dev->ready = false;
     if (adopted) {
         dev->adopted = dev->failing; /* until `release` forgets why */
         pb_device_set_state(dev, dev->failing ? PB_DEVICE_FAILED : PB_DEVICE_PRESENT);

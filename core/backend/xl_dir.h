@@ -53,6 +53,7 @@ struct pb_xl_dir {
     bool failed;         /* the last look at it failed: to be repeated */
     struct pb_guest *g;  /* NULL: not served (yet) */
     unsigned returning;  /* devices on their way back */
+    ev_timer deadline;   /* for the guest to let go of what xl takes */
     struct pb_watch watch;
     struct pb_job job;
     struct pb_xl_errand_list errands;

@@ -51,10 +51,10 @@ static void answered(struct pb_store_req *req, void *ctx)
     struct pb_guest *g = dir->g;
 
     dir->writing = false;
-    if (req->rc && req->rc != -ECANCELED) {
+    if (req->rc && req->rc != -ECANCELED)
         pb_warn("domain %u: xenstore: %s", dir->domid, strerror(-req->rc));
+    if (req->rc)
         pb_xl_retry(dir);
-    }
     if (g)
         pb_guest_check_end(g);
     else

@@ -80,6 +80,9 @@ static void compare(struct pb_guest *g, struct pb_device *dev, const struct pb_x
     if (e->state == PB_XENBUS_CLOSING && dev->node_state != PB_XENBUS_CLOSING) {
         dev->node_state = PB_XENBUS_CLOSING;
         dev->let_go = false;
+        ev_timer_stop(g->b->loop, &g->dir->deadline);
+        ev_timer_set(&g->dir->deadline, g->b->policy->limits.detach_timeout_ms / 1000.0, 0.);
+        ev_timer_start(g->b->loop, &g->dir->deadline);
     }
     if (dev->node_state == PB_XENBUS_CLOSING && !g->page && !dev->let_go) {
         /* No frontend is connected that could be asked. */
@@ -200,8 +203,8 @@ static void entries_read(struct pb_store_req *req, void *ctx)
     uint64_t state = 0;
 
     dir->reading = false;
-    if (req->rc && req->rc != -ECANCELED)
-        pb_xl_retry(dir); /* when it changed meanwhile, the watch says so */
+    if (req->rc)
+        pb_xl_retry(dir);
     if (req->rc == 0 && g && g->nodes_exist &&
         pb_store_number(req, 2, PB_XENBUS_COUNT - 1, &state) == 0 && state) {
         for (unsigned n = 0; n < dir->count; n++)

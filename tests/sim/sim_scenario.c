@@ -31,16 +31,32 @@ static void load_domain(struct sim_world *w, const struct pb_json *at)
         pb_json_fail(at, "needs an id of its own");
 }
 
+/* What happens before the daemon looks at this world for the first time. */
+static void run_command(struct sim_world *w, const struct pb_json *at)
+{
+    json_t *reply = sim_command_run(w, at->value, NULL);
+
+    if (!json_object_get(reply, "ok"))
+        pb_json_fail(at, "%s", json_string_value(json_object_get(reply, "error")));
+    json_decref(reply);
+}
+
 bool sim_scenario_apply(struct sim_world *w, const json_t *value, const char *source,
                         const char *dump_dir, struct pb_json_error *error)
 {
-    static const char *const keys[] = {
-        "devices",      "domains",      "quarantine",         "msi_pirqs",
-        "job_delay_ms", "kernel_takes", "kernel_takes_domid", NULL
-    };
+    static const char *const keys[] = { "devices",
+                                        "domains",
+                                        "quarantine",
+                                        "msi_pirqs",
+                                        "job_delay_ms",
+                                        "kernel_takes",
+                                        "kernel_takes_domid",
+                                        "do",
+                                        NULL };
     struct pb_json root = pb_json_root(value, source, error);
     struct pb_json devices = pb_json_member(&root, "devices");
     struct pb_json domains = pb_json_member(&root, "domains");
+    struct pb_json commands = pb_json_member(&root, "do");
 
     w->dump_dir = dump_dir;
     if (!pb_json_object(&root, keys))
@@ -60,6 +76,11 @@ bool sim_scenario_apply(struct sim_world *w, const json_t *value, const char *so
     w->job_delay_ms = (unsigned)sim_number(&root, "job_delay_ms", 0, 60000, 0);
     w->kernel_takes = sim_bool(&root, "kernel_takes", false);
     w->kernel_takes_domid = (uint32_t)sim_number(&root, "kernel_takes_domid", 0, 0x7fef, 0);
+    for (size_t i = 0; !error->set && i < pb_json_array(&commands); i++) {
+        struct pb_json at = pb_json_element(&commands, i);
+
+        run_command(w, &at);
+    }
     return !error->set;
 }
 

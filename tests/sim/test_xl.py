@@ -96,8 +96,46 @@ class Xl(Sim):
 
 
 def eight():
-    first = device("e1000e", bdf="0000:04:00.0", irq=24)
-    return [moved(first, "0000:04:%02x.0" % n, n * 0x100000) for n in range(8)]
+    devices = [device("e1000e", bdf="0000:04:00.0", irq=24)]
+    for n in range(1, 8):
+        before = devices[-1]["resources"]
+        devices.append({**devices[0], "bdf": "0000:04:%02x.0" % n, "resources": [
+            [a + (0x40 if f & 0x100 else 0x100000), b + (0x40 if f & 0x100 else 0x100000), f]
+            for a, b, f in before]})
+    return devices
+
+
+class Start(unittest.TestCase):
+    def refused(self, **job):
+        with Xl(start=False) as s:
+            s.scenario["do"] = [{"do": "fault", "call": "job_kernel_stays_away", "count": 9, **job}]
+            with self.assertRaises(RuntimeError):
+                s.start()
+            self.assertEqual(s.process.wait(20), 1)
+            text = s.stderr()
+            s.process = None
+        return text
+
+    def test_refused_with_reason_and_cure_when_the_kernel_would_serve(self):
+        text = self.refused(errno="EBUSY")
+        self.assertIn("cannot start: xl mode is not possible", text)
+        self.assertIn("drivers_autoprobe", text)
+
+    def test_refused_when_the_kernel_cannot_be_asked(self):
+        self.assertIn("cannot start", self.refused(errno="EIO"))
+
+    def test_nothing_is_claimed_before_the_kernel_was_asked(self):
+        with Xl(config={"slots": [NIC]}) as s:
+            s.wait_for("the claim", lambda: s.state() == "claimed")
+            assert_before(s.log(), "job_kernel_stays_away", "job_claim")
+
+    def test_without_xl_mode_the_toolstacks_nodes_are_not_ours(self):
+        with Sim() as s:
+            s.sim("xl-assignable-add", device=NIC)
+            s.sim("xl-attach", domid=5, device=NIC, starting=True)
+            s.settle()
+            self.assertEqual(s.read_node(Xl.xbe(5, "state")), "1")
+            self.assertFalse(s.log("job_kernel_stays_away"))
 
 
 class Life(unittest.TestCase):
@@ -109,10 +147,799 @@ class Life(unittest.TestCase):
             self.assertEqual(s.node("state-0"), "3")
             self.assertEqual((s.node("root_num"), s.node("root-0")), ("1", "0000:00"))
             self.assertEqual(s.state(), "assigned")
+            guest = s.call("guests")["guests"][0]
+            self.assertEqual((guest["kind"], guest["domid"]), ("pci", 5))
+            self.assertTrue(s.show()["adopted"])
             answer = s.xl("destroy")
             self.assertFalse(answer["gave_up"], answer)
             s.gone()
             s.back(NIC)
+
+    def test_adopted_is_not_prepared_not_quarantined_and_not_bound_by_us(self):
+        """xen-pciback's half has done all that (H16)."""
+        with Xl() as s:
+            s.running(NIC)
+            s.xl("destroy")
+            s.gone()
+            self.assertFalse(s.log("msix_prepare", "msix_release", "device_assign",
+                                   "device_deassign", "job_claim", "job_release", "map_gsi"))
+
+    def test_state_is_2_before_anything_else_is_done(self):
+        """Linux makes a device of a directory in state 1 only."""
+        with Xl() as s:
+            s.assignable(NIC)
+            s.clear_log()
+            s.create(5, NIC)
+            s.connected()
+            assert_before(s.log(), "job_kernel_stays_away",
+                          {"call": "store_write", "path": s.xbe(5, "state"), "value": "2"})
+            assert_order(s.log(),
+                         {"call": "store_write", "path": s.xbe(5, "state"), "value": "2"},
+                         "job_open", {"call": "store_write", "path": s.xbe(5, "state-0")},
+                         {"call": "store_write", "path": s.xbe(5, "state"), "value": "3"},
+                         {"call": "store_write", "path": s.xbe(5, "state"), "value": "4"})
+
+    def test_eight_devices(self):
+        with Xl(devices=eight()) as s:
+            s.running(*s.bdfs)
+            self.assertEqual(len(set(s.addresses().values())), 8)
+            for bdf, devfn in s.addresses().items():
+                self.assertEqual(s.config_read(5, 0, devfn=devfn), 0x10D38086, bdf)
+            self.assertEqual(s.xl("list")["devices"], s.bdfs)
+            self.assertFalse(s.xl("destroy")["gave_up"])
+            s.gone()
+            s.back(*s.bdfs)
+
+    def test_devices_that_come_while_the_frontend_connects_already(self):
+        """At create libxl adds devices 2 to n without waiting, and without state 7."""
+        for delay in (0, 1, 5, 20):
+            with Xl(devices=eight(), scenario={"job_delay_ms": delay}) as s:
+                s.assignable()
+                s.follow(5)
+                for bdf in s.bdfs:
+                    s.add(5, bdf, starting=True)
+                    if delay == 1:
+                        s.settle()
+                s.wait_for("all devices", lambda: len(s.addresses()) == 8)
+                s.connected()
+                for bdf, devfn in s.addresses().items():
+                    self.assertEqual(s.config_read(5, 0, devfn=devfn), 0x10D38086, bdf)
+                    self.assertEqual(s.state_of(bdf), 3)
+
+    def test_two_guests(self):
+        with Xl(devices=eight(), domains=[domain(5), domain(6)]) as s:
+            s.assignable()
+            s.create(5, *s.bdfs[:4])
+            s.create(6, *s.bdfs[4:])
+            for d in (5, 6):
+                s.connected(d)
+                self.assertEqual(len(s.addresses(d)), 4)
+                self.assertEqual(s.config_read(d, 0), 0x10D38086)
+            s.xl("destroy", 5)
+            s.gone(5)
+            self.assertEqual(s.config_read(6, 0), 0x10D38086)
+            s.back(*s.bdfs[:4])
+            s.xl("destroy", 6)
+            s.gone(6)
+
+    def test_reboot(self):
+        """A new domain, a new directory, the same devices."""
+        with Xl(devices=eight(), scenario={"job_delay_ms": 5}) as s:
+            s.assignable()
+            for domid in range(6, 10):
+                s.sim("domain-create", domid=domid, name="rebooting")
+                s.create(domid, *s.bdfs)
+                s.connected(domid)
+                self.assertEqual(len(s.addresses(domid)), 8)
+                s.enable_msix(domid, [0, 1], devfn=s.addresses(domid)[s.bdfs[0]])
+                s.sim("domain-shutdown", domid=domid, reason="reboot")
+                self.assertFalse(s.xl("destroy", domid)["gave_up"])
+            s.gone(9)
+            s.back(*s.bdfs)
+
+    def test_the_same_number_again(self):
+        with Xl() as s:
+            s.assignable(NIC)
+            for _ in range(4):
+                s.create(5, NIC)
+                s.connected()
+                s.xl("destroy")
+                s.sim("domain-create", domid=5)
+            s.wait_for("the device", lambda: s.state() == "present")
+
+    def test_hvm_is_prepared_and_never_connected(self):
+        with Xl(domains=[domain(5, hvm=True)]) as s:
+            s.assignable(NIC)
+            s.clear_log()
+            s.create(5, NIC)
+            s.wait_for("state 3", lambda: s.xstate() == 3 and s.state_of(NIC) == 3)
+            s.settle()
+            self.assertFalse(s.log("cycle_write", "page_map", "port_bind"), "QEMU has the device")
+            for state in (3, 4, 7, 5, 6, 1):
+                s.sim("state", domid=5, state=state)
+                s.settle()
+            self.assertFalse(s.log("page_map", "port_bind", "cycle_write"))
+            resets = s.dev()["resets"]
+            s.xl("destroy")
+            s.gone()
+            s.back(NIC)
+            self.assertGreater(s.dev()["resets"], resets + 1, "reset by xl and by us")
+
+    def test_frontend_that_closes_and_comes_back(self):
+        with Xl(devices=eight()) as s:
+            s.running(*s.bdfs[:3])
+            where = s.addresses()
+            s.follow(5, on=False)
+            s.sim("state", domid=5, state=5)
+            s.wait_for("Closing", lambda: s.xstate() == 5)
+            s.sim("state", domid=5, state=6)
+            s.wait_for("Closed", lambda: s.xstate() == 6)
+            s.settle()
+            s.sim("unpublish", domid=5)
+            s.sim("state", domid=5, state=1)
+            s.wait_for("open again", lambda: s.xstate() in (2, 3))
+            s.follow(5)
+            s.sim("publish", domid=5)
+            s.connected()
+            self.assertEqual(s.addresses(), where)
+            self.assertEqual(s.config_read(5, 0), 0x10D38086)
+
+
+class Ends(unittest.TestCase):
+    """xl waits up to 10 s for state 4, twice a device: never here."""
+
+    def ended(self, reason, *states, count=3):
+        with Xl(devices=eight()) as s:
+            s.running(*s.bdfs[:count])
+            s.config_write(5, 4, 2, 6)
+            s.enable_msix(5, [0, 1, 2])
+            s.clear_log()
+            for state in states:
+                s.follow(5, on=False)
+                s.sim("state", domid=5, state=state)
+                s.settle()
+            s.sim("domain-shutdown", domid=5, reason=reason)
+            answer = s.xl("destroy", poll_ms=20)
+            self.assertFalse(answer["gave_up"], answer)
+            self.assertEqual(len(answer["waits"]), 2 * count)
+            self.assertLess(max(answer["waits"][1:]), 300, answer)
+            s.gone()
+            s.back(*s.bdfs[:count])
+            return s.log()
+
+    def test_crash(self):
+        log = self.ended("crash")
+        # H2: bus mastering off, interrupts unmapped, reset, and only then the page
+        assert_order(log, command_write(clear=4, bdf="0000:04:00.0"), "unmap_pirq",
+                     {"call": "job_reset", "device": "0000:04:00.0"}, "page_unmap")
+        assert_before(log, "unmap_pirq", "page_unmap")
+
+    def test_power_off_with_the_frontend_still_connected(self):
+        self.ended("poweroff")
+
+    def test_reboot_after_the_frontend_closed(self):
+        self.ended("reboot", 5, 6)
+
+    def test_power_off_after_the_frontend_began_to_close(self):
+        self.ended("poweroff", 5)
+
+    def test_state_rests_at_4_while_the_domain_is_still_there(self):
+        with Xl() as s:
+            s.running(NIC)
+            s.follow(5, on=False)
+            s.sim("state", domid=5, state=5)
+            s.settle()
+            s.sim("state", domid=5, state=6)
+            s.wait_for("Closed", lambda: s.xstate() == 6)
+            s.sim("domain-shutdown", domid=5)
+            s.wait_for("4", lambda: s.xstate() == 4)
+            self.assertEqual(s.state_of(NIC), CLOSED)
+            self.assertEqual(s.state(), "present")
+            self.assertFalse(s.leaks()["pages"])
+
+    def test_unplug_from_a_domain_that_has_shut_down(self):
+        with Xl(devices=eight()) as s:
+            s.running(*s.bdfs[:3])
+            s.sim("domain-shutdown", domid=5)
+            for bdf in (s.bdfs[1], s.bdfs[0], s.bdfs[2]):
+                answer = s.remove(5, bdf)
+                self.assertFalse(answer["gave_up"], answer)
+            s.gone()
+
+    def test_directory_of_a_domain_that_nobody_cleaned_up(self):
+        """libxl ignores that its removal failed, and writes nothing that reminds it."""
+        for toolstack in (True, False):
+            with Xl(devices=eight()) as s:
+                s.running(*s.bdfs[:3])
+                s.enable_msix(5, [0, 1])
+                s.sim("domain-destroy", domid=5, toolstack=toolstack)
+                s.gone()
+                self.assertEqual(s.names("/local/domain/0/backend"), [])
+                s.back(*s.bdfs[:3])
+
+    def test_suspend_is_no_end(self):
+        with Xl() as s:
+            s.running(NIC)
+            s.sim("domain-shutdown", domid=5, reason="suspend")
+            s.settle()
+            self.assertEqual((s.state(), s.xstate()), ("assigned", 4))
+            s.sim("domain-resume", domid=5, follow=True)
+            self.assertEqual(s.config_read(5, 0), 0x10D38086)
+
+    def test_destroyed_before_it_ran(self):
+        with Xl() as s:
+            s.assignable(NIC)
+            s.create(5, NIC, follow=False)
+            s.wait_for("Initialised", lambda: s.xstate() == 3)
+            s.xl("destroy", poll_ms=1)
+            s.gone()
+            s.back(NIC)
+
+    def test_destroyed_while_it_is_prepared(self):
+        for delay in (0, 3, 10):
+            with Xl(devices=eight(), scenario={"job_delay_ms": delay}) as s:
+                s.assignable()
+                s.create(5, *s.bdfs)
+                s.sim("domain-destroy", domid=5)
+                s.gone()
+                for bdf in s.bdfs:
+                    s.wait_for(bdf, lambda b=bdf: s.dev(b)["open"] == 0)
+
+
+class Hotplug(unittest.TestCase):
+    def test_attach_and_detach(self):
+        with Xl(devices=eight()) as s:
+            s.running(s.bdfs[0])
+            s.assignable()
+            for bdf in s.bdfs[1:]:
+                self.assertFalse(s.add(5, bdf)["gave_up"])
+            s.wait_for("all", lambda: len(s.addresses()) == 8)
+            s.connected()
+            where = s.addresses()
+            for bdf in (s.bdfs[3], s.bdfs[0], s.bdfs[7]):
+                self.assertEqual(s.config_read(5, 0, devfn=where[bdf]), 0x10D38086)
+                self.assertFalse(s.remove(5, bdf)["gave_up"])
+                del where[bdf]
+                s.settle()
+                # the others keep their address under another number
+                self.assertEqual(s.addresses(), where)
+                for devfn in where.values():
+                    self.assertEqual(s.config_read(5, 0, devfn=devfn), 0x10D38086)
+                s.back(bdf)
+            self.assertEqual(len(s.xl("list")["devices"]), 5)
+            s.add(5, s.bdfs[3])
+            s.wait_for("again", lambda: s.bdfs[3] in s.addresses())
+            s.connected()
+
+    def test_the_guest_cannot_reach_what_it_has_let_go_of(self):
+        with Xl(devices=eight()) as s:
+            s.running(*s.bdfs[:2])
+            devfn = s.addresses()[s.bdfs[0]]
+            s.remove(5, s.bdfs[0])
+            self.assertEqual(s.op(5, READ, devfn, offset=0, size=4)["err"], NOT_FOUND)
+
+    def test_last_device_and_first_again(self):
+        with Xl() as s:
+            s.running(NIC)
+            for _ in range(4):
+                answer = s.remove()
+                self.assertFalse(answer["gave_up"], answer)
+                s.gone()
+                s.back(NIC)
+                s.add()
+                s.connected()
+                self.assertEqual(s.config_read(5, 0), 0x10D38086)
+
+    def test_last_device_and_first_again_at_once(self):
+        with Xl(scenario={"job_delay_ms": 20}) as s:
+            s.running(NIC)
+            for _ in range(4):
+                s.remove()
+                s.add()
+                s.connected()
+                self.assertEqual(s.config_read(5, 0), 0x10D38086)
+
+    def test_xl_waits_until_the_device_is_back(self):
+        """Whoever gets it next, or takes it from pciback, finds it reset and without interrupts."""
+        with Xl(devices=eight()) as s:
+            s.running(*s.bdfs[:2])
+            s.config_write(5, 4, 2, 6, devfn=s.addresses()[s.bdfs[0]])
+            s.enable_msix(5, [0, 1], devfn=s.addresses()[s.bdfs[0]])
+            s.clear_log()
+            s.remove(5, s.bdfs[0])
+            assert_order(s.log(), "xl.deassign", "xl.unplug",
+                         command_write(clear=4, bdf=s.bdfs[0]), "unmap_pirq",
+                         {"call": "job_reset", "device": s.bdfs[0]},
+                         {"call": "store_write", "path": s.xbe(5, "state"), "value": "8"},
+                         {"call": "store_write", "path": s.xbe(5, "state"), "value": "4"},
+                         "xl.removed")
+            assert_before(s.log(), {"call": "job_reset", "device": s.bdfs[0]}, "xl.removed")
+
+    def test_guest_that_answers_late(self):
+        with Xl(devices=eight()) as s:
+            s.running(*s.bdfs[:2])
+            s.follow(5, on=False)
+            self.assertTrue(s.remove(5, s.bdfs[0], poll_ms=1)["gave_up"])
+            self.assertEqual((s.xstate(), s.state(s.bdfs[0])), (7, "assigned"))
+            s.follow(5)
+            s.connected()
+            s.wait_for("the device", lambda: s.state(s.bdfs[0]) == "present")
+            s.back(s.bdfs[0])
+            self.assertFalse(s.show(s.bdfs[0])["tainted"], "it took part")
+            # xl has kept the entry: it may be removed now, and the other one works
+            self.assertFalse(s.remove(5, s.bdfs[0])["gave_up"])
+            self.assertEqual(list(s.addresses()), [s.bdfs[1]])
+
+    def test_guest_that_never_answers_keeps_nobody_else_from_a_device(self):
+        """xl gives the device on, but the first guest may still reach it: tainted."""
+        with Xl(devices=eight(), domains=[domain(5), domain(6)]) as s:
+            s.running(*s.bdfs[:2])
+            s.follow(5, on=False)
+            s.remove(5, s.bdfs[0], poll_ms=1)
+            s.assignable(s.bdfs[2])
+            s.create(6, s.bdfs[2], s.bdfs[0])
+            s.connected(6)
+            s.wait_for("the refusal", lambda: s.state_of(s.bdfs[0], 6) == CLOSED)
+            self.assertIn("domain 5", s.error("0000-04-00-0", 6))
+            self.assertTrue(s.show(s.bdfs[0])["tainted"])
+            self.assertEqual(list(s.addresses(6)), [s.bdfs[2]])
+            # when that guest is gone, it may be had
+            s.xl("destroy", 5, poll_ms=1)
+            s.gone(5)
+            s.remove(6, s.bdfs[0])
+            s.add(6, s.bdfs[0])
+            s.wait_for("the device", lambda: s.bdfs[0] in s.addresses(6))
+
+    def test_reassign_while_alive(self):
+        devices = eight()
+        with Xl(devices=devices, domains=[domain(5), domain(6)],
+                config={"devices": [{"bdf": devices[0]["bdf"],
+                                     "reassign_while_alive": True}]}) as s:
+            s.running(*s.bdfs[:2])
+            s.follow(5, on=False)
+            s.remove(5, s.bdfs[0], poll_ms=1)
+            s.create(6, s.bdfs[0])
+            s.connected(6)
+            self.assertIn("given on although domain 5", s.stderr())
+
+    def test_several_at_once_in_one_transaction(self):
+        """Not libxl's way, but the protocol's."""
+        with Xl(devices=eight()) as s:
+            s.running(*s.bdfs[:2])
+            s.assignable()
+            s.follow(5, on=False)
+            for n in (2, 3, 4):
+                for name in ("key", "dev"):
+                    s.write_node(s.xbe(5, "%s-%d" % (name, n)), s.bdfs[n])
+                s.write_node(s.xbe(5, "state-%d" % n), 1)
+            s.write_node(s.xbe(5, "num_devs"), 5)
+            s.write_node(s.xbe(5, "state-0"), 5)
+            s.write_node(s.xbe(5, "state"), 7)
+            s.follow(5)
+            s.wait_for("all", lambda: set(s.addresses()) >= set(s.bdfs[1:5]))
+            s.connected()
+            self.assertEqual([s.state(b) for b in s.bdfs[:5]],
+                             ["present"] + 4 * ["assigned"])
+
+    def test_numbers_shift_while_an_access_runs(self):
+        with Xl(devices=eight()) as s:
+            s.running(*s.bdfs[:3])
+            devfn = s.addresses()[s.bdfs[2]]
+            s.sim("device-set", device=s.bdfs[2], slow_ms=150)
+            s.world.send({"do": "op", "domid": 5, "cmd": READ, "devfn": devfn, "offset": 0,
+                          "size": 4})
+            other = Lines(s.sim_path)
+            other.send({"do": "xl-detach", "domid": 5, "device": s.bdfs[0]})
+            self.assertFalse(other.receive()["gave_up"])
+            other.close()
+            answer = s.world.receive()
+            self.assertEqual((answer["err"], answer["value"]), (0, 0x10D38086))
+            self.assertEqual(s.node("dev-1"), s.bdfs[2])
+
+    def test_an_access_to_the_device_that_xl_takes(self):
+        with Xl(devices=eight()) as s:
+            s.running(*s.bdfs[:2])
+            devfn = s.addresses()[s.bdfs[0]]
+            s.sim("device-set", device=s.bdfs[0], slow_ms=100)
+            s.world.send({"do": "op", "domid": 5, "cmd": READ, "devfn": devfn, "offset": 0,
+                          "size": 4})
+            other = Lines(s.sim_path)
+            other.send({"do": "xl-detach", "domid": 5, "device": s.bdfs[0], "poll_ms": 50})
+            s.world.receive()
+            s.sim("device-set", device=s.bdfs[0], slow_ms=0)
+            self.assertFalse(other.receive()["gave_up"])
+            other.close()
+            s.back(s.bdfs[0])
+
+    def test_permissive(self):
+        with Xl(devices=eight()) as s:
+            s.assignable()
+            s.add(5, s.bdfs[0], starting=True, permissive=True)
+            s.add(5, s.bdfs[1], starting=True)
+            s.follow(5)
+            s.connected()
+            self.assertTrue(s.show(s.bdfs[0])["permissive"])
+            self.assertFalse(s.show(s.bdfs[1])["permissive"])
+            s.xl("destroy")
+            s.gone()
+            s.sim("domain-create", domid=6)
+            s.create(6, s.bdfs[0])
+            s.connected(6)
+            self.assertFalse(s.show(s.bdfs[0])["permissive"], "it was for that guest only")
+
+    def test_vdevfn(self):
+        with Xl(devices=eight()) as s:
+            s.assignable()
+            s.add(5, s.bdfs[0], starting=True, vdevfn=0x58)
+            s.add(5, s.bdfs[1], starting=True)
+            s.add(5, s.bdfs[2], starting=True, vdevfn=0x58)
+            s.follow(5)
+            s.connected()
+            where = s.addresses()
+            self.assertEqual(where[s.bdfs[0]], 0x58)
+            self.assertNotEqual(where[s.bdfs[2]], 0x58, "it is taken")
+            self.assertEqual(s.config_read(5, 0, devfn=0x58), 0x10D38086)
+
+    def test_topology_by_name(self):
+        with Xl(devices=eight(), domains=[domain(5, "netvm")],
+                config={"guests": [{"name": "netvm", "topology": "passthrough"}]}) as s:
+            s.running(*s.bdfs[:2])
+            self.assertEqual(s.node("vdev-1"), "0000:04:01.00")
+            self.assertEqual(s.node("root-0"), "0000:04")
+
+
+class Odd(unittest.TestCase):
+    """The directory is dom0's, but it may hold anything; a bad entry blocks nobody."""
+
+    def test_bad_entries_do_not_block_the_others(self):
+        for text in ("", "rubbish", "0000:04:01.8", "0000:04:01.0 ", "0000:04:01.0x",
+                     "9" * 500, "0000:09:00.0"):
+            with Xl(devices=eight()) as s:
+                s.assignable()
+                s.create(5, *s.bdfs[:3], follow=False)
+                s.settle()
+                s.write_node(s.xbe(5, "dev-3"), text)
+                s.write_node(s.xbe(5, "key-3"), text)
+                s.write_node(s.xbe(5, "state-3"), 1)
+                s.write_node(s.xbe(5, "num_devs"), 4)
+                s.follow(5)
+                s.wait_for("state of %r" % text, lambda: s.node("state-3") == "6")
+                s.connected()
+                self.assertEqual(list(s.addresses()), s.bdfs[:3])
+                self.assertTrue(s.error("dev-3") or s.error("0000-09-00-0"), text)
+                s.xl("destroy")
+                s.gone()
+
+    def test_one_device_twice(self):
+        with Xl(devices=eight()) as s:
+            s.assignable()
+            s.create(5, *s.bdfs[:2], follow=False)
+            s.write_node(s.xbe(5, "dev-2"), s.bdfs[0])
+            s.write_node(s.xbe(5, "key-2"), s.bdfs[0])
+            s.write_node(s.xbe(5, "state-2"), 1)
+            s.write_node(s.xbe(5, "num_devs"), 3)
+            s.follow(5)
+            s.connected()
+            s.wait_for("the second", lambda: s.node("state-2") == "6")
+            self.assertEqual(s.node("state-0"), "3")
+
+    def test_not_bound_to_pciback(self):
+        with Xl(devices=eight()) as s:
+            s.assignable(s.bdfs[0])
+            s.add(5, s.bdfs[1], starting=True, unchecked=True)
+            s.add(5, s.bdfs[0], starting=True)
+            s.follow(5)
+            s.connected()
+            self.assertEqual(s.node("state-0"), "6")
+            self.assertIn("pciback", s.error("0000-04-01-0"))
+            self.assertEqual(list(s.addresses()), [s.bdfs[0]])
+            self.assertEqual(s.dev(s.bdfs[1])["open"], 0)
+
+    def test_odd_numbers_change_nothing(self):
+        with Xl(devices=eight()) as s:
+            s.running(*s.bdfs[:2])
+            for value in ("", "-1", "x", "2x", "0x2", " 2", "99999999999"):
+                s.write_node(s.xbe(5, "num_devs"), value)
+                s.settle()
+                self.assertEqual(s.state(s.bdfs[0]), "assigned", value)
+            s.write_node(s.xbe(5, "num_devs"), 2)
+            for value in ("", "9", "x", "-4"):
+                s.write_node(s.xbe(5, "state"), value)
+                s.settle()
+                self.assertEqual(s.config_read(5, 0), 0x10D38086)
+                self.assertEqual(s.read_node(s.xbe(5, "state")), value, "not ours to correct")
+            s.write_node(s.xbe(5, "state"), 4)
+            self.assertFalse(s.remove(5, s.bdfs[0])["gave_up"])
+
+    def test_more_devices_than_allowed(self):
+        with Xl(devices=eight(), config={"limits": {"devices_per_guest": 3}}) as s:
+            s.assignable()
+            s.create(5, *s.bdfs)
+            s.connected()
+            self.assertEqual(list(s.addresses()), s.bdfs[:3])
+            s.xl("destroy", poll_ms=1)
+            s.gone()
+
+    def test_options_and_wanted_addresses_that_are_none(self):
+        with Xl(devices=eight()) as s:
+            s.assignable()
+            for n, (opts, vdevfn) in enumerate([("permissive=10", "zz"), (",,=", "fffffffff"),
+                                                ("xpermissive=1", "-8"), ("", "100")]):
+                s.sim("store-hold", on=True)
+                s.add(5, s.bdfs[n], starting=True)
+                s.write_node(s.xbe(5, "opts-%d" % n), opts)
+                s.write_node(s.xbe(5, "vdevfn-%d" % n), vdevfn)
+                s.sim("store-hold", on=False)
+            s.follow(5)
+            s.connected()
+            self.assertEqual(len(s.addresses()), 4)
+            for bdf in s.bdfs[:4]:
+                self.assertFalse(s.show(bdf)["permissive"])
+
+    def test_another_domains_frontend(self):
+        with Xl() as s:
+            s.assignable(NIC)
+            s.sim("store-hold", on=True)
+            s.create(5, NIC, follow=False)
+            s.write_node(s.xbe(5, "frontend"), s.fe(6))
+            s.sim("store-hold", on=False)
+            s.settle()
+            self.assertEqual((s.node("state"), s.dev()["open"]), ("1", 0))
+            self.assertIn("is not the domain's", s.stderr())
+
+    def test_directories_that_are_no_domains(self):
+        with Xl() as s:
+            for name in ("0", "x", "05", "32753", "99999", "-1", "@"):
+                s.write_node("/local/domain/0/backend/pci/%s/0/state" % name, 1)
+            s.settle()
+            s.running(NIC)
+            self.assertEqual(s.config_read(5, 0), 0x10D38086)
+
+    def test_the_kernel_took_the_node(self):
+        with Xl(domains=[domain(5), domain(6)], devices=eight()) as s:
+            s.assignable()
+            s.fault("job_kernel_stays_away", errno="EBUSY")
+            s.create(5, s.bdfs[0])
+            s.settle()
+            s.write_node(s.xbe(5, "online"), 1)
+            s.settle()
+            self.assertEqual(s.node("state"), "1")
+            self.assertEqual(s.stderr().count("domain 5: what xl gives it is not served"), 1)
+            self.assertEqual(s.dev(s.bdfs[0])["open"], 0)
+            s.create(6, s.bdfs[1])
+            s.connected(6)
+            s.sim("domain-destroy", domid=5)
+            s.settle()
+            self.assertEqual(s.node("state"), "1", "the kernel's, also afterwards")
+            s.remove_node("/local/domain/0/backend/pci/5")
+
+    def test_the_state_changes_before_we_write_ours(self):
+        """Somebody else serves it, then."""
+        with Xl() as s:
+            s.assignable(NIC)
+            s.fault("domain_get", action={"do": "store-write", "path": s.xbe(5, "state"),
+                                          "value": "4"})
+            s.create(5, NIC)
+            s.settle()
+            s.wait_for("a word", lambda: "is not served" in s.stderr())
+            self.assertEqual(s.node("state"), "4")
+            self.assertEqual(s.dev()["open"], 0)
+
+    def test_from_before_the_start(self):
+        """Not yet connected: served. Connected: its ring was another process's."""
+        for state, served in ((1, True), (2, True), (3, True), (4, False), (6, False)):
+            be, fe = Xl.xbe(5), Sim.fe(5)
+            nodes = {be + "/frontend": fe, be + "/frontend-id": 5, be + "/state": state,
+                     be + "/num_devs": 1, be + "/dev-0": NIC, be + "/key-0": NIC,
+                     be + "/state-0": 1, fe + "/backend": be, fe + "/state": 1}
+            with Xl(scenario={"do": [{"do": "xl-assignable-add", "device": NIC}] + [
+                    {"do": "store-write", "path": p, "value": str(v)}
+                    for p, v in nodes.items()]}) as s:
+                s.settle()
+                if served:
+                    s.wait_for("state 3 from %d" % state, lambda: s.xstate() == 3)
+                else:
+                    s.wait_for("a word", lambda: "from before this daemon started" in s.stderr())
+                    self.assertEqual(s.xstate(), state)
+                s.sim("domain-destroy", domid=5)
+                s.gone()
+
+    def test_leftovers_of_dead_domains_are_removed_at_the_start(self):
+        be = Xl.xbe(77)
+        nodes = {be + "/frontend": Sim.fe(77), be + "/state": 4, be + "/num_devs": 0}
+        with Xl(scenario={"do": [{"do": "store-write", "path": p, "value": str(v)}
+                                 for p, v in nodes.items()]}) as s:
+            s.wait_for("removal", lambda: s.names("/local/domain/0/backend") == [])
+
+
+class Verbs(unittest.TestCase):
+    def fails(self, call, *words):
+        with self.assertRaises(RpcError) as caught:
+            call()
+        text = caught.exception.message + json.dumps(caught.exception.data)
+        for word in words:
+            self.assertIn(word, text)
+
+    def test_our_verbs_on_xls_devices(self):
+        with Xl(devices=eight()) as s:
+            s.running(s.bdfs[0])
+            s.claim(s.bdfs[1])
+            s.claim(s.bdfs[0])
+            self.assertTrue(s.show(s.bdfs[0])["adopted"], "claim changed nothing")
+            self.fails(lambda: s.attach(5, s.bdfs[1]), "xl pci-attach", "refused")
+            for force in (False, True):
+                self.fails(lambda f=force: s.detach(5, s.bdfs[0], force=f), "xl pci-detach")
+                self.fails(lambda f=force: s.release(s.bdfs[0], force=f), "domain 5")
+            self.assertEqual(s.config_read(5, 0), 0x10D38086)
+            s.xl("destroy")
+            s.gone()
+            s.release(s.bdfs[1])
+
+    def test_claimed_with_pciback_goes_back_to_claimed(self):
+        with Xl(config={"devices": [{"bdf": NIC, "driver": "pciback"}]}) as s:
+            s.claim()
+            s.create(5, NIC)
+            s.connected()
+            self.assertFalse(s.show()["adopted"])
+            self.assertEqual(s.config_read(5, 0), 0x10D38086)
+            self.assertFalse(s.xl("destroy")["gave_up"])
+            s.gone()
+            self.assertEqual(s.state(), "claimed")
+            self.assertEqual(s.dev()["owner"], DOMID_IO)
+            s.sim("domain-create", domid=7)
+            s.attach(7)
+            s.detach(7, force=True)
+            s.release()
+
+    def test_claimed_with_another_driver_is_refused(self):
+        with Xl() as s:
+            s.claim()
+            s.add(5, NIC, unchecked=True)
+            s.wait_for("the refusal", lambda: s.state_of(NIC) == CLOSED)
+            self.assertIn("pci-stub", s.error("0000-00-05-0"))
+            self.assertEqual(s.state(), "claimed")
+
+    def test_denied_by_the_configuration(self):
+        with Xl(config={"devices": [{"bdf": NIC, "assign": "deny"}]}) as s:
+            s.assignable(NIC)
+            s.create(5, NIC)
+            s.wait_for("the refusal", lambda: s.state_of(NIC) == CLOSED)
+            self.assertIn("denies", s.error("0000-00-05-0"))
+            s.xl("destroy", poll_ms=1)
+            s.gone()
+            s.back(NIC)
+
+    def test_one_guest_has_one_backend(self):
+        """xl attaches to a guest of ours: its frontend goes on as if nothing had happened."""
+        with Xl(devices=eight()) as s:
+            s.connect(5, s.bdfs[0])
+            s.follow(5, on=False)  # Linux does not notice either: its device is still there
+            s.assignable(s.bdfs[1])
+            resets = s.dev(s.bdfs[0])["resets"]
+            s.add(5, s.bdfs[1])
+            s.wait_for("the refusal", lambda: s.node("state") == "6")
+            s.wait_for("the repair", lambda: s.read_node(s.fe(5, "backend")) == s.be(5))
+            s.settle()
+            self.assertEqual((s.be_state(5), s.fe_state(5)), (4, 4))
+            self.assertEqual(s.config_read(5, 0), 0x10D38086)
+            self.assertEqual(s.dev(s.bdfs[0])["resets"], resets)
+            self.assertIn("pcibackctl attach", s.error())
+            s.xl("destroy", poll_ms=1)
+            s.gone()
+
+    def test_reload(self):
+        with Xl() as s:
+            s.running(NIC)
+            s.config["devices"] = [{"bdf": NIC, "permissive": True}]
+            s.write_config()
+            s.reload()
+            self.assertEqual(s.config_read(5, 0), 0x10D38086)
+            self.assertFalse(s.xl("destroy")["gave_up"])
+            s.gone()
+            s.back(NIC)
+
+    def test_failed_reset_is_kept_in_mind_until_release(self):
+        with Xl() as s:
+            s.running(NIC)
+            s.fault("job_reset", errno="ETIMEDOUT")
+            s.remove(poll_ms=50)
+            s.wait_for("failed", lambda: s.state() == "failed")
+            s.sim("device-set", device=NIC, resetting=False)
+            s.add(unchecked=True)
+            s.wait_for("the refusal", lambda: s.state_of(NIC) == CLOSED)
+            s.remove(poll_ms=1)
+            s.xl("destroy", poll_ms=1)
+            s.gone()
+            s.release()
+            self.assertEqual(s.state(), "present")
+            s.sim("domain-create", domid=6)
+            s.create(6, NIC)
+            s.connected(6)
+
+
+class Faults(unittest.TestCase):
+    def story(self, s):
+        """Create with two, attach one, detach one, crash, destroy. True: all went well."""
+        s.create(5, *s.bdfs[:2])
+        s.wait_for("the connection", lambda: s.xstate() in (4, 7, 8), timeout=8)
+        s.settle()
+        s.add(5, s.bdfs[2], poll_ms=20)
+        s.wait_for("the third", lambda: len(s.addresses()) == 3, timeout=8)
+        s.connected()
+        self.assertFalse(s.remove(5, s.bdfs[0], poll_ms=30)["gave_up"])
+        s.sim("domain-shutdown", domid=5, reason="crash")
+        self.assertFalse(s.xl("destroy", poll_ms=30)["gave_up"])
+
+    def calls(self, pattern):
+        with Xl(devices=eight()[:3]) as s:
+            s.assignable()
+            s.clear_log()
+            self.story(s)
+            s.gone()
+            return len([e for e in s.log() if e["call"] == pattern])
+
+    def each(self, call, step, errno="EIO"):
+        count = self.calls(call)
+        self.assertGreater(count, 3, call)
+        for nth in range(1, count + 1, step):
+            with self.subTest(call=call, nth=nth), Xl(devices=eight()[:3]) as s:
+                s.assignable()
+                s.fault(call, errno=errno, nth=nth)
+                self.story(s)
+                s.gone()
+                s.back(*s.bdfs)
+
+    def test_each_list(self):
+        self.each("store_list", 2)
+
+    def test_each_write(self):
+        self.each("store_write", 1)
+
+    def test_each_expectation(self):
+        self.each("store_expect", 3)
+
+    def test_each_read(self):
+        self.each("store_read", 23)
+
+    def test_each_expectation_meets_a_change(self):
+        self.each("store_expect", 4, errno="ECANCELED")
+
+    def test_xenstored_dies_and_returns(self):
+        with Xl(devices=eight()) as s:
+            s.running(*s.bdfs[:2])
+            s.sim("store-kill")
+            self.assertEqual(s.config_read(5, 0), 0x10D38086)
+            s.sim("store-return", keep=True)
+            s.settle()
+            self.assertFalse(s.remove(5, s.bdfs[0])["gave_up"])
+
+    def test_xenstored_loses_its_tree(self):
+        with Xl() as s:
+            s.running(NIC)
+            s.follow(5, on=False)
+            s.sim("store-kill")
+            s.sim("store-return", keep=False)
+            s.settle()
+            self.assertEqual(s.config_read(5, 0), 0x10D38086)
+            s.wait_for("a word", lambda: "lost" in s.stderr())
+            s.sim("domain-destroy", domid=5)
+            s.gone()
+            s.back(NIC)
+
+    def test_open_fails(self):
+        with Xl(devices=eight()) as s:
+            s.assignable()
+            s.fault("job_open", errno="EIO")
+            s.create(5, *s.bdfs[:2])
+            s.connected()
+            self.assertEqual(len(s.addresses()), 1)
+
+    def test_the_daemon_ends_in_the_middle(self):
+        for delay in (0, 5, 50):
+            with Xl(devices=eight(), scenario={"job_delay_ms": delay}) as s:
+                s.assignable()
+                s.create(5, *s.bdfs)
+                time.sleep(delay / 1000)
 
 
 if __name__ == "__main__":
