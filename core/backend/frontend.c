@@ -299,3 +299,28 @@ void pb_frontend_reopen(struct pb_guest *g)
     }
     device_fresh(g, NULL);
 }
+
+static void awaited(struct pb_store_req *req, void *ctx)
+{
+    struct pb_guest *g = ctx;
+
+    if (req->rc || g->ending || g->b->stopping) {
+        pb_guest_acted(g, req->rc);
+    } else {
+        g->be_state = PB_XENBUS_INIT_WAIT;
+        pb_frontend_reopen(g);
+    }
+    pb_guest_drop(g);
+}
+
+/* InitWait before the resets, which take their time: whoever comes meanwhile waits for its devices.
+ */
+void pb_frontend_await(struct pb_guest *g)
+{
+    struct pb_store_req *req = our_request(g, awaited);
+
+    if (!req)
+        return;
+    pb_nodes_write_state(req, g, PB_XENBUS_INIT_WAIT);
+    pb_guest_submit(g, req);
+}

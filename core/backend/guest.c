@@ -238,7 +238,8 @@ static void rested(struct ev_loop *loop, ev_timer *timer, int events)
         g->fe_state != PB_XENBUS_CLOSED)
         return;
     if (!g->acting) {
-        act(g, PB_ACT_REOPEN);
+        g->acting = true;
+        pb_frontend_await(g);
         return;
     }
     ev_timer_set(timer, REST_S, 0.);

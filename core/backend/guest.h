@@ -71,6 +71,7 @@ void pb_frontend_connect(struct pb_guest *g);
 void pb_frontend_close(struct pb_guest *g, unsigned new_state);
 void pb_frontend_settle(struct pb_guest *g);
 void pb_frontend_reopen(struct pb_guest *g);
+void pb_frontend_await(struct pb_guest *g);
 /* Lets page and port go; the guest's page is not touched afterwards. */
 void pb_frontend_disconnect(struct pb_guest *g);
 /* The action is complete; RC of its last request. */
