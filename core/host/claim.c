@@ -187,9 +187,18 @@ static int rebind(struct pb_work *work, const struct pb_remembered *was)
               : 0;
 }
 
+static int write_override(struct pb_work *work, const char *value)
+{
+    int rc = pb_sysfs_write(&work->fs, "driver_override", value[0] ? value : "\n");
+
+    return rc ? pb_work_fail(work, rc, "driver_override cannot be restored: %s", strerror(-rc)) : 0;
+}
+
 static int restore(struct pb_work *work, const struct pb_remembered *was)
 {
     const struct pb_sysfs *fs = &work->fs;
+    /* An override that came after its driver was bound would keep it from that one now. */
+    bool later = was->driver[0] && was->override[0] && strcmp(was->driver, was->override) != 0;
     char driver[PB_DRIVER_NAME];
     int rc = 0;
 
@@ -202,15 +211,16 @@ static int restore(struct pb_work *work, const struct pb_remembered *was)
         return rc;
     if (!driver[0] && !was->enabled && pb_bind_enable_count(fs) > 0)
         (void)pb_sysfs_write(fs, "enable", "0");
-    rc = pb_sysfs_write(fs, "driver_override", was->override[0] ? was->override : "\n");
+    rc = write_override(work, later ? was->driver : was->override);
     if (rc)
-        return pb_work_fail(work, rc, "driver_override cannot be restored: %s", strerror(-rc));
+        return rc;
     if (was->power[0])
         (void)pb_sysfs_write(fs, "power/control", was->power);
-    if (was->chosen)
-        rc = driver[0] ? 0 : pb_bind_any(fs);
-    else if (was->driver[0])
-        return rebind(work, was);
+    if (!was->chosen && was->driver[0]) {
+        rc = rebind(work, was);
+        return rc || !later ? rc : write_override(work, was->override);
+    }
+    rc = was->chosen && !driver[0] ? pb_bind_any(fs) : 0;
     return rc ? pb_work_fail(work, rc, "drivers_probe fails: %s", strerror(-rc)) : 0;
 }
 

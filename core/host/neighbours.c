@@ -24,7 +24,6 @@
 #define PAGE_SHIFT      12
 
 #define TYPE_ROOT_PORT  0x4
-#define TYPE_UPSTREAM   0x5
 #define TYPE_DOWNSTREAM 0x6
 #define TYPE_TO_PCI     0x7
 #define TYPE_FROM_PCI   0x8
@@ -107,51 +106,62 @@ static bool read_machine(const struct pb_sysfs *fs, struct machine *ret)
 
 /* --- what the IOMMU can tell apart --- */
 
-struct space {
-    uint8_t bytes[PB_CONFIG_SIZE_PCIE];
-    size_t size;
-};
-
-static bool read_space(const struct machine *m, struct pb_sbdf sbdf, struct space *ret)
+/*
+ * Only the registers that count are read: some devices do not bear others, and one that somebody
+ * resets makes each access wait.
+ */
+static int open_space(const struct machine *m, struct pb_sbdf sbdf)
 {
     char path[256], text[PB_SBDF_TEXT];
-    ssize_t n = -1;
-    int fd;
 
-    memset(ret, 0, sizeof(*ret));
     (void)snprintf(path, sizeof(path), "%s/bus/pci/devices/%s/config", m->fs->root,
                    pb_sbdf_format(sbdf, text));
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd >= 0) {
-        n = pread(fd, ret->bytes, sizeof(ret->bytes), 0);
+    return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+static void close_space(int fd)
+{
+    if (fd >= 0)
         (void)close(fd);
-    }
-    ret->size = n > 0 ? (size_t)n : 0;
-    return ret->size >= PCI_HEADER_END;
+}
+
+/* All ones for what is not there. */
+static uint32_t get(int fd, unsigned at, unsigned size)
+{
+    uint8_t bytes[4];
+
+    if (pread(fd, bytes, size, (off_t)at) != (ssize_t)size)
+        memset(bytes, 0xff, sizeof(bytes));
+    return pb_le_get(bytes, size);
 }
 
 /* The offset of a capability, 0: absent, or the list makes no sense. */
-static unsigned find_cap(const struct space *s, uint8_t id)
+static unsigned find_cap(int fd, uint8_t id)
 {
-    unsigned at = s->bytes[PCI_CAPABILITIES] & 0xfcu;
+    unsigned at;
 
-    if (!(pb_le16(s->bytes + PCI_STATUS) & PCI_STATUS_CAP_LIST))
+    if (!(get(fd, PCI_STATUS, 2) & PCI_STATUS_CAP_LIST))
         return 0;
-    for (int i = 0; i < 48 && at >= PCI_HEADER_END && at + 4 <= s->size; i++) {
-        if (s->bytes[at] == id)
+    at = get(fd, PCI_CAPABILITIES, 1) & 0xfcu;
+    for (int i = 0; i < 48 && at >= PCI_HEADER_END && at < PB_CONFIG_SIZE_PCI; i++) {
+        uint32_t header = get(fd, at, 2);
+
+        if ((header & 0xffu) == id)
             return at;
-        at = s->bytes[at + 1] & 0xfcu;
+        at = header >> 8 & 0xfcu;
     }
     return 0;
 }
 
-static unsigned find_extended(const struct space *s, uint16_t id)
+static unsigned find_extended(int fd, uint16_t id)
 {
     unsigned at = PCI_EXT_CAPABILITIES;
 
-    for (int i = 0; i < 480 && at >= PCI_EXT_CAPABILITIES && at + 8 <= s->size; i++) {
-        uint32_t header = pb_le32(s->bytes + at);
+    for (int i = 0; i < 480 && at >= PCI_EXT_CAPABILITIES; i++) {
+        uint32_t header = get(fd, at, 4);
 
+        if (header == UINT32_MAX)
+            return 0;
         if ((header & 0xffffu) == id)
             return at;
         at = header >> PCI_EXT_NEXT_SHIFT & 0xffcu;
@@ -175,38 +185,42 @@ static bool multifunction(const struct machine *m, struct pb_sbdf sbdf)
 }
 
 /* Everything that it can control is on. */
-static bool acs_on(const struct space *s)
+static bool acs_on(int fd)
 {
-    unsigned at = find_extended(s, EXT_ACS), wanted;
+    unsigned at = find_extended(fd, EXT_ACS), wanted;
 
     if (!at)
         return false;
-    wanted = pb_le16(s->bytes + at + ACS_CAP) & ACS_ISOLATION;
-    return (pb_le16(s->bytes + at + ACS_CTRL) & wanted) == wanted;
+    wanted = get(fd, at + ACS_CAP, 2) & ACS_ISOLATION;
+    return (get(fd, at + ACS_CTRL, 2) & wanted) == wanted;
 }
 
-/* Does all that goes through this function, or comes from it, meet the IOMMU as its own? */
-static bool isolated(const struct machine *m, struct pb_sbdf sbdf)
+static bool isolates(const struct machine *m, struct pb_sbdf sbdf, int fd)
 {
-    struct space s;
-    unsigned exp;
+    unsigned exp = find_cap(fd, PCI_CAP_EXP);
 
-    if (!read_space(m, sbdf, &s))
-        return false;
-    exp = find_cap(&s, PCI_CAP_EXP);
     if (!exp)
         return false;
-    switch (pb_le16(s.bytes + exp + PCI_EXP_FLAGS) >> PCI_EXP_FLAGS_TYPE_SHIFT &
-            PCI_EXP_FLAGS_TYPE_MASK) {
+    switch (get(fd, exp + PCI_EXP_FLAGS, 2) >> PCI_EXP_FLAGS_TYPE_SHIFT & PCI_EXP_FLAGS_TYPE_MASK) {
     case TYPE_TO_PCI:
     case TYPE_FROM_PCI:
         return false;
     case TYPE_ROOT_PORT:
     case TYPE_DOWNSTREAM:
-        return acs_on(&s);
+        return acs_on(fd);
     default: /* alone there is nobody beside it */
-        return !multifunction(m, sbdf) || acs_on(&s);
+        return !multifunction(m, sbdf) || acs_on(fd);
     }
+}
+
+/* Does all that goes through this function, or comes from it, meet the IOMMU as its own? */
+static bool isolated(const struct machine *m, struct pb_sbdf sbdf)
+{
+    int fd = open_space(m, sbdf);
+    bool yes = fd >= 0 && isolates(m, sbdf, fd);
+
+    close_space(fd);
+    return yes;
 }
 
 /* Functions with equal units cannot be told apart: a function, or (slot) all of a slot. */
@@ -248,8 +262,8 @@ struct side {
 static void read_side(const struct machine *m, const struct function *f, struct side *ret)
 {
     char text[2048], *line, *save = NULL;
-    struct space s;
     unsigned i = 0;
+    int fd;
 
     memset(ret, 0, sizeof(*ret));
     ret->function = f;
@@ -263,11 +277,12 @@ static void read_side(const struct machine *m, const struct function *f, struct 
                 ret->bar[i] = (struct pb_resource){ .start = start, .end = end, .flags = flags };
         }
     }
+    fd = open_space(m, f->sbdf);
     /* Before a device is enabled its number is the firmware's, which may be anybody's. */
-    if (read_space(m, f->sbdf, &s) && s.bytes[PCI_INTERRUPT_PIN] &&
-        pb_bind_enable_count(&ret->fs) > 0 &&
+    if (fd >= 0 && get(fd, PCI_INTERRUPT_PIN, 1) && pb_bind_enable_count(&ret->fs) > 0 &&
         pb_sysfs_read(&ret->fs, "irq", text, sizeof(text)) == 0)
         ret->line = (uint32_t)strtoul(text, NULL, 10);
+    close_space(fd);
 }
 
 static bool in_memory(const struct pb_resource *r)
@@ -299,11 +314,13 @@ static bool share_reset(const struct function *a, const struct function *b)
 /* Nobody is given a bridge. */
 static bool is_bridge(const struct machine *m, struct pb_sbdf sbdf)
 {
-    struct space s;
+    int fd = open_space(m, sbdf);
+    bool bridge = fd >= 0 &&
+                  ((get(fd, PCI_HEADER_TYPE, 1) & PCI_HEADER_TYPE_MASK) != PCI_HEADER_TYPE_NORMAL ||
+                   get(fd, PCI_REVISION + 3, 1) == PCI_CLASS_BRIDGE);
 
-    return read_space(m, sbdf, &s) &&
-           ((s.bytes[PCI_HEADER_TYPE] & PCI_HEADER_TYPE_MASK) != PCI_HEADER_TYPE_NORMAL ||
-            s.bytes[PCI_REVISION + 3] == PCI_CLASS_BRIDGE);
+    close_space(fd);
+    return bridge;
 }
 
 static uint8_t shares_of(const struct side *a, const struct side *b, bool requester)

@@ -296,6 +296,8 @@ static void link_driver(struct pb_sbdf sbdf, const char *driver)
     assert_return_code(symlink(target, kernel_path(sbdf, "driver")), errno);
     if (strcmp(driver, kernel_get(sbdf, "natural")) == 0)
         count_enable(sbdf, 1);
+    if (strcmp(driver, kernel->sleepy) == 0)
+        kernel_set(sbdf, "power/control", "auto");
 }
 
 void kernel_bind(struct pb_sbdf sbdf, const char *driver)
@@ -335,6 +337,11 @@ static int drivers_probe(struct pb_sbdf sbdf)
     get_line(kernel_path(sbdf, "driver_override"), driver, sizeof(driver));
     if (strcmp(driver, "(null)") == 0)
         get_line(kernel_path(sbdf, "natural"), driver, sizeof(driver));
+    if (kernel->thefts) {
+        kernel->thefts--;
+        kernel_set(sbdf, "driver_override", kernel->thief);
+        link_driver(sbdf, kernel->thief);
+    }
     (void)snprintf(relative, sizeof(relative), "drivers/%s/bind", driver);
     bus_path(path, relative);
     if (!driver[0] || access(path, F_OK) != 0 || strcmp(driver, kernel->picky) == 0 ||
@@ -359,6 +366,11 @@ static int bind_or_unbind(const char *path, struct pb_sbdf sbdf)
     if (strcmp(path + strlen("drivers/") + n, "/unbind") == 0) {
         if (strcmp(kernel_driver(sbdf), driver) != 0)
             return ENODEV;
+        if (kernel->lets_go_first) {
+            kernel->lets_go_first = false;
+            count_enable(sbdf, -1);
+            return unlink(kernel_path(sbdf, "driver")) == 0 ? ENODEV : errno;
+        }
         if (strcmp(driver, kernel_get(sbdf, "natural")) == 0)
             count_enable(sbdf, -1);
         return unlink(kernel_path(sbdf, "driver")) == 0 ? 0 : errno;
@@ -480,6 +492,11 @@ ssize_t __wrap_write(int fd, const void *buf, size_t n)
         (void)snprintf(value, sizeof(value), "%.*s", (int)n, (const char *)buf);
         value[strcspn(value, "\n")] = '\0';
         record(path + prefix, value);
+        if (kernel->pulled_at[0] && strlen(path) > strlen(kernel->pulled_at) &&
+            strcmp(path + strlen(path) - strlen(kernel->pulled_at), kernel->pulled_at) == 0) {
+            kernel_remove_device(kernel_nic);
+            error = ENODEV;
+        }
         if (error == 0)
             error = react(path + prefix, value);
     }

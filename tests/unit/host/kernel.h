@@ -20,8 +20,13 @@
 struct kernel {
     char refuse[64]; /* writes to paths that end so fail ... */
     int refuse_errno;
-    char picky[PB_DRIVER_NAME]; /* a driver that takes nothing */
-    bool late;                  /* a driver binds 100 ms after it was probed */
+    char picky[PB_DRIVER_NAME];  /* a driver that takes nothing */
+    bool late;                   /* a driver binds 100 ms after it was probed */
+    char sleepy[PB_DRIVER_NAME]; /* one that sets power/control to auto when it binds */
+    char thief[PB_DRIVER_NAME];  /* somebody gives what is probed to this one ... */
+    unsigned thefts;             /* so many times */
+    bool lets_go_first;          /* somebody else unbinds a moment earlier, once */
+    char pulled_at[32];          /* the device goes when a path that ends so is written */
     bool dies_in_reset;
     bool check_owners;       /* of plugins */
     bool unkillable;         /* children of the helper, as if stuck in the kernel */

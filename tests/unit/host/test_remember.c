@@ -74,6 +74,70 @@ static void what_was_stored_is_loaded(void **state)
     assert_false(got.enabled);
 }
 
+static void boot_and_ids_are_kept_and_the_first_version_has_none(void **state)
+{
+    struct pb_remembered was = nic, got;
+
+    (void)state;
+    was.has_ids = true;
+    was.vendor = 0x8086;
+    was.device = 0x10d3;
+    was.chosen = true;
+    (void)snprintf(was.boot, sizeof(was.boot), "11111111-2222-3333-4444-555555555555");
+    assert_int_equal(pb_remember_store(lib, NIC, &was), 0);
+    assert_int_equal(pb_remember_load(lib, NIC, &got), 0);
+    assert_memory_equal(&got, &was, sizeof(got));
+    put(text, strlen(text));
+    assert_int_equal(pb_remember_load(lib, NIC, &got), 0);
+    assert_false(got.has_ids);
+    assert_string_equal(got.boot, "");
+    assert_string_equal(got.driver, "e1000e");
+}
+
+static void a_second_version_that_was_cut_or_changed_is_not_ours(void **state)
+{
+    static const char *const tails[] = {
+        "ids=8086:10d3\n",
+        "ids=8086:10d3\nboot=1-2\n",
+        "ids=8086:10d3\nboot=1-2\nchosen=",
+        "ids=8086\nboot=1-2\nchosen=0\n",
+        "ids=8086:10d3f\nboot=1-2\nchosen=0\n",
+        "ids=80x6:10d3\nboot=1-2\nchosen=0\n",
+    };
+    struct pb_remembered got;
+
+    (void)state;
+    assert_int_equal(pb_remember_store(lib, NIC, &nic), 0);
+    for (unsigned i = 0; i < sizeof(tails) / sizeof(tails[0]); i++) {
+        char all[256];
+
+        put(all, (size_t)snprintf(all, sizeof(all), "%s%s", text, tails[i]));
+        assert_int_equal(pb_remember_load(lib, NIC, &got), -EPROTO);
+    }
+}
+
+static void the_boot_id_is_plain_or_none(void **state)
+{
+    char proc[64], file[128], got[PB_BOOT_ID_TEXT];
+    FILE *f;
+
+    (void)state;
+    (void)snprintf(proc, sizeof(proc), "%s/none", top);
+    pb_remember_boot(proc, got);
+    assert_string_equal(got, "");
+    (void)snprintf(file, sizeof(file), "mkdir -p %s/sys/kernel/random", top);
+    assert_int_equal(system(file), 0); /* NOLINT: a directory of our own making */
+    (void)snprintf(file, sizeof(file), "%s/sys/kernel/random/boot_id", top);
+    for (int i = 0; i < 2; i++) {
+        f = fopen(file, "we");
+        assert_non_null(f);
+        assert_true(fputs(i ? "11-aa\nchosen=1\n" : "11-zz\n", f) >= 0);
+        assert_int_equal(fclose(f), 0);
+        pb_remember_boot(top, got);
+        assert_string_equal(got, i ? "11-aa" : "");
+    }
+}
+
 static void the_longest_names_fit(void **state)
 {
     struct pb_remembered was = { .enabled = true }, got;
@@ -171,9 +235,15 @@ int main(void)
 {
 #define RULE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        RULE(what_was_stored_is_loaded),     RULE(the_longest_names_fit),
-        RULE(nothing_remembered_is_no_file), RULE(a_file_cut_off_anywhere_is_refused),
-        RULE(a_foreign_file_is_refused),     RULE(a_link_is_not_followed),
+        RULE(what_was_stored_is_loaded),
+        RULE(the_longest_names_fit),
+        RULE(boot_and_ids_are_kept_and_the_first_version_has_none),
+        RULE(a_second_version_that_was_cut_or_changed_is_not_ours),
+        RULE(the_boot_id_is_plain_or_none),
+        RULE(nothing_remembered_is_no_file),
+        RULE(a_file_cut_off_anywhere_is_refused),
+        RULE(a_foreign_file_is_refused),
+        RULE(a_link_is_not_followed),
         RULE(a_failed_store_leaves_nothing),
     };
 
