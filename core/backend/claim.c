@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backend/assign.h"
 #include "backend/denied.h"
 #include "backend/failure.h"
 #include "backend/groups.h"
@@ -381,6 +382,7 @@ static enum pb_run quarantine(struct pb_task *task)
                                           .subsystem_device = dev->facts.subsystem_device };
     pb_device_set_state(dev, PB_DEVICE_CLAIMED);
     pb_groups_tell(dev);
+    pb_assign_device_ready(dev->b, dev);
     return PB_RUN_NEXT;
 }
 

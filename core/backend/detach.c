@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backend/assign.h"
 #include "backend/attach.h"
 #include "backend/failure.h"
 #include "backend/flr.h"
@@ -284,6 +285,7 @@ static enum pb_run part(struct pb_task *task)
         pb_detach_taint(dev);
     task->last_guest = dev->guest;
     pb_guest_unlink(dev);
+    pb_assign_device_ready(dev->b, dev);
     return PB_RUN_NEXT;
 }
 

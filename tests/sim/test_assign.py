@@ -116,7 +116,7 @@ class Assign(unittest.TestCase):
                 self.told(s, "waits")
                 time.sleep(1.2)  # the pauses have grown: it is the event that counts
                 s.plug(NIC)
-                self.has(s, 5, timeout=1.6)
+                self.has(s, 5, timeout=1.4)
 
     def test_device_that_another_guest_has(self):
         with Sim(domains=[domain(3, "first")], config=assigned(("netvm", [NIC]))) as s:
