@@ -4,6 +4,7 @@ import random
 import unittest
 
 from simlib import *
+from simlib import Rpc as Rpc_
 
 
 class Operations(unittest.TestCase):
@@ -176,6 +177,150 @@ class Rpc(unittest.TestCase):
             for guest in ("", "-1", "0", "99999999", "5x", "x" * 300, "32752", "32753"):
                 with self.assertRaises(RpcError):
                     s.attach(guest)
+            s.assert_clean()
+
+
+class Verbs(unittest.TestCase):
+    """Every verb where it cannot be done: one line that says what, which, why and what next; and
+    nothing is different afterwards."""
+
+    CODES = ("not-found", "wrong-state", "refused", "host-error", "xen-error", "limit")
+
+    def world(self, s):
+        s.settle()
+        devices = {k: {x: d.get(x) for x in ("owner", "driver", "command", "prepared", "vectors")}
+                   for k, d in s.leaks()["devices"].items()}
+        return devices, s.sim("store-dump", path="/")["nodes"], s.leaks()["permissions"]
+
+    def refused(self, s, *calls, codes=CODES, which=None):
+        for method, params in calls:
+            with self.subTest(method=method, **params):
+                before = self.world(s)
+                with self.assertRaises(RpcError) as e:
+                    s.call(method, **params)
+                data = e.exception.data
+                self.assertIn(data["code"], codes, data)
+                for key in ("device", "reason", "next"):
+                    self.assertTrue(data[key], (key, data))
+                    self.assertNotIn("\n", data[key])
+                    self.assertLess(len(data[key]), 300)
+                self.assertIn(which or params["dev"], data["device"])
+                self.assertEqual(self.world(s), before)
+
+    @staticmethod
+    def verbs(bdf, *names, guest="5"):
+        every = {"claim": {"dev": bdf}, "release": {"dev": bdf}, "reset": {"dev": bdf},
+                 "attach": {"guest": guest, "dev": bdf}, "detach": {"guest": guest, "dev": bdf}}
+        return [(n, every[n]) for n in names or every]
+
+    def test_absent_device(self):
+        away = "0000:00:1f.0"
+        with Sim(config={"devices": [{"name": "gone", "bdf": "0000:00:1e.0"}]}) as s:
+            self.refused(s, *self.verbs(away), codes=("not-found", "wrong-state"))
+            self.refused(s, *self.verbs("gone", "claim", "reset", "attach", "detach"),
+                         codes=("not-found", "wrong-state"))
+            s.release("gone")  # it is not ours already
+            self.refused(s, ("attach", {"guest": "5", "dev": away, "claim": True}),
+                         codes=("not-found",))
+
+    def test_device_that_is_not_ours(self):
+        with Sim() as s:
+            self.refused(s, *self.verbs(NIC, "release", "reset", "attach", "detach"))
+            self.assertEqual(s.dev()["driver"], "e1000e")
+
+    def test_claimed_device(self):
+        with Sim() as s:
+            s.claim()
+            self.refused(s, *self.verbs(NIC, "detach"), codes=("wrong-state",))
+            self.assertEqual(s.state(), "claimed")
+
+    def test_assigned_device(self):
+        with Sim(domains=[domain(5), domain(6)]) as s:
+            s.connect()
+            self.refused(s, *self.verbs(NIC, "release", "reset", "attach"),
+                         ("detach", {"guest": "6", "dev": NIC}),
+                         ("attach", {"guest": "6", "dev": NIC}),
+                         ("attach", {"guest": "6", "dev": NIC, "force": True}),
+                         ("detach", {"guest": "nobody", "dev": NIC, "force": True}))
+            self.assertEqual(s.config_read(5, 0), 0x10D38086)
+            s.detach(5)
+
+    def test_failed_device(self):
+        with Sim() as s:
+            s.connect()
+            s.fault("job_reset", "ETIMEDOUT")
+            try:
+                s.detach(5)
+            except RpcError:
+                pass
+            self.assertEqual(s.state(), "failed")
+            self.refused(s, *self.verbs(NIC, "attach", "detach"),
+                         ("attach", {"guest": "5", "dev": NIC, "force": True}),
+                         codes=("wrong-state",))
+            self.assertEqual(s.state(), "failed")
+
+    def test_busy_device(self):
+        with Sim(domains=[domain(5), domain(6)]) as s:
+            s.claim()
+            s.sim("set", job_delay_ms=400)
+            s.clear_log()
+            first = s.rpc.start("attach", guest="5", dev=NIC)
+            s.wait_for("its reset", lambda: s.log("job_reset.start"))
+            other = Rpc_(s.control_path)
+            for method, params in self.verbs(NIC) + self.verbs(NIC, "attach", guest="6"):
+                with self.subTest(method=method), self.assertRaises(RpcError) as e:
+                    other.call(method, **params)
+                self.assertEqual(e.exception.data["code"], "wrong-state")
+                self.assertTrue(e.exception.data["next"])
+            other.close()
+            s.rpc.finish(first)
+            self.assertEqual(s.dev()["owner"], 5)
+            s.detach(5)
+            s.assert_clean()
+
+    def test_device_that_xl_has(self):
+        """The toolstack's mark, and what Xen itself says."""
+        with Sim(domains=[domain(5), domain(6)], violations=True) as s:
+            s.claim()
+            s.write_node(s.reservation(), "6")
+            self.refused(s, *self.verbs(NIC, "attach"), codes=("wrong-state",))
+            self.assertEqual(s.read_node(s.reservation()), "6")
+            s.remove_node(s.reservation())
+            for errno in ("EBUSY", "ENODEV"):
+                s.fault("device_test", errno)
+                self.refused(s, *self.verbs(NIC, "attach"), codes=("wrong-state", "refused"))
+            self.assertEqual(s.state(), "claimed")
+
+    def test_guest_whose_nodes_are_anothers(self):
+        with Sim() as s:
+            s.claim()
+            s.write_node(s.fe(5, "backend"), "/local/domain/0/backend/pci/5/0")
+            resets = s.dev()["resets"]
+            self.refused(s, *self.verbs(NIC, "attach"), codes=("refused",))
+            self.assertEqual(s.dev()["resets"], resets, "it is refused before it is touched")
+
+    def test_bridge(self):
+        bridge = device("e1000e", patch=[[0x0A, 2, 0x0604], [0x0E, 1, 1]])
+        with Sim(devices=[bridge]) as s:
+            self.refused(s, *self.verbs(NIC, "claim", "reset", "attach", "detach"),
+                         ("claim", {"dev": NIC, "force": True}),
+                         ("attach", {"guest": "5", "dev": NIC, "claim": True, "force": True}))
+            self.assertEqual(s.dev()["driver"], "e1000e")
+
+    def test_guest_that_is_none(self):
+        with Sim(domains=[domain(5), domain(7, "hvm", hvm=True), domain(8, "ended"),
+                          domain(9, "same"), domain(10, "same")]) as s:
+            s.claim()
+            s.sim("domain-shutdown", domid=8)
+            for guest, codes in (("77", ("not-found",)), ("nobody", ("not-found",)),
+                                 ("0", ("refused", "not-found")), ("Domain-0", ("not-found",)),
+                                 ("7", ("refused",)), ("hvm", ("refused",)),
+                                 ("8", ("wrong-state",)), ("ended", ("wrong-state",)),
+                                 ("same", ("refused",)), ("99999", ("not-found",)),
+                                 ("5 ", ("not-found",))):
+                self.refused(s, *self.verbs(NIC, "attach", guest=guest), codes=codes)
+                self.refused(s, *self.verbs(NIC, "detach", guest=guest), codes=("wrong-state",))
+            self.assertEqual(s.state(), "claimed")
             s.assert_clean()
 
 
