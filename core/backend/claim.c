@@ -403,3 +403,13 @@ void pb_backend_claim(struct pb_backend *b, const char *dev, bool force, pb_verb
 {
     (void)pb_task_verb(b, &kind, dev, force, done, ctx);
 }
+
+void pb_claim_quietly(struct pb_backend *b, struct pb_sbdf sbdf, bool force, pb_verb_fn done,
+                      void *ctx)
+{
+    char text[PB_SBDF_TEXT];
+    struct pb_task *task = pb_task_verb(b, &kind, pb_sbdf_format(sbdf, text), force, done, ctx);
+
+    if (task)
+        task->options.quiet = true;
+}

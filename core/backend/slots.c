@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/claim.h"
 #include "backend/failure.h"
 #include "backend/machine.h"
 #include "backend/uevents.h"
@@ -116,9 +117,7 @@ static void listed_claimed(void *ctx, const struct pb_failure *failure)
 
 void pb_slots_claim(struct pb_backend *b, struct pb_sbdf sbdf)
 {
-    char text[PB_SBDF_TEXT];
-
-    pb_backend_claim(b, pb_sbdf_format(sbdf, text), false, claimed, NULL);
+    pb_claim_quietly(b, sbdf, false, claimed, NULL);
 }
 
 /* Is it neither claimed nor about to be? What is present was released, or refused to be claimed. */
@@ -138,13 +137,11 @@ static void claim_slot(struct pb_backend *b, const struct pb_slot_entry *entry, 
         struct pb_sbdf sbdf = { .segment = slot->segment,
                                 .bus = slot->bus,
                                 .devfn = (uint8_t)devfn };
-        char text[PB_SBDF_TEXT];
 
         if (!pb_slot_matches(slot, sbdf) || !is_open(b, sbdf) ||
             (entry->fresh && !match(b, sbdf, true)))
             continue;
-        pb_backend_claim(b, pb_sbdf_format(sbdf, text), false,
-                         tell && !star ? listed_claimed : claimed, b);
+        pb_claim_quietly(b, sbdf, false, tell && !star ? listed_claimed : claimed, b);
     }
 }
 
@@ -249,11 +246,9 @@ static void remembered(struct pb_job *job, void *ctx)
     if (job->rc)
         pb_warn("what an earlier run has claimed is not known: %s", job->reason);
     for (unsigned i = 0; job->rc == 0 && i < job->listed_count; i++) {
-        char text[PB_SBDF_TEXT];
-
         if (!pb_device_add(b, job->listed[i]))
             break;
-        pb_backend_claim(b, pb_sbdf_format(job->listed[i], text), true, claimed, b);
+        pb_claim_quietly(b, job->listed[i], true, claimed, b);
     }
     pb_task_next(task);
 }
@@ -397,12 +392,11 @@ static enum pb_run claim_matching(struct pb_task *task)
                                 .bus = task->slot.bus,
                                 .devfn = (uint8_t)devfn };
         const struct pb_device *dev = pb_device_find(task->b, sbdf);
-        char text[PB_SBDF_TEXT];
 
         if (!pb_slot_matches(&task->slot, sbdf) || (dev && dev->task))
             continue;
         task->pending++;
-        pb_backend_claim(task->b, pb_sbdf_format(sbdf, text), false, one_claimed, task);
+        pb_claim_quietly(task->b, sbdf, false, one_claimed, task);
     }
     if (--task->pending > 0)
         return PB_RUN_WAIT;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/bytes.h"
 #include "pci/regs.h"
@@ -381,6 +382,7 @@ static int job_save_slots(struct sim_world *w, const struct pb_job *job)
     w->saved_slots = slots;
     if (!w->config_dir)
         return 0;
+    (void)mkdir(w->config_dir, 0755);
     file = json_pack("{s:O}", "slots", slots);
     (void)snprintf(path, sizeof(path), "%s/90-slots.json", w->config_dir);
     if (job->slot_count == 0)
