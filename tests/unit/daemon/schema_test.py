@@ -182,6 +182,39 @@ class Messages(unittest.TestCase):
                     self.assertEqual(errors("error", reply), [])
                     self.assertIn(reply["error"]["code"], (-32601, -32602))
 
+    @staticmethod
+    def ask_as_nobody(d, requests):
+        """The replies, by a client of another user."""
+        reader, writer = os.pipe()
+        if os.fork() == 0:
+            os.close(reader)
+            os.setgroups([])
+            os.setuid(65534)
+            with open(writer, "w") as f:
+                json.dump([d.ask(method, params) for method, params in requests], f)
+            os._exit(0)
+        os.close(writer)
+        with open(reader) as f:
+            replies = json.load(f)
+        os.wait()
+        return replies
+
+    @unittest.skipUnless(fakelib.ROOT, "another user is needed")
+    def test_whoever_may_connect_reads_and_only_root_changes(self):
+        with Daemon() as d:
+            d.start()
+            os.chmod(d.dir, 0o755)
+            os.chmod(d.socket, 0o666)
+            denied = set()
+            for (method, params), reply in zip(GOOD_REQUESTS, self.ask_as_nobody(d, GOOD_REQUESTS)):
+                with self.subTest(method, params=params):
+                    if "error" in reply:
+                        self.assert_fails(reply, "permission")
+                        self.assertIn("only root may " + method, reply["error"]["data"]["reason"])
+                        denied.add(method)
+            self.assertEqual(denied, {"claim", "release", "attach", "detach", "reset", "slot.add",
+                                      "slot.remove", "reload"})
+
     def assert_fails(self, reply, code):
         self.assertEqual(errors("error", reply), [])
         self.assertEqual(reply["error"]["data"]["code"], code)

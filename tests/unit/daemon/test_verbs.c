@@ -497,6 +497,8 @@ static void version_lists_the_verbs(void **state)
 
     assert_string_equal(text_of(result, "jsonrpc"), "2.0");
     assert_string_equal(text_of(result, "pciif_magic"), "7");
+    assert_int_equal(json_array_size(json_object_get(result, "kinds")), 2);
+    assert_int_equal(json_array_size(json_object_get(result, "topologies")), PB_TOPOLOGY_COUNT);
     verbs = json_object_get(result, "verbs");
     assert_int_equal(json_array_size(verbs), count);
     for (size_t i = 0; i < count; i++)
