@@ -68,6 +68,16 @@ class Manual(unittest.TestCase):
         for word in words:
             self.assertRegex(page("pcibackd.conf.5"), r"(?m)^\.B %s$" % word)
 
+    def test_every_unit_and_rule(self):
+        text = page("pcibackd.8")
+        for folder in ("systemd", "udev"):
+            names = os.listdir(os.path.join(fakelib.SOURCE, "contrib", folder))
+            self.assertTrue(names)
+            for name in names:
+                self.assertIn(name, text)
+        for name in re.findall(r"\b(pcibackd[\w-]*\.service)\b", text):
+            self.assertTrue(os.path.exists(os.path.join(fakelib.SOURCE, "contrib", "systemd", name)))
+
     def test_sections_that_are_referred_to(self):
         pages = {name: page(name) for name in ("pcibackctl.1", "pcibackd.8", "pcibackd.conf.5")}
         heads = re.findall(r"(?m)^\.SH ([A-Z ]+)$", pages["pcibackd.8"])
