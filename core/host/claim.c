@@ -469,9 +469,8 @@ int pb_work_claim(struct pb_work *work)
 {
     struct pb_wire_reply *reply = work->reply;
     struct pb_remembered was = { .enabled = false };
-    const char *wanted = strcmp(work->request->driver, "none") == 0 ? "" : work->request->driver;
     enum known known = KNOWN_NOT;
-    bool held;
+    bool ours;
     int rc = pb_work_probe(work);
 
     if (rc == 0)
@@ -480,14 +479,14 @@ int pb_work_claim(struct pb_work *work)
         rc = refuse_lockdown(work);
     if (rc == 0)
         rc = recall(work, &was, &known);
-    if (rc == 0 && !work->request->force && !still_ours(work, known)) {
+    ours = still_ours(work, known);
+    if (rc == 0 && !work->request->force && !ours) {
         rc = refuse_pluggable(work);
         if (rc == 0)
             rc = refuse_used(work);
     }
     if (rc)
         return rc;
-    held = known == KNOWN_TAKEN && strcmp(reply->driver_now, wanted) == 0;
     if (known != KNOWN_TAKEN) {
         look(work, known, &was);
         rc = store(work, &was);
@@ -499,7 +498,7 @@ int pb_work_claim(struct pb_work *work)
     if (rc == 0)
         rc = open_config(work);
     if (rc)
-        rc = undo(work, rc, &was, held);
+        rc = undo(work, rc, &was, ours);
     else
         pb_neighbours_read(&work->fs, &reply->surroundings); /* its line is routed now */
     pb_sysfs_driver(&work->fs, reply->driver_now);

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
@@ -36,6 +37,7 @@
 
 struct function {
     struct pb_sbdf sbdf;
+    bool virtual;  /* of a physical one: alone, wherever its address is */
     uint8_t depth; /* bridges above it */
     struct pb_sbdf bridge[BRIDGES_MAX];
 };
@@ -59,6 +61,7 @@ static bool read_place(const char *root, const char *name, struct function *ret)
 {
     char path[PATH_MAX], real[PATH_MAX], *at, *save = NULL;
     struct pb_sbdf sbdf;
+    struct stat st;
 
     memset(ret, 0, sizeof(*ret));
     (void)snprintf(path, sizeof(path), "%s/bus/pci/devices/%s", root, name);
@@ -70,6 +73,8 @@ static bool read_place(const char *root, const char *name, struct function *ret)
         else if (!pb_sbdf_equal(sbdf, ret->sbdf) && ret->depth < BRIDGES_MAX)
             ret->bridge[ret->depth++] = sbdf;
     }
+    (void)snprintf(path, sizeof(path), "%s/bus/pci/devices/%s/physfn", root, name);
+    ret->virtual = lstat(path, &st) == 0;
     return true;
 }
 
@@ -175,10 +180,26 @@ static bool same_slot(struct pb_sbdf a, struct pb_sbdf b)
            PB_DEVFN_DEV(a.devfn) == PB_DEVFN_DEV(b.devfn);
 }
 
-static bool multifunction(const struct machine *m, struct pb_sbdf sbdf)
+static const struct function *find(const struct machine *m, struct pb_sbdf sbdf)
 {
     for (size_t i = 0; i < m->count; i++) {
-        if (same_slot(m->function[i].sbdf, sbdf) && !pb_sbdf_equal(m->function[i].sbdf, sbdf))
+        if (pb_sbdf_equal(m->function[i].sbdf, sbdf))
+            return &m->function[i];
+    }
+    return NULL;
+}
+
+static bool of_one_device(const struct function *a, const struct function *b)
+{
+    return same_slot(a->sbdf, b->sbdf) && !a->virtual && !b->virtual;
+}
+
+static bool multifunction(const struct machine *m, struct pb_sbdf sbdf)
+{
+    const struct function *self = find(m, sbdf);
+
+    for (size_t i = 0; self && i < m->count; i++) {
+        if (&m->function[i] != self && of_one_device(&m->function[i], self))
             return true;
     }
     return false;
@@ -311,16 +332,13 @@ static bool share_reset(const struct function *a, const struct function *b)
     return pb_sbdf_equal(a->bridge[a->depth - 1], b->bridge[a->depth - 1]);
 }
 
-/* Nobody is given a bridge. */
-static bool is_bridge(const struct machine *m, struct pb_sbdf sbdf)
+/* Nobody is given a bridge. The kernel knows it, also of one that does not answer. */
+static bool is_bridge(const struct side *side)
 {
-    int fd = open_space(m, sbdf);
-    bool bridge = fd >= 0 &&
-                  ((get(fd, PCI_HEADER_TYPE, 1) & PCI_HEADER_TYPE_MASK) != PCI_HEADER_TYPE_NORMAL ||
-                   get(fd, PCI_REVISION + 3, 1) == PCI_CLASS_BRIDGE);
+    char text[16];
 
-    close_space(fd);
-    return bridge;
+    return pb_sysfs_read(&side->fs, "class", text, sizeof(text)) == 0 &&
+           strtoul(text, NULL, 16) >> 16 == PCI_CLASS_BRIDGE;
 }
 
 static uint8_t shares_of(const struct side *a, const struct side *b, bool requester)
@@ -335,7 +353,7 @@ static uint8_t shares_of(const struct side *a, const struct side *b, bool reques
         shares |= 1U << PB_SHARE_LINE;
     if (share_page(a, b))
         shares |= 1U << PB_SHARE_PAGE;
-    if (same_slot(a->function->sbdf, b->function->sbdf))
+    if (of_one_device(a->function, b->function))
         shares |= 1U << PB_SHARE_FUNCTION;
     return (uint8_t)shares;
 }
@@ -371,9 +389,11 @@ static void compare(const struct machine *m, const struct function *self, struct
         const struct function *f = &m->function[i];
         struct pb_neighbour n = { .sbdf = f->sbdf };
 
-        if (f == self || is_bridge(m, f->sbdf))
+        if (f == self)
             continue;
         read_side(m, f, &other);
+        if (is_bridge(&other))
+            continue;
         n.shares = shares_of(&mine, &other, same_unit(unit, unit_of(m, f)));
         if (!n.shares)
             continue;
@@ -385,15 +405,15 @@ static void compare(const struct machine *m, const struct function *self, struct
 void pb_neighbours_read(const struct pb_sysfs *fs, struct pb_surroundings *ret)
 {
     struct machine m;
+    const struct function *self;
     struct pb_sbdf sbdf;
 
     ret->neighbour_count = 0;
     ret->more_neighbours = false;
     if (read_machine(fs, &m) && pb_sbdf_parse(fs->address, &sbdf)) {
-        for (size_t i = 0; i < m.count; i++) {
-            if (pb_sbdf_equal(m.function[i].sbdf, sbdf))
-                compare(&m, &m.function[i], ret);
-        }
+        self = find(&m, sbdf);
+        if (self)
+            compare(&m, self, ret);
     }
     free(m.function);
 }

@@ -147,6 +147,17 @@ static void H1_refusals_say_what_next(void **state)
     assert_string_equal(reply.surroundings.port, "0000:00:1c.0");
 }
 
+static void a_change_of_driver_that_fails_leaves_it_with_us(void **state)
+{
+    (void)state;
+    assert_int_equal(claim("pci-stub"), 0);
+    assert_int_equal(claim("vfio-platform"), -ENOENT); /* a guest may have it now */
+    assert_string_equal(kernel_driver(kernel_nic), "pci-stub");
+    assert_true(kernel_remembers(kernel_nic));
+    assert_int_equal(release(), 0);
+    assert_native();
+}
+
 /* --- each driver --- */
 
 static void pciback_that_has_it_already_routed_it_itself(void **state)
@@ -439,6 +450,7 @@ int main(void)
         RULE(what_was_claimed_by_force_is_claimed_again_without),
         RULE(H12_a_physical_function_with_virtual_ones_is_refused_unless_forced),
         RULE(H1_refusals_say_what_next),
+        RULE(a_change_of_driver_that_fails_leaves_it_with_us),
         RULE(pciback_that_has_it_already_routed_it_itself),
         RULE(vfio_pci_does_not_let_it_sleep),
         RULE(none_keeps_every_driver_away_also_after_a_restart),

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -595,6 +596,95 @@ static void plugins_and_the_image_of_claim_reach_the_helper(void **state)
     kernel_assert_log(NULL);
 }
 
+/* --- what later jobs carry --- */
+
+static void surroundings_and_next_steps_come_back(void **state)
+{
+    static struct world_job j;
+
+    (void)state;
+    kernel_add_port(0x0102, 0x40);
+    assert_int_equal(world_do(&j, PB_JOB_CLAIM, kernel_nic), -EACCES);
+    assert_string_equal(j.job.surroundings.path, "0000:00:1c.0/00.0");
+    assert_string_equal(j.job.surroundings.port, "0000:00:1c.0");
+    assert_non_null(strstr(j.job.next, "--force"));
+    world_prepare(&j, PB_JOB_CLAIM, kernel_nic, 20000);
+    j.job.force = true;
+    (void)snprintf(j.job.next, sizeof(j.job.next), "of another time");
+    world_host->ops->job_submit(world_host, &j.job);
+    assert_true(world_wait(&j.done, 30000));
+    assert_int_equal(j.job.rc, 0);
+    assert_string_equal(j.job.next, "");
+    world_host->ops->hw_close(world_host, j.job.hw);
+}
+
+static void open_brings_a_descriptor(void **state)
+{
+    static struct world_job j;
+    struct world_cycle c;
+
+    (void)state;
+    assert_int_equal(world_do(&j, PB_JOB_OPEN, kernel_nic), 0);
+    assert_non_null(j.job.hw);
+    assert_int_equal(world_read(&c, j.job.hw, 0, 4), PB_HW_NOW);
+    assert_int_equal(c.cycle.value, 0x10d38086);
+    world_host->ops->hw_close(world_host, j.job.hw);
+    kernel_assert_log(NULL);
+}
+
+static void what_was_claimed_is_listed_for_the_next_run(void **state)
+{
+    static const struct pb_sbdf none;
+    static struct world_job j;
+
+    (void)state;
+    (void)world_claim();
+    (void)world_end(); /* and a new daemon */
+    world_open(NULL);
+    assert_int_equal(world_do(&j, PB_JOB_REMEMBERED, none), 0);
+    assert_int_equal(j.job.listed_count, 1);
+    assert_true(pb_sbdf_equal(j.job.listed[0], kernel_nic));
+}
+
+static void slots_reach_the_file(void **state)
+{
+    static const struct pb_sbdf none;
+    static struct pb_slot slots[PB_SLOTS_SAVED_MAX];
+    static struct world_job j;
+    char path[128];
+    struct stat st;
+
+    (void)state;
+    for (unsigned i = 0; i < PB_SLOTS_SAVED_MAX; i++)
+        slots[i] = (struct pb_slot){ .bus = (uint8_t)i };
+    world_prepare(&j, PB_JOB_SAVE_SLOTS, none, 20000);
+    j.job.slots = slots;
+    j.job.slot_count = PB_SLOTS_SAVED_MAX;
+    world_host->ops->job_submit(world_host, &j.job);
+    assert_true(world_wait(&j.done, 30000));
+    assert_int_equal(j.job.rc, 0);
+    (void)snprintf(path, sizeof(path), "%s/90-slots.json", kernel_config);
+    assert_int_equal(stat(path, &st), 0);
+    assert_true(st.st_size > PB_SLOTS_SAVED_MAX * (PB_SBDF_TEXT + 1));
+    assert_int_equal(world_do(&j, PB_JOB_SAVE_SLOTS, none), 0);
+    assert_int_equal(stat(path, &st), -1);
+}
+
+static void the_domain_is_asked_for(void **state)
+{
+    static const struct pb_sbdf none;
+    static struct world_job j;
+
+    (void)state;
+    kernel_put("sys/bus/xen-backend/devices/pci-7-0/driver/x", "");
+    world_prepare(&j, PB_JOB_KERNEL_STAYS_AWAY, none, 20000);
+    j.job.domid = 7;
+    world_host->ops->job_submit(world_host, &j.job);
+    assert_true(world_wait(&j.done, 30000));
+    assert_int_equal(j.job.rc, -EBUSY);
+    assert_non_null(strstr(j.job.reason, "domain 7"));
+}
+
 int main(int argc, char **argv)
 {
 #define RULE(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
@@ -624,6 +714,11 @@ int main(int argc, char **argv)
         RULE(cycles_without_an_answer_time_out_one_by_one),
         RULE(a_full_socket_keeps_all_jobs_in_order),
         RULE(plugins_and_the_image_of_claim_reach_the_helper),
+        RULE(surroundings_and_next_steps_come_back),
+        RULE(open_brings_a_descriptor),
+        RULE(what_was_claimed_is_listed_for_the_next_run),
+        RULE(slots_reach_the_file),
+        RULE(the_domain_is_asked_for),
     };
     int status;
 

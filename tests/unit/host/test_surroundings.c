@@ -75,6 +75,7 @@ static void add_bridge(const char *address, const char *way)
 {
     add(address, way);
     kernel_set_config(at(address), PCI_HEADER_TYPE, 1, PCI_HEADER_TYPE_BRIDGE);
+    kernel_set(at(address), "class", "0x060400\n");
 }
 
 static int setup(void **state)
@@ -85,6 +86,7 @@ static int setup(void **state)
         return rc;
     kernel_add_device(at("0000:00:1c.0"), PB_CONFIG_SIZE_PCIE);
     kernel_set_config(at("0000:00:1c.0"), PCI_HEADER_TYPE, 1, PCI_HEADER_TYPE_BRIDGE);
+    kernel_set(at("0000:00:1c.0"), "class", "0x060400\n");
     move("0000:00:1c.0", ROOT);
     express("0000:00:1c.0", 4);
     acs("0000:00:1c.0", 0x1f, 0x1d);
@@ -567,6 +569,31 @@ static void functions_of_one_device_share_it(void **state)
     assert_string_equal(s.neighbour[0].driver, "e1000e");
 }
 
+static void virtual_functions_are_apart_also_in_one_slot(void **state)
+{
+    (void)state;
+    add("0000:03:00.1", PORT);
+    express("0000:03:00.1", 0);
+    add("0000:03:00.2", PORT);
+    express("0000:03:00.2", 0);
+    assert_int_equal(symlink("../" NIC, kernel_path(at("0000:03:00.1"), "physfn")), 0);
+    assert_int_equal(symlink("../" NIC, kernel_path(at("0000:03:00.2"), "physfn")), 0);
+    look("0000:03:00.1");
+    assert_int_equal(shared_with(NIC), BIT(SHARE_RESET));
+    assert_int_equal(shared_with("0000:03:00.2"), BIT(SHARE_RESET));
+}
+
+static void one_that_does_not_answer_shares_what_it_may(void **state)
+{
+    (void)state;
+    add("0000:03:00.1", PORT);
+    for (unsigned i = 0; i < 256; i += 4)
+        kernel_set_config(at("0000:03:00.1"), i, 4, UINT32_MAX);
+    look(NIC);
+    assert_int_equal(shared_with("0000:03:00.1"),
+                     BIT(SHARE_FUNCTION) | BIT(SHARE_RESET) | BIT(SHARE_REQUESTER));
+}
+
 static void a_root_bus_has_no_reset(void **state)
 {
     (void)state;
@@ -638,7 +665,7 @@ static void bridges_are_nobodys_neighbours(void **state)
     (void)state;
     add_bridge("0000:03:00.1", PORT);
     add("0000:03:00.2", PORT);
-    kernel_set_config(at("0000:03:00.2"), PCI_REVISION, 4, 0x06010003);
+    kernel_set(at("0000:03:00.2"), "class", "0x060100\n");
     look(NIC);
     assert_int_equal(s.neighbour_count, 0);
 }
@@ -689,6 +716,8 @@ int main(void)
         RULE(H12_ports_of_one_slot_without_access_control_are_one),
         RULE(H12_all_behind_a_conventional_bridge_are_one),
         RULE(functions_of_one_device_share_it),
+        RULE(virtual_functions_are_apart_also_in_one_slot),
+        RULE(one_that_does_not_answer_shares_what_it_may),
         RULE(a_root_bus_has_no_reset),
         RULE(XSA_461_one_line_is_told_once_both_are_routed),
         RULE(XSA_461_registers_in_one_page_are_told),
