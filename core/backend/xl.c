@@ -24,6 +24,7 @@
 #define ROOT      "/local/domain/0/backend/" PB_KIND_XL
 #define DOMID_MAX 0x7fefu
 #define RETRY_S   0.5
+#define LOOKS     100 /* at one directory in a second */
 
 /* --- directories --- */
 
@@ -413,12 +414,17 @@ static void looked(struct pb_store_req *req, void *ctx)
 void pb_xl_look(struct pb_xl_dir *dir)
 {
     struct pb_store_req *req;
+    unsigned suppressed;
 
     if (dir->reading) {
         dir->again = true;
         return;
     }
     dir->again = false;
+    if (!pb_ratelimit_allow(&dir->looks, pb_now_ms(), LOOKS, 1000, &suppressed)) {
+        pb_xl_retry(dir);
+        return;
+    }
     req = pb_store_req_new(false, looked, dir);
     if (!req) {
         pb_err("domain %u: out of memory", dir->domid);

@@ -127,8 +127,7 @@ static enum pb_run check_taint(struct pb_task *task)
 {
     struct pb_device *dev = task->dev;
 
-    if (dev->taken_while_alive && !pb_guest_lives(dev->b, dev->tainted_by, dev->tainted_handle))
-        dev->taken_while_alive = false;
+    dev->taken_while_alive = pb_device_tainted(dev);
     if (!dev->taken_while_alive || dev->tainted_by == task->domid)
         return PB_RUN_NEXT;
     if (!dev->policy.reassign_while_alive)
@@ -251,6 +250,29 @@ static enum pb_run examine(struct pb_task *task)
     return task->dev->adopted ? pb_claim_examine(task) : PB_RUN_NEXT;
 }
 
+/*
+ * What a claim refuses without --force. xl has none: instead the configuration has to allow it. The
+ * host has let go of the device already, and xen-pciback itself protects virtual functions.
+ */
+static enum pb_run check_surroundings(struct pb_task *task)
+{
+    const struct pb_device *dev = task->dev;
+    const struct pb_surroundings *around = &dev->surroundings;
+
+    if (!dev->adopted || (dev->policy.has_assign && dev->policy.assign == PB_ASSIGN_ALLOW))
+        return PB_RUN_NEXT;
+    if (around->port[0])
+        return FAIL(task, REFUSED,
+                    "set `assign` of the device to \"allow\" if it is never pulled while a guest "
+                    "has it",
+                    "it can be pulled out of port %s, which crashes the host while a guest has it",
+                    around->port);
+    if (around->virtual_functions)
+        return FAIL(task, REFUSED, "write 0 to its sriov_numvfs",
+                    "%u of its virtual functions are enabled", around->virtual_functions);
+    return PB_RUN_NEXT;
+}
+
 /* xl has no --force: what only advises is told, what the operator forbids is forbidden. */
 static enum pb_run may_assign(struct pb_task *task)
 {
@@ -335,6 +357,7 @@ static const struct pb_task_step prepare_steps[] = {
     { "open", open_it, NULL },
     { "identity", identity, NULL },
     { "examine", examine, NULL },
+    { "surroundings", check_surroundings, NULL },
     { "policy", may_assign, NULL },
     { "quiet", quiet, NULL },
     { "link", link_device, unlink_device },

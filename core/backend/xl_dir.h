@@ -42,18 +42,19 @@ struct pb_xl_dir {
     struct pb_backend *b;
     uint32_t domid;
     char path[80], fe_path[80];
-    bool listed;         /* it is in the store, as far as we know */
-    bool checked;        /* the kernel's backend does not have it */
-    bool left;           /* not ours to serve; the reason was told */
-    bool kernels;        /* not ours to touch either: the kernel's backend has it */
-    bool hvm;            /* prepared, never connected */
-    bool errors;         /* error nodes were written */
-    bool reading, again; /* a request or job that decides about it is under way */
-    bool writing;        /* a request that answers the toolstack is under way */
-    bool failed;         /* the last look at it failed: to be repeated */
-    struct pb_guest *g;  /* NULL: not served (yet) */
-    unsigned returning;  /* devices on their way back */
-    ev_timer deadline;   /* for the guest to let go of what xl takes */
+    bool listed;               /* it is in the store, as far as we know */
+    bool checked;              /* the kernel's backend does not have it */
+    bool left;                 /* not ours to serve; the reason was told */
+    bool kernels;              /* not ours to touch either: the kernel's backend has it */
+    bool hvm;                  /* prepared, never connected */
+    bool errors;               /* error nodes were written */
+    bool reading, again;       /* a request or job that decides about it is under way */
+    bool writing;              /* a request that answers the toolstack is under way */
+    bool failed;               /* the last look at it failed: to be repeated */
+    struct pb_guest *g;        /* NULL: not served (yet) */
+    unsigned returning;        /* devices on their way back */
+    struct pb_ratelimit looks; /* its guest can make us look by writing its own state */
+    ev_timer deadline;         /* for the guest to let go of what xl takes */
     struct pb_watch watch;
     struct pb_job job;
     struct pb_xl_errand_list errands;

@@ -114,6 +114,7 @@ void pb_xl_mark_bad(struct pb_xl_dir *dir, unsigned n, const char *reason)
     dir->errors = true;
     error_name(e, n, name);
     expect_entry(req, dir, n);
+    pb_store_expect(req, "1", "%s/state-%u", dir->path, n);
     pb_store_write_number(req, PB_XENBUS_CLOSED, "%s/state-%u", dir->path, n);
     pb_store_write(req, reason, ERRORS "/%u/0/%s/error", dir->domid, name);
     dir->b->xen->ops->store_submit(dir->b->xen, req);

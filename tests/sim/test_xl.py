@@ -265,6 +265,22 @@ class Life(unittest.TestCase):
             s.back(NIC)
             self.assertGreater(s.dev()["resets"], resets + 1, "reset by xl and by us")
 
+    def test_hvm_hotplug(self):
+        with Xl(devices=eight(), domains=[domain(5, hvm=True)]) as s:
+            s.assignable()
+            s.create(5, *s.bdfs[:2], follow=False)
+            s.wait_for("both", lambda: len(s.addresses()) == 2)
+            s.add(5, s.bdfs[2])
+            s.wait_for("three", lambda: len(s.addresses()) == 3 and s.xstate() == 3)
+            s.remove(5, s.bdfs[0])
+            s.wait_for("its return", lambda: s.state(s.bdfs[0]) == "present")
+            s.back(s.bdfs[0])
+            self.assertEqual(list(s.addresses()), s.bdfs[1:3])
+            self.assertFalse(s.log("page_map", "port_bind"))
+            s.xl("destroy")
+            s.gone()
+            s.back(*s.bdfs[:3])
+
     def test_frontend_that_closes_and_comes_back(self):
         with Xl(devices=eight()) as s:
             s.running(*s.bdfs[:3])
@@ -580,6 +596,22 @@ class Hotplug(unittest.TestCase):
             self.assertNotEqual(where[s.bdfs[2]], 0x58, "it is taken")
             self.assertEqual(s.config_read(5, 0, devfn=0x58), 0x10D38086)
 
+    def test_a_guest_cannot_make_us_read_for_ever(self):
+        with Xl(devices=eight()) as s:
+            s.running(*s.bdfs)
+            s.follow(5, on=False)
+            s.clear_log()
+            end, writes = time.monotonic() + 2, 0
+            while time.monotonic() < end:
+                for state in (5, 6, 1):
+                    s.sim("state", domid=5, state=state)
+                    writes += 1
+                s.settle()
+            reads = [e for e in s.log("store_read") if e["path"] == s.xbe(5, "num_devs")]
+            self.assertGreater(writes, 400)
+            self.assertLessEqual(len(reads), 300)
+            s.wait_for("an end", lambda: s.xstate() in (2, 3))
+
     def test_topology_by_name(self):
         with Xl(devices=eight(), domains=[domain(5, "netvm")],
                 config={"guests": [{"name": "netvm", "topology": "passthrough"}]}) as s:
@@ -609,6 +641,31 @@ class Odd(unittest.TestCase):
                 self.assertTrue(s.error("dev-3") or s.error("0000-09-00-0"), text)
                 s.xl("destroy")
                 s.gone()
+
+    def test_h1_pluggable_devices_need_the_operators_word(self):
+        devices = eight()
+        devices[0]["port"] = devices[1]["port"] = "0000:00:1c.0"
+        with Xl(devices=devices, config={"devices": [{"bdf": devices[1]["bdf"],
+                                                      "assign": "allow"}]}) as s:
+            s.running(*s.bdfs[:3])
+            self.assertEqual(list(s.addresses()), s.bdfs[1:3])
+            self.assertIn("pulled out of port 0000:00:1c.0", s.error("0000-04-00-0"))
+
+    def test_h12_a_physical_function_with_virtual_ones_is_refused(self):
+        devices = eight()
+        devices[0]["virtual_functions"] = 4
+        with Xl(devices=devices) as s:
+            s.running(*s.bdfs[:2])
+            self.assertEqual(list(s.addresses()), s.bdfs[1:2])
+            self.assertIn("sriov_numvfs", s.error("0000-04-00-0"))
+
+    def test_h12_neighbours_are_told_of(self):
+        """libxl looks at no groups: which devices go together is the administrator's decision."""
+        devices = eight()
+        devices[0]["neighbours"] = [{"bdf": devices[7]["bdf"], "shares": ["requester"]}]
+        with Xl(devices=devices) as s:
+            s.running(*s.bdfs[:2])
+            self.assertIn("0000:04:00.0: shares its requester id with 0000:04:07.0", s.stderr())
 
     def test_one_device_twice(self):
         with Xl(devices=eight()) as s:
