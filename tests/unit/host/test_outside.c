@@ -202,7 +202,7 @@ static void no_slots_are_no_file(void **state)
 
 static void slots_that_cannot_be_saved_leave_the_old_ones(void **state)
 {
-    char old[128];
+    char old[512];
 
     (void)state;
     slot("05:02.0");
