@@ -34,6 +34,7 @@ struct pb_backend {
     char guest_name[PB_NAME_MAX + 1];
     pb_verb_fn started;
     void *started_ctx;
+    const char *start_after; /* NULL: at once */
     ev_timer start_timer;
     const char *cause, *blocked;
     struct pb_slot_view slots[8];
@@ -105,7 +106,7 @@ static void on_start_timer(struct ev_loop *loop, ev_timer *timer, int events)
     struct pb_backend *b = timer->data;
 
     (void)events;
-    if (access(getenv("FAKE_START_AFTER"), F_OK) != 0)
+    if (access(b->start_after, F_OK) != 0)
         return;
     ev_timer_stop(loop, timer);
     tell_started(b);
@@ -116,7 +117,8 @@ void pb_backend_start(struct pb_backend *b, pb_verb_fn started, void *ctx)
 {
     b->started = started;
     b->started_ctx = ctx;
-    if (!getenv("FAKE_START_AFTER")) {
+    b->start_after = getenv("FAKE_START_AFTER");
+    if (!b->start_after) {
         tell_started(b);
         return;
     }
