@@ -92,7 +92,6 @@ void pb_claim_took(struct pb_device *dev, struct pb_job *job)
     dev->surroundings = job->surroundings;
     dev->known = true;
     dev->taken_back = false;
-    dev->gone = false;
     dev->failing = false;
     dev->stuck = false;
     dev->masked = false;
@@ -135,11 +134,13 @@ static void seen(struct pb_job *job, void *ctx)
     /* Before anything of it is touched: a guest may have it from before this daemon started. */
     if (xen->ops->device_test(xen, PB_DOMID_IO, dev->sbdf) == -EBUSY) {
         pb_fail(&task->failure, PB_FAIL_STATE, task->device_text,
-                "end the guest that has it: then it is claimed",
+                task->options.quiet ? "end the guest that has it: then it is claimed"
+                                    : "end the guest that has it, then claim it again",
                 "a guest has it from before this daemon started");
         pb_device_set_reason(dev, "owned-before", task->failure.next, "%s", task->failure.reason);
         pb_device_set_state(dev, PB_DEVICE_PRESENT);
-        dev->retry = true;
+        dev->retry = task->options.quiet; /* nobody else would try it again */
+        dev->retry_force = task->force;
         pb_task_failed(task);
         return;
     }

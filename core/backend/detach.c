@@ -67,6 +67,10 @@ static enum pb_run find(struct pb_task *task)
         return FAIL(task, REFUSED, "xl pci-detach", "xl gave it to domain %u (%s)",
                     dev->guest->domid, dev->guest->name);
     }
+    if (dev->gone && dev->interrupts.count > 0 && !task->force) {
+        task->dev = dev; /* its guest would free its interrupts (H1) */
+        return FAIL(task, REFUSED, dev->cause_next, "%s", dev->cause);
+    }
     if (!pb_task_take_device(task, dev))
         return PB_RUN_FAIL;
     return pb_guest_enter(dev->guest, task);

@@ -129,6 +129,29 @@ static enum pb_run restore(struct pb_task *task)
     return PB_RUN_WAIT;
 }
 
+static void verified(struct pb_script *s, void *ctx)
+{
+    struct pb_task *task = ctx;
+    char text[160];
+
+    if (s->rc == 0) {
+        pb_task_next(task);
+        return;
+    }
+    pb_fail(&task->failure, PB_FAIL_HOST, pb_device_text(task->dev),
+            "detach it and look for the cause", "%s", pb_script_verdict(s, text, sizeof(text)));
+    pb_task_failed(task);
+}
+
+/* Is all of it as it was at claim? */
+static enum pb_run verify(struct pb_task *task)
+{
+    pb_script_begin(&task->script, task->dev);
+    pb_script_verify(&task->script);
+    pb_script_run(&task->script, verified, task);
+    return PB_RUN_WAIT;
+}
+
 static void interrupts_lost(struct pb_script *s, void *ctx)
 {
     struct pb_task *task = ctx;
@@ -178,11 +201,9 @@ static enum pb_run done(struct pb_task *task)
 }
 
 static const struct pb_task_step steps[] = {
-    { "begin", begin, undo },
-    { "await", await_quiet, NULL },
-    { "reset", reset, NULL },
-    { "restore", restore, NULL },
-    { "interrupts", restore_interrupts, NULL },
+    { "begin", begin, undo },   { "await", await_quiet, NULL },
+    { "reset", reset, NULL },   { "restore", restore, NULL },
+    { "verify", verify, NULL }, { "interrupts", restore_interrupts, NULL },
     { "done", done, NULL },
 };
 static const struct pb_task_kind kind = { "reset by the guest", steps, PB_ARRAY_SIZE(steps) };

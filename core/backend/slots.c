@@ -163,7 +163,7 @@ void pb_slots_domain_ended(struct pb_backend *b)
         if (!dev->retry || dev->task || dev->state != PB_DEVICE_PRESENT)
             continue;
         dev->retry = false;
-        pb_slots_claim(b, dev->sbdf);
+        pb_claim_quietly(b, dev->sbdf, dev->retry_force, claimed, NULL);
     }
 }
 

@@ -197,14 +197,34 @@ class Restart(unittest.TestCase):
             self.assertEqual(s.state(), "present")
 
     def test_one_that_a_guest_has_from_before_is_claimed_when_that_ends(self):
-        with Sim() as s:
+        for config, force in (({}, False), ({"slots": [NIC]}, False), ({}, True)):
+            with self.subTest(config=config, force=force), Sim(keep=True) as s:
+                s.scenario["devices"] = [device("e1000e", **({"uses": ["root"]} if force else {}))]
+                s.restart()
+                s.claim(force=force)
+                s.follow(5)
+                s.attach(5, wait=5)
+                s.settle()
+                s.config.update(config)
+                s.restart()
+                s.wait_for("it", lambda: NIC in str(s.call("list")))
+                s.settle()
+                self.assertEqual(s.state(), "present")
+                self.assertEqual(s.call("why", dev=NIC)["reasons"][0]["code"], "owned-before")
+                self.assertEqual(s.log("cycle_write", "job_claim.start"), [], "it is not touched")
+                self.assertEqual(s.dev()["owner"], 5)
+                s.sim("domain-destroy", domid=5)
+                soon(s)
+
+    def test_the_verb_for_such_a_device_fails_for_good(self):
+        with Sim(clean=True) as s:
             s.fault("device_test", "EBUSY")
             data = refused(self, s, "wrong-state")
             self.assertIn("a guest has it", data["reason"])
             untouched(self, s)
-            self.assertEqual(s.call("why", dev=NIC)["reasons"][0]["code"], "owned-before")
             s.sim("domain-destroy", domid=5)
-            soon(s)
+            s.settle()
+            untouched(self, s)
 
     def test_the_list_cannot_be_read(self):
         with Sim(config={"slots": [NIC]}, scenario={"job_delay_ms": 100}, keep=True) as s:

@@ -243,6 +243,7 @@ class H1(unittest.TestCase):
             self.assertEqual(codes(s)[0], "removed-in-use")
             s.clear_log()
             self.assertNotEqual(s.disable_msix(5)["err"], 0)
+            self.assertIn("the host crashes", fails(self, "refused", s.detach, 5))
             self.assertEqual(s.config_read(5, 0), 0xFFFFFFFF)
             s.sim("domain-destroy", domid=5)
             becomes(s, "absent")
@@ -334,6 +335,16 @@ class Reset(unittest.TestCase):
             s.detach(5)
             self.assertEqual(s.state(), "failed")
             self.assertIn("instead of 8086:10d3", s.show()["cause"])
+
+    def test_also_one_that_the_guest_asked_for(self):
+        with_flr = device("e1000e", patch=[[0xE4, 4, 0x10008000], [0xD2, 2, 0x8A]])
+        with Sim(devices=[with_flr]) as s:
+            s.connect()
+            s.sim("device-set", device=NIC, after_reset=[[0xC8, 2, 0x0001]])
+            s.config_write(5, 0xE8, 2, s.config_read(5, 0xE8, 2) | 0x8000)
+            becomes(s, "failed")
+            self.assertIn("capability", s.show()["cause"])
+            s.detach(5)
 
     def test_a_dead_device_fails_and_comes_back_by_a_reset_that_verifies(self):
         with Sim(clean=True) as s:
