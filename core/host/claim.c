@@ -523,8 +523,8 @@ int pb_work_probe(struct pb_work *work)
 
     pb_sysfs_driver(&work->fs, reply->driver_before);
     pb_sysfs_driver(&work->fs, reply->driver_now);
-    if (rc == -ENODEV)
-        return pb_work_fail(work, rc, "it is not in the machine");
+    if (rc && !pb_sysfs_present(&work->fs))
+        return pb_work_fail(work, -ENODEV, "it is not in the machine");
     if (rc)
         return pb_work_fail(work, rc, "its attributes cannot be read: %s", strerror(-rc));
     pb_surroundings_read(&work->fs, work->options->proc, &reply->surroundings);

@@ -120,8 +120,9 @@ struct pb_job {
     struct pb_sbdf sbdf;
     char driver[PB_DRIVER_NAME]; /* CLAIM: stub driver ("none": stays without one) */
     /*
-     * CLAIM: also what the host needs itself, what may be pulled (H1) or is a virtual function.
-     * Without it these are -EACCES with `reason` and `next`.
+     * CLAIM: also what the host needs itself, what may be pulled (H1), is a virtual function or has
+     * some (H12). Without it these are -EACCES with `reason` and `next`, unless an earlier run of
+     * this boot has claimed it.
      */
     bool force;
     uint32_t domid;              /* KERNEL_STAYS_AWAY */
@@ -136,9 +137,10 @@ struct pb_job {
     unsigned deadline_ms;
     /* result */
     int rc; /* 0; -ENODEV absent; -ETIMEDOUT: abandoned in the kernel; other negative errno */
-    char reason[240];                   /* when rc != 0: what failed, for the operator */
-    char next[160];                     /* what he may do, "" when nothing special */
-    char driver_before[PB_DRIVER_NAME]; /* PROBE, CLAIM: the bound driver, "" none */
+    char reason[240]; /* when rc != 0: what failed, for the operator */
+    char next[160];   /* what he may do, "" when nothing special */
+    /* PROBE: the bound driver, "" none. CLAIM: that of before; "" also: the kernel's choice. */
+    char driver_before[PB_DRIVER_NAME];
     char driver_now[PB_DRIVER_NAME];
     struct pb_facts facts;                /* PROBE, CLAIM, OPEN, RESET */
     struct pb_surroundings surroundings;  /* PROBE, CLAIM, OPEN */

@@ -205,6 +205,39 @@ static bool multifunction(const struct machine *m, struct pb_sbdf sbdf)
     return false;
 }
 
+/*
+ * Cards whose makers told Linux's developers that their functions do not talk to each other, though
+ * no capability says it: the network cards that people do split between guests.
+ */
+static bool known_to_isolate(int fd)
+{
+    static const uint16_t intel[] = {
+        0x10c6, 0x10db, 0x10dd, 0x10e1, 0x10f1, 0x10f7, 0x10f8, 0x10f9, /* 82598, 82599, X540 */
+        0x10fa, 0x10fb, 0x10fc, 0x1507, 0x1514, 0x151c, 0x1529, 0x152a, 0x154d, 0x154f,
+        0x1551, 0x1558, 0x1509, 0x150e, 0x150f, 0x1510, 0x1511, 0x1516, 0x1527, /* 82580 */
+        0x10c9, 0x10e6, 0x10e7, 0x10e8, 0x150a, 0x150d, 0x1518, 0x1526,         /* 82576 */
+        0x10a7, 0x10a9, 0x10d6,                                                 /* 82575 */
+        0x1521, 0x1522, 0x1523, 0x1524,                                         /* I350 */
+        0x105e, 0x105f, 0x1060, 0x10d9,                                         /* 82571 */
+        0x15b7, 0x15b8,                                                         /* I219 */
+    };
+    static const uint32_t others[] = {
+        0x09031924, 0x09231924, /* Solarflare */
+        0x071019a2, 0x072010df, /* Emulex BE3-R, Skyhawk-R */
+    };
+    uint32_t ids = get(fd, PCI_VENDOR_ID, 4);
+
+    for (unsigned i = 0; i < PB_ARRAY_SIZE(others); i++) {
+        if (ids == others[i])
+            return true;
+    }
+    for (unsigned i = 0; (ids & 0xffffu) == 0x8086 && i < PB_ARRAY_SIZE(intel); i++) {
+        if (ids >> 16 == intel[i])
+            return true;
+    }
+    return false;
+}
+
 /* Everything that it can control is on. */
 static bool acs_on(int fd)
 {
@@ -230,7 +263,7 @@ static bool isolates(const struct machine *m, struct pb_sbdf sbdf, int fd)
     case TYPE_DOWNSTREAM:
         return acs_on(fd);
     default: /* alone there is nobody beside it */
-        return !multifunction(m, sbdf) || acs_on(fd);
+        return !multifunction(m, sbdf) || acs_on(fd) || known_to_isolate(fd);
     }
 }
 

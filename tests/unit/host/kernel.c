@@ -329,6 +329,15 @@ static void *link_late(void *arg)
     return NULL;
 }
 
+static void steal(struct pb_sbdf sbdf)
+{
+    if (kernel->thefts == 0)
+        return;
+    kernel->thefts--;
+    kernel_set(sbdf, "driver_override", kernel->thief);
+    link_driver(sbdf, kernel->thief);
+}
+
 static int drivers_probe(struct pb_sbdf sbdf)
 {
     char path[256], relative[96], driver[PB_DRIVER_NAME];
@@ -337,11 +346,8 @@ static int drivers_probe(struct pb_sbdf sbdf)
     get_line(kernel_path(sbdf, "driver_override"), driver, sizeof(driver));
     if (strcmp(driver, "(null)") == 0)
         get_line(kernel_path(sbdf, "natural"), driver, sizeof(driver));
-    if (kernel->thefts) {
-        kernel->thefts--;
-        kernel_set(sbdf, "driver_override", kernel->thief);
-        link_driver(sbdf, kernel->thief);
-    }
+    if (!kernel->thieves_are_early)
+        steal(sbdf);
     (void)snprintf(relative, sizeof(relative), "drivers/%s/bind", driver);
     bus_path(path, relative);
     if (!driver[0] || access(path, F_OK) != 0 || strcmp(driver, kernel->picky) == 0 ||
@@ -408,6 +414,8 @@ static int reset(struct pb_sbdf sbdf)
 
 static int enable(struct pb_sbdf sbdf, const char *value)
 {
+    if (kernel->thieves_are_early && value[0] == '1')
+        steal(sbdf);
     if (kernel_driver(sbdf)[0])
         return EBUSY;
     if (value[0] == '0' && atoi(kernel_get(sbdf, "enable")) == 0)

@@ -25,6 +25,7 @@ struct kernel {
     char sleepy[PB_DRIVER_NAME]; /* one that sets power/control to auto when it binds */
     char thief[PB_DRIVER_NAME];  /* somebody gives what is probed to this one ... */
     unsigned thefts;             /* so many times */
+    bool thieves_are_early;      /* they do so as soon as it is enabled without a driver */
     bool lets_go_first;          /* somebody else unbinds a moment earlier, once */
     char pulled_at[32];          /* the device goes when a path that ends so is written */
     bool dies_in_reset;

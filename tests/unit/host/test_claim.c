@@ -218,6 +218,22 @@ static void a_driver_that_others_bind_meanwhile_is_taken_off_again(void **state)
     assert_native();
 }
 
+static void a_driver_that_others_bind_before_it_is_enabled_is_taken_off_too(void **state)
+{
+    (void)state;
+    kernel_add_driver("vfio-pci");
+    (void)snprintf(kernel->thief, sizeof(kernel->thief), "vfio-pci");
+    kernel->thieves_are_early = true;
+    kernel->thefts = 1;
+    assert_int_equal(claim("pci-stub"), 0);
+    assert_string_equal(kernel_driver(kernel_nic), "pci-stub");
+    assert_int_equal(reply.facts.irq, 21); /* routed all the same */
+    assert_int_equal(release(), 0);
+    kernel->thefts = 1;
+    assert_int_equal(claim("none"), 0);
+    assert_string_equal(kernel_driver(kernel_nic), "");
+}
+
 static void one_that_others_take_each_time_is_named(void **state)
 {
     (void)state;
@@ -455,6 +471,7 @@ int main(void)
         RULE(vfio_pci_does_not_let_it_sleep),
         RULE(none_keeps_every_driver_away_also_after_a_restart),
         RULE(a_driver_that_others_bind_meanwhile_is_taken_off_again),
+        RULE(a_driver_that_others_bind_before_it_is_enabled_is_taken_off_too),
         RULE(one_that_others_take_each_time_is_named),
         RULE(a_driver_that_lets_go_by_itself_is_no_error),
         RULE(one_that_is_taken_while_given_back_is_told),

@@ -569,6 +569,25 @@ static void functions_of_one_device_share_it(void **state)
     assert_string_equal(s.neighbour[0].driver, "e1000e");
 }
 
+static void H12_ports_of_cards_that_are_known_to_isolate_may_be_split(void **state)
+{
+    static const uint32_t known[] = { 0x15218086, 0x10fb8086, 0x072010df };
+
+    (void)state;
+    add("0000:03:00.1", PORT);
+    express("0000:03:00.1", 0);
+    for (unsigned i = 0; i < PB_ARRAY_SIZE(known); i++) {
+        kernel_set_config(kernel_nic, 0, 4, known[i]);
+        kernel_set_config(at("0000:03:00.1"), 0, 4, known[i]);
+        look(NIC);
+        assert_int_equal(shared_with("0000:03:00.1"), BIT(SHARE_FUNCTION) | BIT(SHARE_RESET));
+    }
+    kernel_set_config(kernel_nic, 0, 4, 0x15211af4); /* another maker's number */
+    kernel_set_config(at("0000:03:00.1"), 0, 4, 0x15211af4);
+    look(NIC);
+    assert_true(shared_with("0000:03:00.1") & BIT(SHARE_REQUESTER));
+}
+
 static void virtual_functions_are_apart_also_in_one_slot(void **state)
 {
     (void)state;
@@ -716,6 +735,7 @@ int main(void)
         RULE(H12_ports_of_one_slot_without_access_control_are_one),
         RULE(H12_all_behind_a_conventional_bridge_are_one),
         RULE(functions_of_one_device_share_it),
+        RULE(H12_ports_of_cards_that_are_known_to_isolate_may_be_split),
         RULE(virtual_functions_are_apart_also_in_one_slot),
         RULE(one_that_does_not_answer_shares_what_it_may),
         RULE(a_root_bus_has_no_reset),
