@@ -46,7 +46,6 @@ StandardOutput=tty
 StandardError=tty
 TTYPath=/dev/hvc0
 TimeoutStartSec=infinity
-KillMode=none
 """
 
 ROOT_DISK = "virtio-blk-pci,drive=labroot,addr=1e"

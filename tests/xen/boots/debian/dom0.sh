@@ -8,7 +8,7 @@ OTHER_MODEL=0000:00:04.0
 ABSENT=0000:00:09.0
 
 dmesg >/var/log/kernel.log
-journalctl -b -o short-monotonic >/var/log/journal.log
+journalctl -b -o short-monotonic --no-hostname >/var/log/journal.log
 systemd-analyze blame >/var/log/blame.log
 cp /lab/update-initramfs.txt /var/log/update-initramfs.log
 ctl list
@@ -34,7 +34,7 @@ check "and no override" [ "$(override "$OTHER")" = '(null)' ]
 
 scenario wrong-address-is-reported
 check "the boot went on" systemctl is-active multi-user.target
-check "the log says it" prints "$ABSENT.*no such device" journalctl -b -u pcibackd
+check "the log says it" prints "$ABSENT: .*not in the machine" journalctl -b -u pcibackd
 check "so does the daemon" device_is absent "$ABSENT"
 check "another model at a listed address has its driver" [ "$(pci_driver "$OTHER_MODEL")" = e1000 ]
 check "and no override" [ "$(override "$OTHER_MODEL")" = '(null)' ]
@@ -53,6 +53,9 @@ check "and leaves no rules" not [ -e /run/udev/rules.d/10-pcibackd.rules ]
 cp /tmp/good.json /etc/pcibackd.json
 check "with a good one it makes them" systemctl restart pcibackd-boot
 check "where udev looks" grep -q "$NIC" /run/udev/rules.d/10-pcibackd.rules
+udevadm test "/sys/bus/pci/devices/$OTHER" >/tmp/udevadm.txt 2>&1
+check "udev reads all of contrib's rules" [ "$(grep -c 'Reading rules file: .*pcibackd' /tmp/udevadm.txt)" = 2 ]
+check "and finds nothing wrong with them" not grep 'pcibackd.*rules:' /tmp/udevadm.txt
 check "and takes them away again" systemctl stop pcibackd-boot
 check "which it does" not [ -e /run/udev/rules.d/10-pcibackd.rules ]
 
@@ -62,19 +65,21 @@ active() { moment ActiveEnterTimestampMonotonic "$1"; }
 starts() { moment InactiveExitTimestampMonotonic "$1"; }
 check "xenstored was up before the daemon was started" [ "$(active xen)" -le "$(starts pcibackd)" ]
 check "the daemon was ready before the guests were started" [ "$(active pcibackd)" -le "$(starts xendomains)" ]
+check "contrib's units are sound" systemd-analyze verify --man=no /lib/systemd/system/pcibackd*.service
 check "no unit failed" prints '^0 loaded' systemctl --failed
 xl domid auto >"$LAB_RUN/auto.domid"
 check "the guest of /etc/xen/auto is up" guest_wait_ready auto
 check "and has its device" within 30 device_is assigned "$NIC"
 check "which works" guest_do auto 'nic_up e1000e && ping_gateway 2' 60
-check "the daemon restarts under it" systemctl restart pcibackd
 check "a reload is taken" systemctl reload pcibackd
 check "the guest has noticed nothing" guest_do auto 'ping_gateway 2' 60
-systemctl kill -s KILL pcibackd
-check "a daemon that dies is started again" within 20 systemctl is-active pcibackd
-check "the guest has noticed nothing" guest_do auto 'ping_gateway 2' 60
 check "the guest ends" guest_destroy auto
-check "and its device is free" within 15 device_is claimed "$NIC"
+check "and its device is free" within 30 device_is claimed "$NIC"
+check "the daemon restarts" systemctl restart pcibackd
+check "and has its device again" within 30 device_is claimed "$NIC"
+systemctl kill -s KILL pcibackd
+check "one that dies is started again" within 20 ctl list
+check "and has its device again" within 30 device_is claimed "$NIC"
 
 scenario vif-and-vbd
 check "the kernel gives no backend to a driver by itself" [ "$(cat /sys/bus/xen-backend/drivers_autoprobe)" = 0 ]
@@ -109,4 +114,6 @@ check "the card is released" ctl release "$NIC"
 check "the override is gone" [ "$(override "$NIC")" = '(null)' ]
 check "the kernel has chosen the native driver" [ "$(pci_driver "$NIC")" = e1000e ]
 check "which works" host_ping "$NIC" 2
+journalctl -b -u pcibackd -o short-monotonic --no-hostname >/var/log/pcibackd.log
+dmesg >/var/log/kernel.log
 exit 0
