@@ -61,6 +61,18 @@ class Detach(unittest.TestCase):
             self.assertFalse(s.show()["tainted"])
             s.detach(6)
 
+    def test_policy_may_give_a_tainted_device_on(self):
+        with Sim(domains=[domain(5), domain(6)], clean=True, config={"devices": [
+                {"name": "nic0", "bdf": NIC, "reassign_while_alive": True}]}) as s:
+            s.connect()
+            s.follow(5, on=False)
+            s.detach(5, force=True)
+            self.assertTrue(s.show()["tainted"])
+            s.follow(6)
+            s.attach(6, wait=5)
+            self.assertEqual(s.dev()["owner"], 6)
+            s.detach(6)
+
     def test_detach_of_the_last_device_removes_both_directories(self):
         with Sim(clean=True) as s:
             s.connect()
