@@ -97,8 +97,8 @@ int pb_work_kernel_stays_away(struct pb_work *work)
     if (c == '0')
         return 0;
     (void)pb_work_next(work, 0,
-                       "install the udev rule of pcibackd that probes other backends, and echo 0 > "
-                       "/sys/" BUS "/drivers_autoprobe; or unload xen-pciback");
+                       "enable pcibackd-xl.service, which writes 0 to /sys/" BUS
+                       "/drivers_autoprobe and lets udev probe the other backends; or unload it");
     return pb_work_fail(work, -EBUSY,
                         "Linux's xen-pciback is loaded and would serve the nodes that xl makes");
 }

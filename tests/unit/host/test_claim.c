@@ -405,6 +405,19 @@ static void what_a_boot_script_kept_back_goes_to_the_kernels_choice(void **state
     assert_string_equal(kernel_get(kernel_nic, "driver_override"), "vfio-pci");
 }
 
+static void the_driver_that_another_boot_saw_is_told_and_the_kernel_chooses(void **state)
+{
+    (void)state;
+    remembered("driver=igb\noverride=\npower=auto\nenabled=0\nids=8086:10d3\n" OTHER_BOOT);
+    without_driver();
+    kernel_set(kernel_nic, "driver_override", "pci-stub\n");
+    kernel_put(MARK, "");
+    assert_int_equal(claim("pci-stub"), 0);
+    assert_string_equal(reply.driver_before, "igb");
+    assert_int_equal(release(), 0);
+    assert_native();
+}
+
 static void a_kernel_that_chooses_none_is_fine_too(void **state)
 {
     (void)state;
@@ -483,6 +496,7 @@ int main(void)
         RULE(a_file_of_the_first_version_is_still_good),
         RULE(a_crash_between_two_steps_is_given_back_right),
         RULE(what_a_boot_script_kept_back_goes_to_the_kernels_choice),
+        RULE(the_driver_that_another_boot_saw_is_told_and_the_kernel_chooses),
         RULE(a_kernel_that_chooses_none_is_fine_too),
         RULE(a_boot_script_that_came_too_late_changes_nothing),
         RULE(open_changes_nothing_and_hands_the_device_over),
