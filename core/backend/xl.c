@@ -23,8 +23,9 @@
 
 #define ROOT      "/local/domain/0/backend/" PB_KIND_XL
 #define DOMID_MAX 0x7fefu
-#define RETRY_S   0.5
-#define LOOKS     100 /* at one directory in a second */
+#define RETRY_S   0.1
+#define LOOKS     10 /* at one directory in LOOKS_MS */
+#define LOOKS_MS  200
 
 /* --- directories --- */
 
@@ -250,15 +251,21 @@ static void vanished(struct pb_xl_dir *dir, bool domain_has_nodes)
     dir->listed = false;
     if (dir->errors)
         pb_xl_forget_errors(dir);
-    if (g) {
-        g->nodes_exist = false;
-        if (TAILQ_EMPTY(&g->devices))
-            g->ending = true;
-        pb_guest_end(g, "xl has removed its nodes");
-        pb_guest_check_end(g);
-        return; /* dir may be gone */
-    }
-    pb_xl_dir_check_end(dir);
+    if (g)
+        pb_xl_end_guest(g, "xl has removed its nodes");
+    else
+        pb_xl_dir_check_end(dir);
+}
+
+void pb_xl_end_guest(struct pb_guest *g, const char *why)
+{
+    g->nodes_exist = false;
+    pb_guest_hold(g);
+    if (TAILQ_EMPTY(&g->devices))
+        g->ending = true; /* nothing to tell */
+    else
+        pb_guest_end(g, why);
+    pb_guest_drop(g);
 }
 
 static void kernel_asked(struct pb_job *job, void *ctx)
@@ -421,7 +428,7 @@ void pb_xl_look(struct pb_xl_dir *dir)
         return;
     }
     dir->again = false;
-    if (!pb_ratelimit_allow(&dir->looks, pb_now_ms(), LOOKS, 1000, &suppressed)) {
+    if (!pb_ratelimit_allow(&dir->looks, pb_now_ms(), LOOKS, LOOKS_MS, &suppressed)) {
         pb_xl_retry(dir);
         return;
     }

@@ -80,6 +80,8 @@ struct pb_xl {
 void pb_xl_look(struct pb_xl_dir *dir);
 /* A look failed: all that failed are repeated soon. */
 void pb_xl_retry(struct pb_xl_dir *dir);
+/* The nodes of G are gone, or another guest's: its devices come back, and its record goes. */
+void pb_xl_end_guest(struct pb_guest *g, const char *why);
 /* Frees DIR when it is gone from the store and nothing points at it. */
 void pb_xl_dir_check_end(struct pb_xl_dir *dir);
 

@@ -211,9 +211,7 @@ static void entries_read(struct pb_store_req *req, void *ctx)
             read_entry(req, n, &dir->entry[n]);
         if (state == PB_XENBUS_INITIALISING) {
             /* Nobody but the toolstack writes that, and only into a new directory. */
-            g->nodes_exist = false;
-            pb_guest_end(g, "xl has made its nodes anew");
-            pb_guest_check_end(g);
+            pb_xl_end_guest(g, "xl has made its nodes anew");
         } else if (g->ending) {
             g->be_state = (unsigned)state;
             if (TAILQ_EMPTY(&g->devices) && !pb_xl_busy(dir))
