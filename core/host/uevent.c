@@ -52,6 +52,9 @@ enum pb_uevent_is pb_uevent_parse(const struct pb_uevent_text *text, enum pb_uev
         i++;
     if (i == PB_ARRAY_SIZE(actions) || strcmp(text->subsystem, "pci") != 0)
         return PB_UEVENT_IS_OTHER; /* "change", or a PCI Express service of a port */
+    /* `udevadm trigger` and whoever writes to `uevent`: nothing has happened. */
+    if (text->synthetic)
+        return PB_UEVENT_IS_OTHER;
     last = strrchr(text->devpath, '/');
     if (!last || !text->slot_name || strlen(text->slot_name) != PB_SBDF_TEXT - 1 ||
         strcmp(last + 1, text->slot_name) != 0 || !pb_sbdf_parse(text->slot_name, ret_sbdf))
@@ -91,6 +94,7 @@ static void take(struct pb_uevents *u, struct udev_device *device)
         .devpath = udev_device_get_property_value(device, "DEVPATH"),
         .slot_name = udev_device_get_property_value(device, "PCI_SLOT_NAME"),
         .driver = udev_device_get_property_value(device, "DRIVER"),
+        .synthetic = udev_device_get_property_value(device, "SYNTH_UUID"),
     };
     enum pb_uevent what;
     struct pb_sbdf sbdf;

@@ -20,7 +20,7 @@ void pb_uevents_close(struct pb_uevents *u);
 
 /* The properties of a uevent that count here; NULL: it has none of that name. */
 struct pb_uevent_text {
-    const char *action, *subsystem, *devpath, *slot_name, *driver;
+    const char *action, *subsystem, *devpath, *slot_name, *driver, *synthetic;
 };
 
 enum pb_uevent_is {

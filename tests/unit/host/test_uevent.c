@@ -57,6 +57,7 @@ const char *__wrap_udev_device_get_property_value(struct udev_device *device, co
            : strcmp(key, "DEVPATH") == 0       ? text->devpath
            : strcmp(key, "PCI_SLOT_NAME") == 0 ? text->slot_name
            : strcmp(key, "DRIVER") == 0        ? text->driver
+           : strcmp(key, "SYNTH_UUID") == 0    ? text->synthetic
                                                : NULL;
 }
 
@@ -187,22 +188,34 @@ static void other_subsystems_and_actions_are_not_ours(void **state)
     assert_int_equal(lines, 0);
 }
 
+static void what_udevadm_trigger_says_did_not_happen(void **state)
+{
+    (void)state;
+    say("remove", "e1000e");
+    queue[tail - 1].text.synthetic = "0";
+    say("add", NULL);
+    queue[tail - 1].text.synthetic = "fe4d7c9d-b8c6-4a70-9ef1-3d8a58d18eed";
+    turn();
+    assert_int_equal(told_count, 0);
+    assert_int_equal(lines, 0);
+}
+
 static void nonsense_is_dropped_and_its_lines_are_limited(void **state)
 {
     static const struct pb_uevent_text bad[] = {
-        { NULL, "pci", PATH, NIC, NULL },
-        { "add", NULL, PATH, NIC, NULL },
-        { "add", "pci", NULL, NIC, NULL },
-        { "add", "pci", PATH, NULL, NULL },
-        { "add", "pci", PATH, "03:00.0", NULL },
-        { "add", "pci", PATH, "0000:03:00.1", NULL },
-        { "add", "pci", "/devices/pci0000:00/0000:03:20.0", "0000:03:20.0", NULL },
-        { "add", "pci", PATH "x", NIC "x", NULL },
-        { "add", "pci", NIC, NIC, NULL },
-        { "bind", "pci", PATH, NIC, NULL },
-        { "bind", "pci", PATH, NIC, "" },
-        { "bind", "pci", PATH, NIC, "a/b" },
-        { "bind", "pci", PATH, NIC, "a-name-that-no-module-of-the-kernel-has" },
+        { NULL, "pci", PATH, NIC, NULL, NULL },
+        { "add", NULL, PATH, NIC, NULL, NULL },
+        { "add", "pci", NULL, NIC, NULL, NULL },
+        { "add", "pci", PATH, NULL, NULL, NULL },
+        { "add", "pci", PATH, "03:00.0", NULL, NULL },
+        { "add", "pci", PATH, "0000:03:00.1", NULL, NULL },
+        { "add", "pci", "/devices/pci0000:00/0000:03:20.0", "0000:03:20.0", NULL, NULL },
+        { "add", "pci", PATH "x", NIC "x", NULL, NULL },
+        { "add", "pci", NIC, NIC, NULL, NULL },
+        { "bind", "pci", PATH, NIC, NULL, NULL },
+        { "bind", "pci", PATH, NIC, "", NULL },
+        { "bind", "pci", PATH, NIC, "a/b", NULL },
+        { "bind", "pci", PATH, NIC, "a-name-that-no-module-of-the-kernel-has", NULL },
     };
 
     (void)state;
@@ -275,6 +288,7 @@ int main(void)
         RULE(each_event_is_told_in_order),
         RULE(a_driver_is_told_of_a_bind_only),
         RULE(other_subsystems_and_actions_are_not_ours),
+        RULE(what_udevadm_trigger_says_did_not_happen),
         RULE(nonsense_is_dropped_and_its_lines_are_limited),
         RULE(lost_events_are_told_and_the_next_ones_too),
         RULE(a_storm_leaves_others_their_turn),
