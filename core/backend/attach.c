@@ -186,13 +186,6 @@ static enum pb_run find_guest(struct pb_task *task)
     return PB_RUN_WAIT;
 }
 
-static bool still_tainted(struct pb_device *dev)
-{
-    if (dev->taken_while_alive && !pb_guest_lives(dev->b, dev->tainted_by, dev->tainted_handle))
-        dev->taken_while_alive = false;
-    return dev->taken_while_alive;
-}
-
 static enum pb_run check_guest(struct pb_task *task)
 {
     struct pb_backend *b = task->b;
@@ -210,8 +203,8 @@ static enum pb_run check_guest(struct pb_task *task)
                     "domain %u is an HVM or PVH guest: it has no PCI frontend", task->domid);
     if (has_ended(&domain))
         return FAIL(task, STATE, "start it again", "domain %u has ended", task->domid);
-    if (still_tainted(task->dev) && task->dev->tainted_by != task->domid && !task->options.force &&
-        !task->dev->policy.reassign_while_alive)
+    if (pb_device_tainted(task->dev) && task->dev->tainted_by != task->domid &&
+        !task->options.force && !task->dev->policy.reassign_while_alive)
         return FAIL(task, REFUSED, "wait until that domain is gone, or attach --force",
                     "it was taken from domain %u, which still lives and may hold its memory",
                     task->dev->tainted_by);

@@ -161,6 +161,11 @@ void pb_slots_domain_ended(struct pb_backend *b)
     struct pb_device *dev;
 
     TAILQ_FOREACH (dev, &b->devices, link) {
+        if (dev->taken_while_alive && !pb_device_tainted(dev)) {
+            dev->taken_while_alive = false;
+            pb_notice("%s: no longer tainted: domain %u is gone", pb_device_text(dev),
+                      dev->tainted_by);
+        }
         if (!dev->retry || dev->task || dev->state != PB_DEVICE_PRESENT)
             continue;
         dev->retry = false;

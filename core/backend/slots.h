@@ -29,7 +29,10 @@ bool pb_slots_match(const struct pb_backend *b, struct pb_sbdf sbdf);
 void pb_slots_claim(struct pb_backend *b, struct pb_sbdf sbdf);
 /* The same for all slots' devices that are absent as far as is known. */
 void pb_slots_claim_all(struct pb_backend *b);
-/* A domain ended: what it had from before this run may be claimed now. */
+/*
+ * A domain ended: what it had from before this run may be claimed now, and what was taken from it
+ * is tainted no more.
+ */
 void pb_slots_domain_ended(struct pb_backend *b);
 /* Is there something to show of DEV, or to remember? */
 bool pb_slots_is_known(const struct pb_device *dev);

@@ -220,6 +220,19 @@ class Start(unittest.TestCase):
             self.assertFalse("0000:07" in s.stderr())
 
 
+class End(unittest.TestCase):
+    def test_in_the_middle_of_everything(self):
+        """Nothing leaks, and who waits is answered."""
+        with Sim(config={"slots": [NIC, "0000:00:*.*"], "devices": [{"bdf": DISK}]},
+                 scenario={"job_delay_ms": 200}) as s:
+            serial = s.rpc.start("slot.add", address="0000:01:*.*", save=True)
+            s.wait_for("the claims", lambda: len(s.log("job_probe.start")) > 300)
+            s.process.terminate()
+            with self.assertRaises((RpcError, EOFError)):
+                s.rpc.finish(serial)
+            s.process.wait(20)
+
+
 class HotAdd(unittest.TestCase):
     def test_a_listed_device_is_claimed_when_it_appears(self):
         for slot in (LATE, "0000:00:08.*", "0000:00:*.*"):

@@ -154,6 +154,7 @@ class Others(unittest.TestCase):
                 s.settle()
                 self.assertEqual(codes(s), ["ready"])
                 self.assertFalse(s.show()["tainted"])
+                self.assertIn("no longer tainted", s.stderr())
 
     def test_no_quarantine(self):
         with Sim() as s:
