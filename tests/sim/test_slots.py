@@ -151,7 +151,7 @@ class Remove(unittest.TestCase):
 
     def test_the_configurations_own_is_refused(self):
         with Sim(config={"slots": [NIC]}, clean=True) as s:
-            s.wait_for("the slot", lambda: NIC in slots(s))
+            s.wait_for("the device", lambda: states(s).get(NIC) == "claimed")
             with self.assertRaises(RpcError) as e:
                 remove(s, NIC, save=True)
             self.assertEqual(e.exception.data["code"], "refused")
