@@ -83,11 +83,16 @@ bool pb_work_is_taken(const struct pb_work *work, struct pb_sbdf sbdf)
     struct pb_wire_reply unused;
     struct pb_work one = { .request = work->request, .options = work->options, .reply = &unused };
     struct pb_remembered was;
+    char driver[PB_DRIVER_NAME];
     enum known known;
 
     pb_sysfs_init(&one.fs, work->options->sysfs, sbdf);
     /* One that is away may come back: claiming it tells that it is absent. */
-    return recall(&one, &was, &known) == 0 && known == KNOWN_TAKEN;
+    if (recall(&one, &was, &known) != 0 || known != KNOWN_TAKEN)
+        return false;
+    /* Somebody may have given it back by hand since: this host needs it, then. */
+    pb_sysfs_driver(&one.fs, driver);
+    return !driver[0] || stub_driver(&one, driver) || strcmp(driver, was.driver) != 0;
 }
 
 static bool kept_by_boot_script(const struct pb_work *work)

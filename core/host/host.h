@@ -42,7 +42,8 @@ enum pb_job_kind {
     PB_JOB_OPEN,    /* only what PROBE does, and opened `hw`: another program has claimed it */
     PB_JOB_RELEASE, /* give it back to the driver that it had */
     PB_JOB_RESET, /* reset by `method` ("" = the kernel's order); then facts->config is read anew */
-    PB_JOB_REMEMBERED, /* `listed`: what an earlier run of this boot of the host has claimed */
+    PB_JOB_REMEMBERED, /* `listed`: what an earlier run of this boot of the host has claimed, and
+                          nobody has given back by hand since */
     PB_JOB_KERNEL_STAYS_AWAY, /* rc -EBUSY, reason and next: Linux's backend would serve domain
                                  `domid`, or any guest of xl's when that is 0 */
     PB_JOB_SAVE_SLOTS,        /* write `slots` to CONFIG_DIR/90-slots.json; none removes the file */

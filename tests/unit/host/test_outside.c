@@ -60,6 +60,7 @@ static void what_this_boot_claimed_is_listed_in_order(void **state)
     assert_int_equal(reply.listed_count, 0);
     kernel_put("lib/devices/0000:05:00.0", BEFORE "ids=8086:10d3\n" THIS); /* away now */
     kernel_put("lib/devices/" NIC, BEFORE "ids=8086:10d3\n" THIS);
+    kernel_unset(kernel_nic, "driver");
     kernel_put("lib/devices/0000:04:00.0", BEFORE "ids=8086:10d3\n" OTHER);
     kernel_put("lib/devices/0000:06:00.0", "purple");
     kernel_put("lib/devices/0000:07:00.0.new", BEFORE "ids=8086:10d3\n" THIS);
@@ -78,6 +79,22 @@ static void another_device_at_that_address_is_not_listed(void **state)
     assert_int_equal(reply.listed_count, 0);
 }
 
+static void one_that_was_given_back_by_hand_is_not_listed(void **state)
+{
+    (void)state;
+    kernel_put("lib/devices/" NIC, BEFORE "ids=8086:10d3\n" THIS);
+    assert_int_equal(run(PB_JOB_REMEMBERED), 0); /* e1000e has it */
+    assert_int_equal(reply.listed_count, 0);
+    kernel_unset(kernel_nic, "driver");
+    assert_int_equal(run(PB_JOB_REMEMBERED), 0);
+    assert_int_equal(reply.listed_count, 1);
+    kernel_put("lib/devices/" NIC, "driver=pci-stub\noverride=pci-stub\npower=auto\nenabled=0\n"
+                                   "ids=8086:10d3\n" THIS);
+    assert_int_equal(symlink("../drivers/pci-stub", kernel_path(kernel_nic, "driver")), 0);
+    assert_int_equal(run(PB_JOB_REMEMBERED), 0); /* had been a stub's before */
+    assert_int_equal(reply.listed_count, 1);
+}
+
 static void a_first_version_is_listed_while_the_device_differs(void **state)
 {
     (void)state;
@@ -85,6 +102,7 @@ static void a_first_version_is_listed_while_the_device_differs(void **state)
     assert_int_equal(run(PB_JOB_REMEMBERED), 0);
     assert_int_equal(reply.listed_count, 0);
     kernel_set(kernel_nic, "driver_override", "pci-stub\n");
+    kernel_unset(kernel_nic, "driver");
     assert_int_equal(run(PB_JOB_REMEMBERED), 0);
     assert_int_equal(reply.listed_count, 1);
 }
@@ -240,6 +258,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         RULE(what_this_boot_claimed_is_listed_in_order),
         RULE(another_device_at_that_address_is_not_listed),
+        RULE(one_that_was_given_back_by_hand_is_not_listed),
         RULE(a_first_version_is_listed_while_the_device_differs),
         RULE(a_full_list_is_cut),
         RULE(the_kernel_stays_away_when_its_backend_is_not_there),
