@@ -427,15 +427,17 @@ bool pb_assign_wants(const struct pb_backend *b, struct pb_sbdf sbdf)
 void pb_assign_end(struct pb_backend *b)
 {
     struct pb_assigner *a = b->assigner;
-    struct record *r;
+    struct record *r, *next;
 
     if (!a)
         return;
     b->assigner = NULL;
     b->xen->ops->watch_remove(b->xen, &a->introduced);
     b->xen->ops->watch_remove(b->xen, &a->released);
-    while ((r = TAILQ_FIRST(&a->records)))
+    for (r = TAILQ_FIRST(&a->records); r; r = next) {
+        next = TAILQ_NEXT(r, link);
         record_free(r);
+    }
     free(a);
 }
 
