@@ -37,6 +37,7 @@ static enum pb_run detach_if_forced(struct pb_task *task)
     if (!task->force)
         return FAIL(task, STATE, "detach it first, or release --force", "domain %u (%s) has it",
                     dev->guest->domid, dev->guest->name);
+    task->domid = dev->guest->domid; /* that it was taken from */
     (void)snprintf(guest, sizeof(guest), "%u", dev->guest->domid);
     pb_backend_detach(task->b, guest, task->device_text, true, pb_task_child_done, task);
     return PB_RUN_WAIT;
@@ -63,6 +64,11 @@ static enum pb_run find(struct pb_task *task)
     }
     if (dev->state == PB_DEVICE_ASSIGNED || dev->guest)
         return FAIL(task, STATE, "detach it first, or release --force", "a guest has it");
+    /* Whoever forces the guest has not yet heard that something of it stayed with the guest. */
+    if (task->domid && dev->state == PB_DEVICE_FAILED)
+        return FAIL(task, HOST,
+                    "end that domain, or release --force again to give it back as it is",
+                    "it was taken from domain %u, but %s", task->domid, dev->cause);
     if (dev->adopted)
         return FAIL(task, STATE, "xl pci-assignable-remove", "the toolstack has claimed it");
     if (!task->force && pb_device_tainted(dev))
@@ -71,6 +77,16 @@ static enum pb_run find(struct pb_task *task)
                     dev->tainted_by);
     dev->failing = false;
     return task->force ? PB_RUN_NEXT : pb_groups_check_release(task);
+}
+
+/* What the kernel still holds cannot be bound by it: that would wait for the reset, too (H6). */
+static enum pb_run check_reset(struct pb_task *task)
+{
+    if (!task->dev->stuck || !task->reset_started_ms)
+        return PB_RUN_NEXT;
+    pb_device_set_state(task->dev, PB_DEVICE_FAILED);
+    return FAIL(task, TIMEOUT, "reboot the host; release --force tries it all the same", "%s",
+                task->dev->cause);
 }
 
 static void looked_over(struct pb_script *s, void *ctx)
@@ -106,6 +122,27 @@ static enum pb_run decode_on(struct pb_task *task)
     /* As the host had it, but for bus mastering: the next driver turns that on when it is ready. */
     pb_script_restore_image(s, task->dev->host_command & (uint16_t)~PCI_COMMAND_MASTER);
     pb_script_run(s, image_back, task);
+    return PB_RUN_WAIT;
+}
+
+static void is_off(struct pb_script *s, void *ctx)
+{
+    if (s->rc)
+        pb_warn("%s: decode stays on: %s", pb_device_text(s->dev), strerror(-s->rc));
+    pb_task_next(ctx);
+}
+
+/* It stays ours: a guest that it was taken from may still have it mapped (H7). */
+static enum pb_run decode_off(struct pb_task *task)
+{
+    struct pb_script *s = &task->script;
+
+    if (!task->dev->hw)
+        return PB_RUN_NEXT; /* the host has it */
+    pb_script_begin(s, task->dev);
+    pb_script_modify(s, PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER,
+                     PCI_COMMAND_INTX_DISABLE);
+    pb_script_run(s, is_off, task);
     return PB_RUN_WAIT;
 }
 
@@ -155,7 +192,6 @@ static void given_back(struct pb_job *job, void *ctx)
     struct pb_task *task = ctx;
     struct pb_device *dev = task->dev;
 
-    dev->taken_while_alive = false;
     memcpy(dev->driver_now, job->driver_now, sizeof(dev->driver_now));
     if (task->undoing) {
         undone(task, job);
@@ -190,13 +226,10 @@ enum pb_run pb_release_give_back(struct pb_task *task)
 }
 
 static const struct pb_task_step steps[] = {
-    { "detach", detach_if_forced, NULL },
-    { "find", find, NULL },
-    { "quiet", pb_strip_quiet, NULL },
-    { "reset", pb_strip_reset, NULL },
-    { "decode", decode_on, NULL },
-    { "unprepare", pb_release_unprepare, NULL },
-    { "leave quarantine", leave_quarantine, NULL },
+    { "detach", detach_if_forced, NULL },        { "find", find, NULL },
+    { "quiet", pb_strip_quiet, NULL },           { "reset", pb_strip_reset, NULL },
+    { "check reset", check_reset, NULL },        { "decode", decode_on, decode_off },
+    { "unprepare", pb_release_unprepare, NULL }, { "leave quarantine", leave_quarantine, NULL },
     { "give back", pb_release_give_back, NULL },
 };
 static const struct pb_task_kind kind = { "release", steps, PB_ARRAY_SIZE(steps) };

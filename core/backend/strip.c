@@ -59,8 +59,11 @@ static void script_done(struct pb_script *s, void *ctx)
 
     if (s->rc) {
         /* The remaining steps still run: deassigning protects the host even from a dead device. */
-        pb_device_set_cause(dev, "configuration space does not answer (%s)", strerror(-s->rc));
-        pb_warn("%s: %s", pb_device_text(dev), dev->cause);
+        pb_warn("%s: configuration space does not answer (%s)", pb_device_text(dev),
+                strerror(-s->rc));
+        /* What went wrong first is the cause, this may be its consequence. */
+        if (!dev->failing)
+            pb_device_set_cause(dev, "configuration space does not answer (%s)", strerror(-s->rc));
         if (dev->state == PB_DEVICE_RESETTING)
             dev->failing = true;
     }
@@ -340,6 +343,11 @@ int pb_strip_quarantine(struct pb_device *dev)
         rc = 0;
     if (rc && dev->quarantined)
         pb_warn("%s: quarantine: %s", pb_device_text(dev), strerror(-rc));
+    if (rc && !dev->gone && !dev->failing)
+        pb_device_set_reason(dev, "quarantine-missing", "release it and claim it again",
+                             "not in quarantine: Xen says: %s", strerror(-rc));
+    else if (rc == 0 && strcmp(dev->cause_code, "quarantine-missing") == 0)
+        pb_device_set_cause(dev, "%s", "");
     dev->quarantined = rc == 0;
     return rc;
 }

@@ -104,6 +104,8 @@ int sim_log_enter(struct sim_world *w, const char *call)
             fault->skip--;
             continue;
         }
+        if (rc == 0 && fault->error)
+            (void)sim_log_leave(w, "fault", json_pack("{s:s}", "of", call), 0);
         if (rc == 0)
             rc = fault->error;
         if (fault->action)

@@ -370,8 +370,9 @@ class Sim:
         self.sim("unpublish", domid=domid)
 
     def load(self, domid):
-        """The driver comes back, with a new page and port."""
-        self.sim("state", domid=domid, state=1)
+        """The driver comes back, with a new page and port, once its backend invites it."""
+        self.wait_for("InitWait", lambda: self.be_state(domid) in (2, 3))
+        self.sim("publish", domid=domid)
         self.follow(domid)
 
     def kexec(self, domid):
