@@ -88,10 +88,13 @@ static void dir_new(struct pb_xl *xl, uint32_t domid)
 static void dir_free(struct pb_xl_dir *dir)
 {
     struct pb_xl *xl = dir->b->xl;
+    struct pb_xl_errand *errand, *next;
 
     ev_timer_stop(xl->b->loop, &dir->deadline);
-    while (!TAILQ_EMPTY(&dir->errands))
-        pb_xl_errand_forget(TAILQ_FIRST(&dir->errands));
+    for (errand = TAILQ_FIRST(&dir->errands); errand; errand = next) {
+        next = TAILQ_NEXT(errand, link);
+        pb_xl_errand_forget(errand);
+    }
     xl->b->xen->ops->watch_remove(xl->b->xen, &dir->watch);
     TAILQ_REMOVE(&xl->dirs, dir, link);
     free(dir);
@@ -543,11 +546,14 @@ void pb_xl_start(struct pb_backend *b, pb_verb_fn started, void *ctx)
 void pb_xl_stop(struct pb_backend *b)
 {
     struct pb_xl *xl = b->xl;
+    struct pb_xl_dir *dir, *next;
 
     if (!xl)
         return;
-    while (!TAILQ_EMPTY(&xl->dirs))
-        dir_free(TAILQ_FIRST(&xl->dirs));
+    for (dir = TAILQ_FIRST(&xl->dirs); dir; dir = next) {
+        next = TAILQ_NEXT(dir, link);
+        dir_free(dir);
+    }
     ev_timer_stop(b->loop, &xl->retry);
     if (xl->watching)
         b->xen->ops->watch_remove(b->xen, &xl->watch);

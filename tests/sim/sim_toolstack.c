@@ -117,7 +117,7 @@ static void poll_state(struct run *run)
     if (!there && ++run->polls < POLLS)
         return;
     ev_timer_stop(run->w->loop, &run->timer);
-    (void)json_array_append_new(run->waits, json_integer(run->polls * run->poll_ms));
+    (void)json_array_append_new(run->waits, json_integer((json_int_t)run->polls * run->poll_ms));
     if (!there)
         run->gave_up = true;
     (there ? run->next : run->gave_up_step)(run);
