@@ -893,6 +893,25 @@ class Verbs(unittest.TestCase):
             s.gone()
             s.back(NIC)
 
+    def test_reset_of_a_device_that_xl_has_given(self):
+        with Xl() as s:
+            s.running(NIC)
+            self.fails(lambda: s.call("reset", dev=NIC), "domain 5")
+            self.assertEqual(s.config_read(5, 0), 0x10D38086)
+
+    def test_an_assignment_to_a_guest_of_xls(self):
+        """One guest has one backend: the assignment is refused once, and xl's devices work."""
+        with Xl(devices=eight()) as s:
+            s.running(s.bdfs[0])
+            s.config["assignments"] = [{"guest": "netvm", "devices": [s.bdfs[1]]}]
+            s.write_config()
+            s.reload()
+            s.wait_for("the refusal", lambda: "xl gives domain 5" in s.stderr())
+            s.settle()
+            self.assertEqual(s.stderr().count("xl gives domain 5"), 1)
+            self.assertEqual(list(s.addresses()), [s.bdfs[0]])
+            self.assertEqual(s.config_read(5, 0), 0x10D38086)
+
     def test_failed_reset_is_kept_in_mind_until_release(self):
         with Xl() as s:
             s.running(NIC)
@@ -900,6 +919,10 @@ class Verbs(unittest.TestCase):
             s.remove(poll_ms=50)
             s.wait_for("failed", lambda: s.state() == "failed")
             s.sim("device-set", device=NIC, resetting=False)
+            self.assertIn("reset", json.dumps(s.call("why", dev=NIC)))
+            self.fails(lambda: s.call("reset", dev=NIC))
+            self.fails(s.claim, "release")
+            self.assertEqual(s.state(), "failed")
             s.add(unchecked=True)
             s.wait_for("the refusal", lambda: s.state_of(NIC) == CLOSED)
             s.remove(poll_ms=1)
