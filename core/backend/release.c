@@ -181,9 +181,11 @@ static enum pb_run leave_quarantine(struct pb_task *task)
 /* The end of a claim that failed later than by its refusal. */
 static void undone(struct pb_task *task, const struct pb_job *job)
 {
-    if (job->rc)
+    if (job->rc && job->rc != -ENODEV)
         pb_warn("%s: its former driver is not back: %s", task->device_text, job->reason);
     pb_claim_refused(task);
+    if (job->rc == -ENODEV)
+        pb_device_set_state(task->dev, PB_DEVICE_ABSENT);
     pb_task_next(task);
 }
 

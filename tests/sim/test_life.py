@@ -277,6 +277,43 @@ class H1(unittest.TestCase):
                 self.assertEqual(s.state(), "claimed")
 
 
+class Replug(unittest.TestCase):
+    def test_while_it_is_claimed(self):
+        """At whichever moment: in the end it is claimed, by a descriptor of the one that is there."""
+        for after_ms in range(0, 260, 20):
+            with self.subTest(after_ms=after_ms), Sim(scenario={"job_delay_ms": 80}) as s:
+                serial = s.rpc.start("slot.add", address=NIC)
+                time.sleep(after_ms / 1000)
+                s.unplug()
+                s.plug()
+                try:
+                    s.rpc.finish(serial)
+                except RpcError:
+                    s.settle()
+                    s.call("slot.add", address=NIC)
+                s.settle()
+                becomes(s, "claimed")
+                s.follow(5)
+                s.attach(5, wait=5)
+                self.assertEqual(s.config_read(5, 0), 0x10D38086)
+                s.detach(5)
+                s.assert_clean()
+
+    def test_removed_while_it_is_claimed(self):
+        for after_ms in range(0, 260, 20):
+            with self.subTest(after_ms=after_ms), \
+                    Sim(scenario={"job_delay_ms": 80}, config={"devices": [{"bdf": NIC}]}) as s:
+                serial = s.rpc.start("claim", dev=NIC)
+                time.sleep(after_ms / 1000)
+                s.unplug()
+                try:
+                    s.rpc.finish(serial)
+                except RpcError:
+                    pass
+                becomes(s, "absent")
+                s.assert_clean()
+
+
 class Reset(unittest.TestCase):
     def test_of_a_claimed_device(self):
         with Sim(clean=True) as s:
