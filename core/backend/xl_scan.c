@@ -233,6 +233,8 @@ void pb_xl_scan(struct pb_xl_dir *dir, const char *num_devs)
     size_t digits = num_devs ? strspn(num_devs, "0123456789") : 0;
     struct pb_store_req *req;
 
+    if (!num_devs)
+        return; /* the directory went between two reads: its watch says so */
     if (digits == 0 || digits > 4 || num_devs[digits]) {
         if (pb_guest_may_log(dir->g))
             pb_warn("domain %u: num_devs of what xl gives it is no number; nothing is changed",

@@ -446,6 +446,21 @@ class Hotplug(unittest.TestCase):
                 s.connected()
                 self.assertEqual(s.config_read(5, 0), 0x10D38086)
 
+    def test_a_directory_that_goes_while_it_is_read(self):
+        with Xl() as s:
+            s.running(NIC)
+            path = s.xbe(5, "num_devs")
+            for nth in range(1, 12):
+                s.clear_log()
+                s.fault("store_read", nth=nth, action={"do": "store-remove", "path": path})
+                s.write_node(s.xbe(5, "online"), 1)
+                s.settle()
+                s.write_node(path, 1)
+                s.settle()
+                s.sim("fault-clear")
+            self.assertNotIn("num_devs", s.stderr())
+            self.assertEqual(s.config_read(5, 0), 0x10D38086)
+
     def test_last_device_and_first_again_at_once(self):
         with Xl(scenario={"job_delay_ms": 20}) as s:
             s.running(NIC)
