@@ -35,8 +35,9 @@ static enum pb_run detach_if_forced(struct pb_task *task)
     if (!dev->guest)
         return PB_RUN_NEXT;
     if (!task->force)
-        return FAIL(task, STATE, "detach it first, or release --force", "domain %u (%s) has it",
-                    dev->guest->domid, dev->guest->name);
+        return FAIL(task, STATE,
+                    dev->guest->xl ? "xl pci-detach" : "detach it first, or release --force",
+                    "domain %u (%s) has it", dev->guest->domid, dev->guest->name);
     task->domid = dev->guest->domid; /* that it was taken from */
     (void)snprintf(guest, sizeof(guest), "%u", dev->guest->domid);
     pb_backend_detach(task->b, guest, task->device_text, true, pb_task_child_done, task);

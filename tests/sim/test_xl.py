@@ -839,7 +839,8 @@ class Verbs(unittest.TestCase):
             self.fails(lambda: s.attach(5, s.bdfs[1]), "xl pci-attach", "refused")
             for force in (False, True):
                 self.fails(lambda f=force: s.detach(5, s.bdfs[0], force=f), "xl pci-detach")
-                self.fails(lambda f=force: s.release(s.bdfs[0], force=f), "domain 5")
+                self.fails(lambda f=force: s.release(s.bdfs[0], force=f), "domain 5",
+                           "xl pci-detach")
             self.assertEqual(s.config_read(5, 0), 0x10D38086)
             s.xl("destroy")
             s.gone()
