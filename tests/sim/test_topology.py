@@ -58,6 +58,7 @@ class Topology(unittest.TestCase):
             self.assertEqual(roots(s), ["0000:00"])
             self.assertEqual(s.config_read(5, 0, devfn=0x10), DISK_IDS)
             self.assertEqual(s.op(5, READ, 1, offset=0, size=4)["err"], NOT_FOUND)
+            self.assertEqual(s.call("guests")["guests"][0]["topology"], "slot")
             self.take(s, NIC, NIC1, FAR)
 
     def test_passthrough_shows_the_hosts_addresses(self):
