@@ -40,6 +40,7 @@ GUEST_MODULES = ["xen-pcifront", "xen-netfront", "xen-blkfront", "xen-gntalloc",
 GUEST_PROGRAMS = {
     "labfe": ("frontend/labfe.c", ["xengnttab", "xenevtchn", "xenstore", "xentoollog", "xentoolcore"]),
     "cfgprobe": ("frontend/cfgprobe.c", []),
+    "hold": ("frontend/hold.c", []),
 }
 GUEST_DYNAMIC = {
     "labagent": ("tools/labagent.c", ["xenstore"]),

@@ -217,7 +217,11 @@ daemon_children() {
 }
 
 # device_is STATE DEVICE: the daemon's own word for a device (claimed, assigned, ...)
-device_is() { prints "\"state\": *\"$1\"" pcibackctl --json show "$2"; }
+device_is() {
+	pcibackctl --json show "$2" >"$LAB_RUN/device" 2>&1 || { cat "$LAB_RUN/device"; return 1; }
+	grep -E '"(state|cause)":' "$LAB_RUN/device"
+	grep -q "\"state\": *\"$1\"" "$LAB_RUN/device"
+}
 
 # json_sum KEY: the sum of every "KEY": number in the JSON on stdin; KEY may be a pattern
 json_sum() { grep -oE "\"$1\": *-?[0-9]+" | sed 's/.*: *//' | awk '{ s += $1 } END { print s + 0 }'; }
@@ -225,6 +229,8 @@ json_sum() { grep -oE "\"$1\": *-?[0-9]+" | sed 's/.*: *//' | awk '{ s += $1 } E
 # --- devices ---------------------------------------------------------------------------------------------------------
 
 pci_driver() { basename "$(readlink "/sys/bus/pci/devices/$1/driver" || echo none)"; }
+# driver_is DRIVER BDF: asked each time, for `within`
+driver_is() { pci_driver "$2"; [ "$(pci_driver "$2")" = "$1" ]; }
 pci_command() { setpci -s "$1" COMMAND; }
 # command_bit BDF MASK: true if any of these bits is set
 command_bit() { [ $((0x$(pci_command "$1") & $2)) -ne 0 ]; }

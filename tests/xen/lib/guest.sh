@@ -4,11 +4,10 @@
 
 # within SECONDS COMMAND...: until the command succeeds
 within() {
-	local left=$(($1 * 5))
+	local end=$(($(cut -d. -f1 /proc/uptime) + $1))
 	shift
 	while ! "$@" >/dev/null 2>&1; do
-		left=$((left - 1))
-		[ "$left" -gt 0 ] || return 1
+		[ "$(cut -d. -f1 /proc/uptime)" -lt "$end" ] || return 1
 		sleep 0.2
 	done
 }
