@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/bytes.h"
+
 /*
  * A device's own "add" is not enough: udev handles several devices at once, and the event of
  * another card may load the driver that both have. So the first PCI event of all sets every
@@ -29,17 +31,17 @@ static void identity(FILE *out, bool other, const char *address,
                      const struct pb_device_policy *device)
 {
     const struct {
-        bool has;
         const char *name;
         uint16_t value;
+        bool has;
     } ids[] = {
-        { device->has_vendor, "vendor", device->vendor },
-        { device->has_device, "device", device->device },
-        { device->has_subsystem_vendor, "subsystem_vendor", device->subsystem_vendor },
-        { device->has_subsystem_device, "subsystem_device", device->subsystem_device },
+        { "vendor", device->vendor, device->has_vendor },
+        { "device", device->device, device->has_device },
+        { "subsystem_vendor", device->subsystem_vendor, device->has_subsystem_vendor },
+        { "subsystem_device", device->subsystem_device, device->has_subsystem_device },
     };
 
-    for (unsigned i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+    for (unsigned i = 0; i < PB_ARRAY_SIZE(ids); i++) {
         char value[8];
 
         if (!ids[i].has)
