@@ -279,8 +279,12 @@ static void react_by_script(struct sim_world *w, struct sim_domain *dom, int be)
 
 static void forget_script(struct sim_domain *dom)
 {
-    while (!TAILQ_EMPTY(&dom->front.late))
-        late_free(TAILQ_FIRST(&dom->front.late));
+    struct sim_late *late = TAILQ_FIRST(&dom->front.late), *next;
+
+    for (; late; late = next) {
+        next = TAILQ_NEXT(late, link);
+        late_free(late);
+    }
     json_decref(dom->front.script);
     dom->front.script = NULL;
 }

@@ -98,10 +98,13 @@ static void probe_free(struct sim_probe *probe)
 
 void sim_kernel_stop(struct sim_world *w)
 {
+    struct sim_probe *probe = TAILQ_FIRST(&w->probes), *next;
     struct sim_uevent *event;
 
-    while (!TAILQ_EMPTY(&w->probes))
-        probe_free(TAILQ_FIRST(&w->probes));
+    for (; probe; probe = next) {
+        next = TAILQ_NEXT(probe, link);
+        probe_free(probe);
+    }
     while ((event = TAILQ_FIRST(&w->uevents)) != NULL) {
         TAILQ_REMOVE(&w->uevents, event, link);
         free(event);

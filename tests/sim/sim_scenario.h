@@ -12,7 +12,8 @@
  *       "domains": [ { "id": 5, "name": "netvm", "hvm": false, "passthrough": true } ],
  *       "quarantine": true, "msi_pirqs": 32, "job_delay_ms": 0,
  *       "kernel_takes": false, "kernel_takes_domid": 0 (all),
- *       "do": [ { "do": COMMAND, … } ]  (of sim_command.h: what happened before the daemon starts) }
+ *       "do": [ { "do": COMMAND, … } ]  (of sim_command.h: what happened before the daemon starts)
+ * }
  *
  * A neighbour's driver is the one that it has, if it is a device of the scenario.
  */

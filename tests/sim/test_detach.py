@@ -143,14 +143,16 @@ class Detach(unittest.TestCase):
             s.follow(5)
             s.follow(6)
             s.claim()
+            s.sim("device-set", device=NIC, reset_ms=200)
             first = s.rpc.start("attach", guest="5", dev=NIC, wait=5)
-            second = s.rpc.start("attach", guest="6", dev=NIC, wait=5)
-            third = s.rpc.start("release", dev=NIC)
-            s.rpc.finish(first)
-            for serial in (second, third):
+            s.wait_for("its reset", lambda: s.dev()["resetting"])
+            other = Rpc(s.control_path)  # a client's own requests wait for each other
+            for method, params in (("attach", {"guest": "6"}), ("release", {})):
                 with self.assertRaises(RpcError) as e:
-                    s.rpc.finish(serial)
+                    other.call(method, dev=NIC, **params)
                 self.assertEqual(e.exception.data["code"], "wrong-state")
+            other.close()
+            s.rpc.finish(first)
             self.assertEqual(s.dev()["owner"], 5)
             s.detach(5)
 

@@ -140,6 +140,31 @@ class Order(unittest.TestCase):
                          e["value"] & 3 == 0)
             self.assertTrue(0 <= awake < find(log, unmap_msi))
 
+    def test_H7_without_xenstored(self):
+        """Its nodes wait; the device does not. When xenstored is back, a guest can have it again."""
+        for take in (take_by_detach, take_by_release):
+            with self.subTest(take=take.__name__), Sim() as s:
+                s.connect()
+                s.enable_msix(5, [0])
+                s.follow(5, on=False)
+                s.sim("store-kill")
+                s.clear_log()
+                try:
+                    take(s)
+                except RpcError as e:
+                    self.assertIn(e.data["code"], ("xen-error", "timeout"), e)
+                s.settle()
+                at_rest(s, ("store_remove", True))
+                self.assertIsNone(s.show()["owner"], "the guest has it no more")
+                s.sim("store-return")
+                s.settle()
+                s.sim("domain-destroy", domid=5)
+                s.settle()
+                s.remove_node(s.reservation())
+                s.sim("domain-create", domid=6)
+                s.claim()
+                s.attach(6)
+
     def test_H2_order_at_the_death_of_a_guest(self):
         with Sim(clean=True) as s:
             s.connect()
