@@ -15,11 +15,31 @@
 /* Who has one of these can disturb the other one's owner. */
 #define SHARES_DISTURB (SHARES(LINE) | SHARES(RESET))
 
+/* A guest that it was taken from may still have it mapped, and with it the rest of the page (H7).
+ */
+static bool page_is_tainted(const struct pb_device *other, const struct pb_neighbour *n)
+{
+    return (n->shares & SHARES(PAGE)) && !other->policy.reassign_while_alive &&
+           pb_device_tainted(other);
+}
+
 bool pb_groups_is_idle(const struct pb_backend *b, const struct pb_neighbour *n)
 {
     const struct pb_device *other = pb_device_find(b, n->sbdf);
 
-    return other && pb_device_is_idle(other);
+    return other && pb_device_is_idle(other) && !page_is_tainted(other, n);
+}
+
+/* Is it DOMID's, or was it so last? */
+static bool is_of(const struct pb_backend *b, const struct pb_neighbour *n, uint32_t domid)
+{
+    const struct pb_device *other = pb_device_find(b, n->sbdf);
+
+    if (!other)
+        return false;
+    if (other->guest)
+        return other->guest->domid == domid;
+    return pb_device_is_idle(other) && page_is_tainted(other, n) && other->tainted_by == domid;
 }
 
 static const struct pb_guest *guest_of(const struct pb_backend *b, const struct pb_neighbour *n)
@@ -32,10 +52,14 @@ static const struct pb_guest *guest_of(const struct pb_backend *b, const struct 
 const char *pb_groups_holder(const struct pb_backend *b, const struct pb_neighbour *n, char *buf,
                              size_t size)
 {
+    const struct pb_device *other = pb_device_find(b, n->sbdf);
     const struct pb_guest *g = guest_of(b, n);
 
     if (g)
         (void)snprintf(buf, size, "domain %u (%s) has it", g->domid, g->name);
+    else if (other && page_is_tainted(other, n))
+        (void)snprintf(buf, size, "domain %u, which it was taken from, still lives",
+                       other->tainted_by);
     else if (pb_groups_is_idle(b, n))
         (void)snprintf(buf, size, "it is claimed, and no guest's");
     else if (n->driver[0])
@@ -79,18 +103,20 @@ enum pb_run pb_groups_check(struct pb_task *task)
 
     for (unsigned i = 0; i < around->neighbour_count; i++) {
         const struct pb_neighbour *n = &around->neighbour[i];
+        const struct pb_device *other = pb_device_find(task->b, n->sbdf);
         const struct pb_guest *g = guest_of(task->b, n);
 
         if (!(n->shares & (SHARES_REACH | SHARES_DISTURB)) || pb_groups_is_idle(task->b, n) ||
-            (g && g->domid == task->domid))
+            is_of(task->b, n, task->domid))
             continue;
         if (!(n->shares & SHARES_REACH) || allowed) {
             warn_of(dev, n, SHARES_REACH | SHARES_DISTURB);
             continue;
         }
         pb_fail(&task->failure, PB_FAIL_REFUSED, pb_device_text(dev),
-                g ? "give both to one guest, or attach --force"
-                  : "claim that one too, or attach --force",
+                g                                   ? "give both to one guest, or attach --force"
+                : other && pb_device_is_idle(other) ? "end that domain, or attach --force"
+                                                    : "claim that one too, or attach --force",
                 "it shares %s with %s: %s", shared(n, SHARES_REACH), pb_sbdf_format(n->sbdf, text),
                 pb_groups_holder(task->b, n, holder, sizeof(holder)));
         return PB_RUN_FAIL;
