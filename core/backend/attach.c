@@ -726,9 +726,10 @@ static const struct pb_task_step steps[] = {
     { "find device", find_device, NULL },
     { "find guest", find_guest, NULL },
     { "check guest", check_guest, NULL },
-    { "check neighbours", pb_groups_check, NULL },
     { "check frontend", check_frontend, NULL },
     { "link", link_device, unlink_device },
+    /* Linked, so that of two that are attached at once the second one is seen. */
+    { "check neighbours", pb_groups_check, NULL },
     { "reserve", pb_reserve, pb_unreserve },
     { "check hardware", pb_attach_check_hardware, NULL },
     { "test", test_assign, NULL },

@@ -47,5 +47,32 @@ class Taint(unittest.TestCase):
             s.wait_for("its end", lambda: s.call("why", dev=NIC2)["attachable"])
 
 
+class AtTheSameTime(unittest.TestCase):
+    def test_h12_two_attaches_do_not_split_a_group(self):
+        with Sim(devices=neighbours("requester"), domains=TWO) as s:
+            s.follow(5)
+            s.follow(6)
+            s.claim()
+            s.claim(NIC2)
+            s.sim("store-hold", on=True)
+            first = s.rpc.start("attach", guest="5", dev=NIC, wait=5)
+            other = Rpc(s.control_path)
+            second = other.start("attach", guest="6", dev=NIC2, wait=5)
+            watcher = Rpc(s.control_path)
+            s.wait_for("both", lambda: all(
+                watcher.call("why", dev=d)["reasons"][0]["code"] == "busy" for d in (NIC, NIC2)))
+            s.sim("store-hold", on=False)
+            refused = 0
+            for rpc, serial in ((s.rpc, first), (other, second)):
+                try:
+                    rpc.finish(serial)
+                except RpcError as e:
+                    refused += e.data["code"] == "refused"
+                rpc.close()
+            watcher.close()
+            s.rpc = Rpc(s.control_path)
+            self.assertEqual(refused, 1)
+
+
 if __name__ == "__main__":
     unittest.main()
