@@ -433,9 +433,10 @@ void pb_uevents_settled(struct pb_device *dev)
     if (dev->task || dev->b->stopping)
         return;
     dev->look_again = false;
-    if (dev->gone && !dev->guest)
+    if (dev->gone && !dev->guest) {
         drop(dev);
-    else if (dev->gone && dev->state == PB_DEVICE_ASSIGNED)
+        look_again = true; /* it may have come back while its guest had it */
+    } else if (dev->gone && dev->state == PB_DEVICE_ASSIGNED)
         gone_with_guest(dev);
     if (look_again)
         pb_uevents_look(dev->b, dev->sbdf);

@@ -74,5 +74,18 @@ class AtTheSameTime(unittest.TestCase):
             self.assertEqual(refused, 1)
 
 
+class Appearing(unittest.TestCase):
+    def test_what_came_back_while_its_guest_had_it_is_seen(self):
+        with Sim(config={"devices": [{"bdf": NIC}]}, violations=True) as s:
+            s.connect()
+            s.enable_msix(5, [0])
+            s.unplug()
+            s.wait_for("it", lambda: s.state() == "failed")
+            s.plug()
+            s.settle()
+            s.detach(5, force=True)
+            s.wait_for("it", lambda: s.state() == "present")
+
+
 if __name__ == "__main__":
     unittest.main()
