@@ -154,7 +154,7 @@ static void reset_done(struct pb_job *job, void *ctx)
         dev->failing = true;
         /* The kernel may still hold it: one access of ours would wait with it (H6). */
         dev->stuck = job->rc == -ETIMEDOUT;
-    } else {
+    } else if (pb_guest_may_log(dev->guest)) {
         pb_warn("%s: reset failed: %s; going on, its policy is best-effort", pb_device_text(dev),
                 job->reason);
     }

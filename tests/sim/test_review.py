@@ -87,5 +87,18 @@ class Appearing(unittest.TestCase):
             s.wait_for("it", lambda: s.state() == "present")
 
 
+class Chatter(unittest.TestCase):
+    def test_resets_that_fail_do_not_fill_the_log(self):
+        with Sim() as s:
+            s.connect()
+            s.fault("job_reset", "EIO", count=100000)
+            s.follow(5, on=False)
+            for _ in range(80):
+                for state, backend in ((5, 5), (6, 6), (1, 3)):
+                    s.sim("state", domid=5, state=state)
+                    s.wait_for("the answer", lambda: s.be_state(5) == backend)
+            self.assertLess(s.stderr().count("reset failed"), 70)
+
+
 if __name__ == "__main__":
     unittest.main()
