@@ -141,7 +141,6 @@ static void seen(struct pb_job *job, void *ctx)
         pb_device_set_reason(dev, "owned-before", task->failure.next, "%s", task->failure.reason);
         pb_device_set_state(dev, PB_DEVICE_PRESENT);
         dev->retry = task->options.quiet; /* nobody else would try it again */
-        dev->retry_force = task->force;
         pb_task_failed(task);
         return;
     }
@@ -406,11 +405,10 @@ void pb_backend_claim(struct pb_backend *b, const char *dev, bool force, pb_verb
     (void)pb_task_verb(b, &kind, dev, force, done, ctx);
 }
 
-void pb_claim_quietly(struct pb_backend *b, struct pb_sbdf sbdf, bool force, pb_verb_fn done,
-                      void *ctx)
+void pb_claim_quietly(struct pb_backend *b, struct pb_sbdf sbdf, pb_verb_fn done, void *ctx)
 {
     char text[PB_SBDF_TEXT];
-    struct pb_task *task = pb_task_verb(b, &kind, pb_sbdf_format(sbdf, text), force, done, ctx);
+    struct pb_task *task = pb_task_verb(b, &kind, pb_sbdf_format(sbdf, text), false, done, ctx);
 
     if (task)
         task->options.quiet = true;

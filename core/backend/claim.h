@@ -8,8 +8,7 @@
 struct pb_device;
 
 /* The verb; a failure is only told to DONE. */
-void pb_claim_quietly(struct pb_backend *b, struct pb_sbdf sbdf, bool force, pb_verb_fn done,
-                      void *ctx);
+void pb_claim_quietly(struct pb_backend *b, struct pb_sbdf sbdf, pb_verb_fn done, void *ctx);
 
 /* JOB (CLAIM or OPEN) worked: what it found is DEV's from now on, as before any guest had it. */
 void pb_claim_took(struct pb_device *dev, struct pb_job *job);

@@ -64,8 +64,7 @@ struct pb_device {
     bool gone;       /* removed from the machine while a verb or a guest had it (H1) */
     bool look_again; /* something happened to it while a verb had it */
     bool taken_back; /* from whoever unbound it: once since it was claimed */
-    /* another owner has it from before this run: claimed when domains end, forced as then */
-    bool retry, retry_force;
+    bool retry;      /* a guest has it from before this run: claimed when domains end */
     /* the one that was claimed last, until it is released: another one here is not taken for it */
     struct pb_identity identity;
 

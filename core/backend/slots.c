@@ -118,7 +118,7 @@ static void listed_claimed(void *ctx, const struct pb_failure *failure)
 
 void pb_slots_claim(struct pb_backend *b, struct pb_sbdf sbdf)
 {
-    pb_claim_quietly(b, sbdf, false, claimed, NULL);
+    pb_claim_quietly(b, sbdf, claimed, NULL);
 }
 
 /* Is it neither claimed nor about to be? What is present was released, or refused to be claimed. */
@@ -142,7 +142,7 @@ static void claim_slot(struct pb_backend *b, const struct pb_slot_entry *entry, 
         if (!pb_slot_matches(slot, sbdf) || !is_open(b, sbdf) ||
             (entry->fresh && !match(b, sbdf, true)))
             continue;
-        pb_claim_quietly(b, sbdf, false, tell && !star ? listed_claimed : claimed, b);
+        pb_claim_quietly(b, sbdf, tell && !star ? listed_claimed : claimed, b);
     }
 }
 
@@ -169,7 +169,7 @@ void pb_slots_domain_ended(struct pb_backend *b)
         if (!dev->retry || dev->task || dev->state != PB_DEVICE_PRESENT)
             continue;
         dev->retry = false;
-        pb_claim_quietly(b, dev->sbdf, dev->retry_force, claimed, NULL);
+        pb_claim_quietly(b, dev->sbdf, claimed, NULL);
     }
 }
 
@@ -244,7 +244,10 @@ void pb_slots_reloaded(struct pb_backend *b, const struct pb_policy *before)
 
 /* --- the start --- */
 
-/* Whoever had it before had reasons to force it, if he did: they hold on. */
+/*
+ * What is still held is ours, forced or not; what another driver has got since may be what the host
+ * lives on now.
+ */
 static void remembered(struct pb_job *job, void *ctx)
 {
     struct pb_task *task = ctx;
@@ -255,7 +258,7 @@ static void remembered(struct pb_job *job, void *ctx)
     for (unsigned i = 0; job->rc == 0 && i < job->listed_count; i++) {
         if (!pb_device_add(b, job->listed[i]))
             break;
-        pb_claim_quietly(b, job->listed[i], true, claimed, b);
+        pb_claim_quietly(b, job->listed[i], claimed, b);
     }
     pb_task_next(task);
 }
@@ -403,7 +406,7 @@ static enum pb_run claim_matching(struct pb_task *task)
         if (!pb_slot_matches(&task->slot, sbdf) || (dev && dev->task))
             continue;
         task->pending++;
-        pb_claim_quietly(task->b, sbdf, false, one_claimed, task);
+        pb_claim_quietly(task->b, sbdf, one_claimed, task);
     }
     if (--task->pending > 0)
         return PB_RUN_WAIT;

@@ -254,7 +254,8 @@ static int may_claim(const struct sim_device *dev, struct pb_job *job)
     const struct pb_surroundings *s = &dev->surroundings;
     char text[200];
 
-    if (job->force || dev->claimed)
+    /* Ours already, and nobody else's since. */
+    if (job->force || (dev->claimed && (!dev->driver[0] || is_stub(dev->driver))))
         return 0;
     if (s->port[0]) {
         (void)snprintf(text, sizeof(text), "a card may be pulled out of port %s (H1)", s->port);

@@ -176,6 +176,17 @@ class Restart(unittest.TestCase):
             s.restart()
             soon(s)
 
+    def test_not_what_the_host_has_needed_since(self):
+        with Sim(keep=True, violations=True) as s:
+            s.claim()
+            s.sim("set", deaf=True)
+            s.sim("device-bind", device=NIC, driver="igb")
+            s.restart(devices=[device("e1000e", uses=["route"])])
+            s.wait_for("the refusal", lambda: s.show()["cause"])
+            self.assertEqual(s.state(), "present")
+            self.assertEqual(s.dev()["driver"], "igb")
+            self.assertEqual(s.call("why", dev=NIC)["reasons"][0]["code"], "refused-claim")
+
     def test_not_what_was_released_or_what_another_boot_had(self):
         with Sim(keep=True, clean=True) as s:
             s.claim()
