@@ -248,7 +248,11 @@ static void rested(struct ev_loop *loop, ev_timer *timer, int events)
 
 static void rest(struct pb_guest *g)
 {
-    if (g->be_state != PB_XENBUS_CLOSED || ev_is_active(&g->rest))
+    if (g->be_state != PB_XENBUS_CLOSED) {
+        ev_timer_stop(g->b->loop, &g->rest); /* the next close has a time of its own */
+        return;
+    }
+    if (ev_is_active(&g->rest))
         return;
     ev_timer_set(&g->rest, REST_S, 0.);
     ev_timer_start(g->b->loop, &g->rest);

@@ -87,6 +87,22 @@ class Appearing(unittest.TestCase):
             s.wait_for("it", lambda: s.state() == "present")
 
 
+class Closed(unittest.TestCase):
+    def test_each_close_is_seen_for_half_a_second(self):
+        with Sim() as s:
+            s.connect()
+            s.follow(5, on=False)
+            for state, backend in ((5, 5), (6, 6), (1, 3)):
+                s.sim("state", domid=5, state=state)
+                s.wait_for("the answer", lambda: s.be_state(5) == backend)
+            time.sleep(0.35)
+            s.sim("state", domid=5, state=6)
+            s.wait_for("the answer", lambda: s.be_state(5) == 6)
+            time.sleep(0.3)
+            self.assertEqual(s.be_state(5), 6, "the timer of the close before does not count")
+            s.wait_for("another beginning", lambda: s.be_state(5) == 2)
+
+
 class Chatter(unittest.TestCase):
     def test_resets_that_fail_do_not_fill_the_log(self):
         with Sim() as s:
