@@ -303,6 +303,12 @@ static bool same_unit(struct unit a, struct unit b)
     return a.slot && b.slot ? same_slot(a.sbdf, b.sbdf) : pb_sbdf_equal(a.sbdf, b.sbdf);
 }
 
+/* What is not below one slot of a root bus is never one unit: no register of it is read (H6). */
+static bool may_be_one(const struct function *a, const struct function *b)
+{
+    return same_slot(a->depth ? a->bridge[0] : a->sbdf, b->depth ? b->bridge[0] : b->sbdf);
+}
+
 /* --- what else is shared --- */
 
 /* The device, and what is compared of it. */
@@ -317,7 +323,6 @@ static void read_side(const struct machine *m, const struct function *f, struct 
 {
     char text[2048], *line, *save = NULL;
     unsigned i = 0;
-    int fd;
 
     memset(ret, 0, sizeof(*ret));
     ret->function = f;
@@ -331,12 +336,25 @@ static void read_side(const struct machine *m, const struct function *f, struct 
                 ret->bar[i] = (struct pb_resource){ .start = start, .end = end, .flags = flags };
         }
     }
-    fd = open_space(m, f->sbdf);
     /* Before a device is enabled its number is the firmware's, which may be anybody's. */
-    if (fd >= 0 && get(fd, PCI_INTERRUPT_PIN, 1) && pb_bind_enable_count(&ret->fs) > 0 &&
+    if (pb_bind_enable_count(&ret->fs) > 0 &&
         pb_sysfs_read(&ret->fs, "irq", text, sizeof(text)) == 0)
         ret->line = (uint32_t)strtoul(text, NULL, 10);
+}
+
+static bool has_pin(const struct machine *m, const struct side *side)
+{
+    int fd = open_space(m, side->function->sbdf);
+    bool yes = fd >= 0 && get(fd, PCI_INTERRUPT_PIN, 1);
+
     close_space(fd);
+    return yes;
+}
+
+/* Registers are read last, and of the few that it is about. */
+static bool share_line(const struct machine *m, const struct side *a, const struct side *b)
+{
+    return a->line && a->line == b->line && has_pin(m, a) && has_pin(m, b);
 }
 
 static bool in_memory(const struct pb_resource *r)
@@ -374,7 +392,8 @@ static bool is_bridge(const struct side *side)
            strtoul(text, NULL, 16) >> 16 == PCI_CLASS_BRIDGE;
 }
 
-static uint8_t shares_of(const struct side *a, const struct side *b, bool requester)
+static uint8_t shares_of(const struct machine *m, const struct side *a, const struct side *b,
+                         bool requester)
 {
     unsigned shares = 0;
 
@@ -382,7 +401,7 @@ static uint8_t shares_of(const struct side *a, const struct side *b, bool reques
         shares |= 1U << PB_SHARE_RESET;
     if (requester)
         shares |= 1U << PB_SHARE_REQUESTER;
-    if (a->line && a->line == b->line)
+    if (share_line(m, a, b))
         shares |= 1U << PB_SHARE_LINE;
     if (share_page(a, b))
         shares |= 1U << PB_SHARE_PAGE;
@@ -427,7 +446,8 @@ static void compare(const struct machine *m, const struct function *self, struct
         read_side(m, f, &other);
         if (is_bridge(&other))
             continue;
-        n.shares = shares_of(&mine, &other, same_unit(unit, unit_of(m, f)));
+        n.shares =
+            shares_of(m, &mine, &other, may_be_one(self, f) && same_unit(unit, unit_of(m, f)));
         if (!n.shares)
             continue;
         pb_sysfs_driver(&other.fs, n.driver);

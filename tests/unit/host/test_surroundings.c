@@ -679,6 +679,34 @@ static void XSA_461_registers_in_one_page_are_told(void **state)
     assert_int_equal(shared_with("0000:00:03.0"), 0);
 }
 
+/* Whoever reads its registers waits for ever, as while the kernel hangs in a reset of it. */
+static void hang(const char *address)
+{
+    const char *config = kernel_path(at(address), "config");
+
+    assert_return_code(unlink(config), errno);
+    assert_return_code(mkfifo(config, 0600), errno);
+}
+
+static void H6_a_device_that_hangs_elsewhere_is_not_waited_for(void **state)
+{
+    (void)state;
+    add_bridge("0000:00:1d.0", ROOT);
+    express("0000:00:1d.0", 4);
+    add("0000:09:00.0", ROOT "0000:00:1d.0/");
+    add("0000:09:00.1", ROOT "0000:00:1d.0/");
+    kernel_set(kernel_nic, "enable", "1\n");
+    kernel_set(kernel_nic, "irq", "17\n");
+    kernel_set(at("0000:09:00.0"), "enable", "1\n");
+    kernel_set(at("0000:09:00.0"), "irq", "18\n");
+    hang("0000:09:00.0");
+    hang("0000:09:00.1");
+    (void)alarm(10);
+    look(NIC);
+    (void)alarm(0);
+    assert_int_equal(s.neighbour_count, 0);
+}
+
 static void bridges_are_nobodys_neighbours(void **state)
 {
     (void)state;
@@ -741,6 +769,7 @@ int main(void)
         RULE(a_root_bus_has_no_reset),
         RULE(XSA_461_one_line_is_told_once_both_are_routed),
         RULE(XSA_461_registers_in_one_page_are_told),
+        RULE(H6_a_device_that_hangs_elsewhere_is_not_waited_for),
         RULE(bridges_are_nobodys_neighbours),
         RULE(of_too_many_neighbours_the_weightier_stay),
     };
