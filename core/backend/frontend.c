@@ -289,8 +289,9 @@ void pb_frontend_reopen(struct pb_guest *g)
         dev->serving = false;
         if (published)
             dev->node_state = PB_XENBUS_INITIALISING;
-        /* What the frontend has never seen is fresh; what another verb has is not for it. */
-        if (!published || !dev->ready ||
+        /* What the frontend has never seen is fresh; what another verb has is not for it; what is
+         * not in the machine stays as it was said to be (H1). */
+        if (!published || !dev->ready || dev->gone ||
             (dev->task && !pb_flr_is(dev->task) && !pb_attach_waits(dev->task)))
             continue;
         g->refreshing++;

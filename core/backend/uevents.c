@@ -426,6 +426,13 @@ static void fired(void *ctx, enum pb_uevent what, struct pb_sbdf sbdf, const cha
         happened(dev, what);
 }
 
+/* Its verb may have left it in any state, with a cause of its own. */
+static bool is_to_be_told(const struct pb_device *dev)
+{
+    return dev->gone && dev->guest && strcmp(dev->cause_code, "removed-in-use") != 0 &&
+           strcmp(dev->cause_code, "absent") != 0;
+}
+
 void pb_uevents_settled(struct pb_device *dev)
 {
     bool look_again = dev->look_again;
@@ -436,8 +443,9 @@ void pb_uevents_settled(struct pb_device *dev)
     if (dev->gone && !dev->guest) {
         drop(dev);
         look_again = true; /* it may have come back while its guest had it */
-    } else if (dev->gone && dev->state == PB_DEVICE_ASSIGNED)
+    } else if (is_to_be_told(dev)) {
         gone_with_guest(dev);
+    }
     if (look_again)
         pb_uevents_look(dev->b, dev->sbdf);
     else if (!pb_slots_is_known(dev))

@@ -87,6 +87,40 @@ class Appearing(unittest.TestCase):
             s.wait_for("it", lambda: s.state() == "present")
 
 
+class Removed(unittest.TestCase):
+    """H1: what crashes the host when the guest ends is said until then, whatever the guest does."""
+
+    def code(self, s):
+        return s.call("why", dev=NIC)["reasons"][0]["code"]
+
+    def test_h1_a_guest_that_reconnects_does_not_hide_it(self):
+        with Sim(violations=True) as s:
+            s.connect()
+            s.enable_msix(5, [0])
+            s.unplug()
+            s.wait_for("it", lambda: s.state() == "failed")
+            s.follow(5, on=False)
+            for state, backend in ((5, (5,)), (6, (6,)), (1, (2, 3))):
+                s.sim("state", domid=5, state=state)
+                s.wait_for("the answer", lambda: s.be_state(5) in backend)
+            s.settle()
+            self.assertEqual(self.code(s), "removed-in-use")
+            self.assertEqual(s.state(), "failed")
+
+    def test_h1_removed_in_the_middle_of_a_reset_by_the_guest(self):
+        with_flr = device("e1000e", patch=[[0xE4, 4, 0x10008000], [0xD2, 2, 0x8A]])
+        with Sim(devices=[with_flr], violations=True) as s:
+            s.connect()
+            s.enable_msix(5, [0])
+            s.sim("set", job_delay_ms=300)
+            s.config_write(5, 0xE8, 2, s.config_read(5, 0xE8, 2) | 0x8000)
+            s.wait_for("the reset", lambda: s.state() == "resetting")
+            s.unplug()
+            s.wait_for("its end", lambda: s.state() == "failed")
+            s.settle()
+            self.assertEqual(self.code(s), "removed-in-use")
+
+
 class Closed(unittest.TestCase):
     def test_each_close_is_seen_for_half_a_second(self):
         with Sim() as s:
