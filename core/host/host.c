@@ -116,7 +116,7 @@ static void submit_to_helper(struct host *h, struct pb_job *job)
             memcpy(request.image, job->claimed->config, sizeof(request.image));
         }
     }
-    if (job->kind == PB_JOB_SAVE_SLOTS) {
+    if (job->kind == PB_JOB_SAVE_SLOTS || job->kind == PB_JOB_LIST) {
         PB_ASSERT(job->slot_count <= PB_SLOTS_SAVED_MAX);
         request.slot_count = (uint32_t)job->slot_count;
         if (job->slot_count)

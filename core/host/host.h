@@ -46,6 +46,7 @@ enum pb_job_kind {
                           nobody has given back by hand since */
     PB_JOB_KERNEL_STAYS_AWAY, /* rc -EBUSY, reason and next: Linux's backend would serve domain
                                  `domid`, or any guest of xl's when that is 0 */
+    PB_JOB_LIST,              /* `listed`: what is in the machine of the slot at `slots` */
     PB_JOB_SAVE_SLOTS,        /* write `slots` to CONFIG_DIR/90-slots.json; none removes the file */
     PB_JOB_KIND_COUNT
 };
@@ -127,7 +128,7 @@ struct pb_job {
      */
     bool force;
     uint32_t domid;              /* KERNEL_STAYS_AWAY */
-    const struct pb_slot *slots; /* SAVE_SLOTS, at most PB_SLOTS_SAVED_MAX */
+    const struct pb_slot *slots; /* SAVE_SLOTS, at most PB_SLOTS_SAVED_MAX; LIST: one */
     size_t slot_count;
     char method[64];       /* RESET: reset_method to set first, "" leaves it */
     unsigned settle_ms;    /* RESET: wait before the device is touched again */
@@ -145,7 +146,7 @@ struct pb_job {
     char driver_now[PB_DRIVER_NAME];
     struct pb_facts facts;                /* PROBE, CLAIM, OPEN, RESET */
     struct pb_surroundings surroundings;  /* PROBE, CLAIM, OPEN */
-    struct pb_sbdf listed[PB_LISTED_MAX]; /* REMEMBERED */
+    struct pb_sbdf listed[PB_LISTED_MAX]; /* REMEMBERED, LIST: by address */
     unsigned listed_count;
     struct pb_hw *hw;                            /* CLAIM, OPEN: new, the receiver's to close */
     void (*done)(struct pb_job *job, void *ctx); /* the job is the submitter's memory until then */

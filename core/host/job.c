@@ -88,7 +88,9 @@ static bool sane(const struct pb_wire_request *r)
                r->offset + r->size <= (int)PB_CONFIG_SIZE_PCIE;
     if (!plain(r->driver, sizeof(r->driver), '-') || !plain(r->method, sizeof(r->method), ' '))
         return false;
-    if (r->slot_count > (r->kind == PB_JOB_SAVE_SLOTS ? PB_SLOTS_SAVED_MAX : 0))
+    if (r->kind == PB_JOB_LIST
+            ? r->slot_count != 1
+            : r->slot_count > (r->kind == PB_JOB_SAVE_SLOTS ? PB_SLOTS_SAVED_MAX : 0))
         return false;
     if (r->kind != PB_JOB_RESET)
         return (r->kind != PB_JOB_CLAIM || r->driver[0]) && r->plugin_count == 0;
@@ -128,6 +130,9 @@ void pb_job_run(const struct pb_wire_request *request, const struct pb_host_opti
         break;
     case PB_JOB_REMEMBERED:
         ret->rc = pb_work_list_remembered(&work);
+        break;
+    case PB_JOB_LIST:
+        ret->rc = pb_work_list(&work);
         break;
     case PB_JOB_KERNEL_STAYS_AWAY:
         ret->rc = pb_work_kernel_stays_away(&work);

@@ -59,6 +59,34 @@ int pb_work_list_remembered(struct pb_work *work)
     return 0;
 }
 
+/* --- what is there --- */
+
+/* A slot is at most one bus: that fits. */
+int pb_work_list(struct pb_work *work)
+{
+    struct dirent **entries = NULL;
+    char dir[PATH_MAX];
+    int n;
+
+    (void)snprintf(dir, sizeof(dir), "%s/bus/pci/devices", work->options->sysfs);
+    n = scandir(dir, &entries, is_address, by_address);
+    if (n < 0) {
+        (void)pb_work_next(work, 0, "is sysfs mounted?");
+        return pb_work_fail(work, -errno, "%s cannot be read: %s", dir, strerror(errno));
+    }
+    for (int i = 0; i < n; i++) {
+        struct pb_sbdf sbdf;
+
+        (void)pb_sbdf_parse(entries[i]->d_name, &sbdf);
+        free(entries[i]);
+        if (pb_slot_matches(&work->request->slot[0], sbdf) &&
+            work->reply->listed_count < PB_LISTED_MAX)
+            work->reply->listed[work->reply->listed_count++] = sbdf;
+    }
+    free((void *)entries);
+    return 0;
+}
+
 /* --- Linux's backend --- */
 
 #define BUS "bus/xen-backend"

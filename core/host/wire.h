@@ -31,7 +31,7 @@ struct pb_wire_request {
     uint32_t settle_ms;
     uint32_t plugin_count;
     uint32_t domid;      /* PB_JOB_KERNEL_STAYS_AWAY */
-    uint32_t slot_count; /* PB_JOB_SAVE_SLOTS */
+    uint32_t slot_count; /* PB_JOB_SAVE_SLOTS, PB_JOB_LIST */
     /* Sent only with plugins or slots, see pb_wire_request_size(). */
     struct pb_slot slot[PB_SLOTS_SAVED_MAX];
     struct pb_reset_plugin plugin[PB_JOB_PLUGINS];
@@ -50,7 +50,7 @@ struct pb_wire_reply {
     uint32_t took_us; /* PB_WIRE_ACCESS: how long the device needed */
     struct pb_facts facts;
     struct pb_surroundings surroundings;
-    uint32_t listed_count; /* PB_JOB_REMEMBERED */
+    uint32_t listed_count; /* PB_JOB_REMEMBERED, PB_JOB_LIST */
     struct pb_sbdf listed[PB_LISTED_MAX];
 };
 

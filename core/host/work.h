@@ -30,6 +30,7 @@ int pb_work_probe(struct pb_work *work);
 /* Did an earlier run of this boot take the device that is at SBDF? */
 bool pb_work_is_taken(const struct pb_work *work, struct pb_sbdf sbdf);
 int pb_work_list_remembered(struct pb_work *work);
+int pb_work_list(struct pb_work *work);
 int pb_work_kernel_stays_away(struct pb_work *work);
 int pb_work_save_slots(struct pb_work *work);
 

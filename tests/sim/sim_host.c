@@ -35,6 +35,7 @@ static const char *const job_names[PB_JOB_KIND_COUNT] = {
     [PB_JOB_OPEN] = "job_open",
     [PB_JOB_RESET] = "job_reset",
     [PB_JOB_REMEMBERED] = "job_remembered",
+    [PB_JOB_LIST] = "job_list",
     [PB_JOB_KERNEL_STAYS_AWAY] = "job_kernel_stays_away",
     [PB_JOB_SAVE_SLOTS] = "job_save_slots",
 };

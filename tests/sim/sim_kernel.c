@@ -365,6 +365,18 @@ static int job_remembered(const struct sim_world *w, struct pb_job *job)
     return 0;
 }
 
+static int job_list(const struct sim_world *w, struct pb_job *job)
+{
+    const struct sim_device *dev;
+
+    TAILQ_FOREACH (dev, &w->devices, link) {
+        if (!dev->gone && pb_slot_matches(job->slots, dev->sbdf) &&
+            job->listed_count < PB_LISTED_MAX)
+            job->listed[job->listed_count++] = dev->sbdf;
+    }
+    return 0;
+}
+
 static int job_kernel_stays_away(const struct sim_world *w, struct pb_job *job)
 {
     if (!w->kernel_takes || (w->kernel_takes_domid && w->kernel_takes_domid != job->domid))
@@ -415,6 +427,7 @@ static int job_device(struct sim_world *w, struct sim_device *dev, struct pb_job
     case PB_JOB_RESET:
         return job_reset(w, dev, job);
     case PB_JOB_REMEMBERED:
+    case PB_JOB_LIST:
     case PB_JOB_KERNEL_STAYS_AWAY:
     case PB_JOB_SAVE_SLOTS:
     case PB_JOB_KIND_COUNT:
@@ -430,6 +443,8 @@ int sim_kernel_run(struct sim_world *w, struct pb_job *job)
 
     if (job->kind == PB_JOB_REMEMBERED)
         return job_remembered(w, job);
+    if (job->kind == PB_JOB_LIST)
+        return job_list(w, job);
     if (job->kind == PB_JOB_KERNEL_STAYS_AWAY)
         return job_kernel_stays_away(w, job);
     if (job->kind == PB_JOB_SAVE_SLOTS)

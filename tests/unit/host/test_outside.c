@@ -51,6 +51,34 @@ static void assert_says(const char *text, const char *part)
         fail_msg("\"%s\" does not say \"%s\"", text, part);
 }
 
+/* --- what is there --- */
+
+static void list(const char *slot)
+{
+    assert_true(pb_slot_parse(slot, &request.slot[0]));
+    request.slot_count = 1;
+    assert_int_equal(run(PB_JOB_LIST), 0);
+}
+
+static void a_star_lists_what_is_there_and_nothing_else(void **state)
+{
+    (void)state;
+    kernel_put("sys/bus/pci/devices/0000:03:00.1/vendor", "0x8086\n");
+    kernel_put("sys/bus/pci/devices/0000:03:1f.7/vendor", "0x8086\n");
+    kernel_put("sys/bus/pci/devices/0001:03:00.0/vendor", "0x8086\n");
+    kernel_put("sys/bus/pci/devices/0000:04:00.0/vendor", "0x8086\n");
+    kernel_put("sys/bus/pci/devices/rubbish/vendor", "0x8086\n");
+    list("0000:03:*.*");
+    assert_int_equal(reply.listed_count, 3);
+    assert_true(pb_sbdf_equal(reply.listed[0], kernel_nic));
+    assert_int_equal(reply.listed[1].devfn, 0x01);
+    assert_int_equal(reply.listed[2].devfn, 0xff);
+    list("0000:03:00.*");
+    assert_int_equal(reply.listed_count, 2);
+    list("0000:05:*.*");
+    assert_int_equal(reply.listed_count, 0);
+}
+
 /* --- remembered --- */
 
 static void what_this_boot_claimed_is_listed_in_order(void **state)
@@ -246,6 +274,10 @@ static void more_slots_than_there_is_room_for_are_refused(void **state)
     request.slot_count = PB_SLOTS_SAVED_MAX + 1;
     pb_job_run(&request, &options, &reply, &fd);
     assert_int_equal(reply.rc, -EINVAL);
+    request.kind = PB_JOB_LIST;
+    request.slot_count = 2;
+    pb_job_run(&request, &options, &reply, &fd);
+    assert_int_equal(reply.rc, -EINVAL);
     request.kind = PB_JOB_PROBE;
     request.slot_count = 1;
     pb_job_run(&request, &options, &reply, &fd);
@@ -256,6 +288,7 @@ int main(void)
 {
 #define RULE(name) cmocka_unit_test_setup_teardown(name, setup, kernel_teardown)
     const struct CMUnitTest tests[] = {
+        RULE(a_star_lists_what_is_there_and_nothing_else),
         RULE(what_this_boot_claimed_is_listed_in_order),
         RULE(another_device_at_that_address_is_not_listed),
         RULE(one_that_was_given_back_by_hand_is_not_listed),
