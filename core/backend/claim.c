@@ -51,6 +51,28 @@ static enum pb_run find(struct pb_task *task)
     return PB_RUN_NEXT;
 }
 
+static void refused(struct pb_task *task, enum pb_device_state state)
+{
+    struct pb_device *dev = task->dev;
+    const char *code = task->failure.code == PB_FAIL_REFUSED ? "refused-claim" : "claim-failed";
+
+    if (dev->cause_code[0] && strcmp(dev->cause, task->failure.reason) == 0)
+        code = dev->cause_code; /* it is known better */
+    pb_device_set_reason(dev, code, task->failure.next, "%s", task->failure.reason);
+    pb_device_set_state(dev, state);
+}
+
+void pb_claim_refused(struct pb_task *task)
+{
+    refused(task, PB_DEVICE_PRESENT);
+}
+
+/* Nobody has looked at the device: it may be there or not. */
+static bool says_nothing(int rc)
+{
+    return rc == -ETIMEDOUT || rc == -EBUSY || rc == -EAGAIN || rc == -EPIPE;
+}
+
 static void taken_failed(struct pb_task *task, const struct pb_job *job)
 {
     struct pb_device *dev = task->dev;
@@ -70,20 +92,10 @@ static void taken_failed(struct pb_task *task, const struct pb_job *job)
                 : code == PB_FAIL_HOST ? "see the kernel's log"
                                        : "see `lspci -nn`",
                 "%s", job->reason);
-        pb_claim_refused(task);
+        refused(task, dev->state == PB_DEVICE_ABSENT && says_nothing(job->rc) ? PB_DEVICE_ABSENT
+                                                                              : PB_DEVICE_PRESENT);
     }
     pb_task_failed(task);
-}
-
-void pb_claim_refused(struct pb_task *task)
-{
-    struct pb_device *dev = task->dev;
-    const char *code = task->failure.code == PB_FAIL_REFUSED ? "refused-claim" : "claim-failed";
-
-    if (dev->cause_code[0] && strcmp(dev->cause, task->failure.reason) == 0)
-        code = dev->cause_code; /* it is known better */
-    pb_device_set_reason(dev, code, task->failure.next, "%s", task->failure.reason);
-    pb_device_set_state(dev, PB_DEVICE_PRESENT);
 }
 
 void pb_claim_took(struct pb_device *dev, struct pb_job *job)
@@ -111,6 +123,8 @@ static void taken(struct pb_job *job, void *ctx)
     struct pb_task *task = ctx;
 
     if (job->rc) {
+        if (task->dev->state == PB_DEVICE_ABSENT)
+            pb_device_set_state(task->dev, PB_DEVICE_PRESENT); /* it was seen */
         taken_failed(task, job);
         return;
     }

@@ -94,14 +94,100 @@ bool pb_slots_is_known(const struct pb_device *dev)
     return false;
 }
 
+/* --- what was not done in time --- */
+
+static void claimed(void *ctx, const struct pb_failure *failure);
+static void try_again(struct pb_task *task);
+
+/* Not what was claimed, released or refused meanwhile. */
+static bool is_wanted(const struct pb_task *task, const struct pb_device *dev, struct pb_sbdf sbdf)
+{
+    if (!task->was_ours && !pb_slots_match(task->b, sbdf))
+        return false;
+    return !dev || dev->state == PB_DEVICE_ABSENT ||
+           (dev->state == PB_DEVICE_PRESENT && strcmp(dev->cause_code, "claim-failed") == 0);
+}
+
+static void tried_again(void *ctx, const struct pb_failure *failure)
+{
+    struct pb_task *task = ctx;
+
+    if (task->b->stopping)
+        return;
+    if (failure && failure->code == PB_FAIL_TIMEOUT) {
+        pb_task_back_off(task, try_again);
+        return;
+    }
+    if (failure)
+        claimed(task->b, failure);
+    pb_task_next(task);
+}
+
+static void try_again(struct pb_task *task)
+{
+    struct pb_sbdf sbdf = task->job.sbdf;
+    const struct pb_device *dev = pb_device_find(task->b, sbdf);
+
+    if (dev && dev->task)
+        pb_task_back_off(task, try_again);
+    else if (is_wanted(task, dev, sbdf))
+        pb_claim_quietly(task->b, sbdf, tried_again, task);
+    else
+        pb_task_next(task);
+}
+
+static enum pb_run wait_before_next(struct pb_task *task)
+{
+    pb_task_back_off(task, try_again);
+    return PB_RUN_WAIT;
+}
+
+static void nothing_more(void *ctx, const struct pb_failure *failure)
+{
+    (void)ctx;
+    (void)failure;
+}
+
+static void claim_later(struct pb_backend *b, const struct pb_failure *failure, bool was_ours)
+{
+    static const struct pb_task_step steps[] = { { "wait", wait_before_next, NULL } };
+    static const struct pb_task_kind kind = { "claim later", steps, PB_ARRAY_SIZE(steps) };
+    struct pb_task *task;
+    struct pb_sbdf sbdf;
+
+    if (b->stopping || !pb_sbdf_parse(failure->device, &sbdf))
+        return;
+    task = pb_task_new(b, &kind, nothing_more, NULL);
+    if (!task) {
+        pb_err("%s: out of memory: it is not claimed", failure->device);
+        return;
+    }
+    pb_warn("%s: cannot be claimed now: %s; tried again, later and later", failure->device,
+            failure->reason);
+    (void)pb_sbdf_format(sbdf, task->device_text);
+    task->job.sbdf = sbdf;
+    task->was_ours = was_ours;
+    pb_task_start(task);
+}
+
 /* --- by itself --- */
 
 static void claimed(void *ctx, const struct pb_failure *failure)
 {
-    (void)ctx;
-    if (failure && failure->code != PB_FAIL_NOT_FOUND)
+    if (failure && failure->code == PB_FAIL_TIMEOUT)
+        claim_later(ctx, failure, false);
+    else if (failure && failure->code != PB_FAIL_NOT_FOUND)
         pb_warn("%s: cannot be claimed: %s%s%s", failure->device, failure->reason,
                 failure->next[0] ? "; next: " : "", failure->next);
+}
+
+/* What was ours before this run. */
+static void claimed_again(void *ctx, const struct pb_failure *failure)
+{
+    if (failure && failure->code == PB_FAIL_TIMEOUT)
+        claim_later(ctx, failure, true);
+    else
+        claimed(ctx, failure);
 }
 
 /* An address that stands alone was written for a device: that there is none may be a mistake. */
@@ -113,12 +199,12 @@ static void listed_claimed(void *ctx, const struct pb_failure *failure)
         pb_notice("%s: listed, but not in the machine: it is claimed when it appears",
                   failure->device);
     else
-        claimed(NULL, failure);
+        claimed(ctx, failure);
 }
 
 void pb_slots_claim(struct pb_backend *b, struct pb_sbdf sbdf)
 {
-    pb_claim_quietly(b, sbdf, claimed, NULL);
+    pb_claim_quietly(b, sbdf, claimed, b);
 }
 
 /* Is it neither claimed nor about to be? What is present was released, or refused to be claimed. */
@@ -129,21 +215,110 @@ static bool is_open(const struct pb_backend *b, struct pb_sbdf sbdf)
     return !dev || (dev->state == PB_DEVICE_ABSENT && !dev->task);
 }
 
+static void submit(struct pb_task *task, enum pb_job_kind kind,
+                   void (*done)(struct pb_job *job, void *ctx))
+{
+    struct pb_job *job = &task->job;
+
+    job->kind = kind;
+    job->deadline_ms = task->b->policy->limits.reset_timeout_ms;
+    job->done = done;
+    job->ctx = task;
+    task->b->host->ops->job_submit(task->b->host, job);
+}
+
+/* What is in the machine of the task's slot. */
+static void submit_list(struct pb_task *task, void (*done)(struct pb_job *job, void *ctx))
+{
+    task->job.slots = &task->slot;
+    task->job.slot_count = 1;
+    submit(task, PB_JOB_LIST, done);
+}
+
+/* Did the slots that were listed before a reload have it? */
+static bool has_had_its_turn(const struct pb_task *task, struct pb_sbdf sbdf)
+{
+    for (size_t i = 0; i < task->slots_count; i++) {
+        if (pb_slot_matches(&task->slots_file[i], sbdf))
+            return true;
+    }
+    return false;
+}
+
+static void star_listed(struct pb_job *job, void *ctx)
+{
+    struct pb_task *task = ctx;
+    struct pb_backend *b = task->b;
+    const struct pb_slot_entry *entry = entry_of(b, &task->slot);
+
+    if (job->rc && task->tries == 0)
+        pb_warn("slot %s: what is there cannot be listed: %s", task->device_text, job->reason);
+    if (job->rc == -ETIMEDOUT && entry && entry->listed) {
+        pb_task_back_off(task, pb_task_repeat);
+        return;
+    }
+    for (unsigned i = 0; job->rc == 0 && entry && entry->listed && i < job->listed_count; i++) {
+        if (is_open(b, job->listed[i]) && !has_had_its_turn(task, job->listed[i]))
+            pb_claim_quietly(b, job->listed[i], claimed, b);
+    }
+    pb_task_next(task);
+}
+
+static enum pb_run list_star(struct pb_task *task)
+{
+    submit_list(task, star_listed);
+    return PB_RUN_WAIT;
+}
+
+static bool remember_older(struct pb_task *task)
+{
+    const struct pb_slot_entry *entry;
+    size_t count = 0;
+
+    TAILQ_FOREACH (entry, &task->b->slots, link)
+        count++;
+    task->slots_file = calloc(count, sizeof(*task->slots_file));
+    TAILQ_FOREACH (entry, &task->b->slots, link) {
+        if (task->slots_file && entry->listed && !entry->fresh)
+            task->slots_file[task->slots_count++] = entry->slot;
+    }
+    return task->slots_file != NULL;
+}
+
+/* Most addresses of a star are empty: only what is there costs a job. */
+static void claim_star(struct pb_backend *b, const struct pb_slot_entry *entry)
+{
+    static const struct pb_task_step steps[] = { { "list", list_star, NULL } };
+    static const struct pb_task_kind kind = { "claim slot", steps, PB_ARRAY_SIZE(steps) };
+    struct pb_task *task = pb_task_new(b, &kind, nothing_more, NULL);
+
+    if (task) {
+        task->slot = entry->slot;
+        (void)pb_slot_format(&entry->slot, task->device_text);
+        pb_task_start(task);
+    }
+    if (!task || (entry->fresh && !remember_older(task)))
+        pb_err("out of memory: a slot with a star is not claimed as it should be");
+}
+
+static struct pb_sbdf address_of(const struct pb_slot *slot)
+{
+    return (struct pb_sbdf){ .segment = slot->segment,
+                             .bus = slot->bus,
+                             .devfn = (uint8_t)(slot->device << 3 | slot->function) };
+}
+
 static void claim_slot(struct pb_backend *b, const struct pb_slot_entry *entry, bool tell)
 {
-    const struct pb_slot *slot = &entry->slot;
-    bool star = is_star(slot);
+    struct pb_sbdf sbdf;
 
-    for (unsigned devfn = 0; devfn < 256; devfn++) {
-        struct pb_sbdf sbdf = { .segment = slot->segment,
-                                .bus = slot->bus,
-                                .devfn = (uint8_t)devfn };
-
-        if (!pb_slot_matches(slot, sbdf) || !is_open(b, sbdf) ||
-            (entry->fresh && !match(b, sbdf, true)))
-            continue;
-        pb_claim_quietly(b, sbdf, tell && !star ? listed_claimed : claimed, b);
+    if (is_star(&entry->slot)) {
+        claim_star(b, entry);
+        return;
     }
+    sbdf = address_of(&entry->slot);
+    if (is_open(b, sbdf) && (!entry->fresh || match(b, sbdf, true)))
+        pb_claim_quietly(b, sbdf, tell ? listed_claimed : claimed, b);
 }
 
 void pb_slots_claim_all(struct pb_backend *b)
@@ -169,7 +344,7 @@ void pb_slots_domain_ended(struct pb_backend *b)
         if (!dev->retry || dev->task || dev->state != PB_DEVICE_PRESENT)
             continue;
         dev->retry = false;
-        pb_claim_quietly(b, dev->sbdf, claimed, NULL);
+        pb_claim_quietly(b, dev->sbdf, claimed_again, b);
     }
 }
 
@@ -258,21 +433,9 @@ static void remembered(struct pb_job *job, void *ctx)
     for (unsigned i = 0; job->rc == 0 && i < job->listed_count; i++) {
         if (!pb_device_add(b, job->listed[i]))
             break;
-        pb_claim_quietly(b, job->listed[i], claimed, b);
+        pb_claim_quietly(b, job->listed[i], claimed_again, b);
     }
     pb_task_next(task);
-}
-
-static void submit(struct pb_task *task, enum pb_job_kind kind,
-                   void (*done)(struct pb_job *job, void *ctx))
-{
-    struct pb_job *job = &task->job;
-
-    job->kind = kind;
-    job->deadline_ms = task->b->policy->limits.reset_timeout_ms;
-    job->done = done;
-    job->ctx = task;
-    task->b->host->ops->job_submit(task->b->host, job);
 }
 
 static enum pb_run recall(struct pb_task *task)
@@ -285,12 +448,6 @@ static enum pb_run list_all(struct pb_task *task)
 {
     pb_slots_reloaded(task->b, NULL);
     return PB_RUN_NEXT;
-}
-
-static void nothing_more(void *ctx, const struct pb_failure *failure)
-{
-    (void)ctx;
-    (void)failure;
 }
 
 void pb_slots_start(struct pb_backend *b)
@@ -387,6 +544,8 @@ static void one_claimed(void *ctx, const struct pb_failure *failure)
     bool nothing = failure && (failure->code == PB_FAIL_NOT_FOUND ||
                                (is_star(&task->slot) && is_bridge(task->b, failure->device)));
 
+    if (failure && failure->code == PB_FAIL_TIMEOUT && is_star(&task->slot))
+        claim_later(task->b, failure, false);
     if (failure && !nothing && !task->some_failed) {
         task->some_failed = true;
         task->failure = *failure;
@@ -394,23 +553,46 @@ static void one_claimed(void *ctx, const struct pb_failure *failure)
     one_done(task);
 }
 
+static void claim_one(struct pb_task *task, struct pb_sbdf sbdf)
+{
+    const struct pb_device *dev = pb_device_find(task->b, sbdf);
+
+    if (dev && dev->task)
+        return;
+    task->pending++;
+    pb_claim_quietly(task->b, sbdf, one_claimed, task);
+}
+
+static void matching_listed(struct pb_job *job, void *ctx)
+{
+    struct pb_task *task = ctx;
+
+    if (task->b->stopping)
+        return;
+    if (job->rc) {
+        pb_fail(&task->failure, job->rc == -ETIMEDOUT ? PB_FAIL_TIMEOUT : PB_FAIL_HOST,
+                task->device_text, job->next[0] ? job->next : "try again",
+                "what is there cannot be listed: %s", job->reason);
+        pb_task_failed(task);
+        return;
+    }
+    task->pending = 1; /* so that it is not done before all have begun */
+    for (unsigned i = 0; i < job->listed_count; i++)
+        claim_one(task, job->listed[i]);
+    one_done(task);
+}
+
 static enum pb_run claim_matching(struct pb_task *task)
 {
-    task->pending = 1; /* so that it is not done before all have begun */
-    for (unsigned devfn = 0; devfn < 256; devfn++) {
-        struct pb_sbdf sbdf = { .segment = task->slot.segment,
-                                .bus = task->slot.bus,
-                                .devfn = (uint8_t)devfn };
-        const struct pb_device *dev = pb_device_find(task->b, sbdf);
-
-        if (!pb_slot_matches(&task->slot, sbdf) || (dev && dev->task))
-            continue;
-        task->pending++;
-        pb_claim_quietly(task->b, sbdf, one_claimed, task);
+    if (is_star(&task->slot)) {
+        submit_list(task, matching_listed);
+        return PB_RUN_WAIT;
     }
+    task->pending = 1; /* so that it is not done before it has begun */
+    claim_one(task, address_of(&task->slot));
     if (--task->pending > 0)
         return PB_RUN_WAIT;
-    return task->some_failed && !is_star(&task->slot) ? PB_RUN_FAIL : PB_RUN_NEXT;
+    return task->some_failed ? PB_RUN_FAIL : PB_RUN_NEXT;
 }
 
 static void saved(struct pb_job *job, void *ctx)

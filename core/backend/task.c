@@ -209,6 +209,14 @@ void pb_task_arm(struct pb_task *task, unsigned ms, void (*fired)(struct pb_task
     ev_timer_start(task->b->loop, &task->timer);
 }
 
+void pb_task_back_off(struct pb_task *task, void (*fired)(struct pb_task *task))
+{
+    unsigned seconds = task->tries < 6 ? 1U << task->tries : 60;
+
+    task->tries++;
+    pb_task_arm(task, seconds * 1000, fired);
+}
+
 void pb_task_disarm(struct pb_task *task)
 {
     ev_timer_stop(task->b->loop, &task->timer);

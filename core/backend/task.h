@@ -66,8 +66,11 @@ struct pb_task {
     /* of the verbs of slots */
     struct pb_slot slot;
     bool save, some_failed;
-    unsigned pending;            /* claims under way */
-    struct pb_slot *slots_file;  /* what is being saved; freed with the task */
+    unsigned pending;           /* claims under way */
+    struct pb_slot *slots_file; /* what is being saved, or has had its turn; freed with the task */
+    size_t slots_count;         /* the latter's */
+    unsigned tries;
+    bool was_ours;               /* claimed before this run: no slot needs to list it */
     bool was_listed, was_saved;  /* before the verb */
     bool keep;                   /* what is told is a failure, but nothing is undone */
     uint8_t reset_method;        /* enum pb_reset_method, of a guest's reset */
@@ -97,6 +100,8 @@ void pb_task_failed(struct pb_task *task);
 void pb_task_repeat(struct pb_task *task);
 /* Calls FIRED unless the step is finished within MS. One timer a task. */
 void pb_task_arm(struct pb_task *task, unsigned ms, void (*fired)(struct pb_task *task));
+/* The same after 1, 2, 4 … 60 s: what did not work in time is tried again, later and later. */
+void pb_task_back_off(struct pb_task *task, void (*fired)(struct pb_task *task));
 void pb_task_disarm(struct pb_task *task);
 /* The loop ends: reports a failure without undoing anything. */
 void pb_task_abandon(struct pb_task *task);

@@ -314,6 +314,8 @@ static void looked(struct pb_job *job, void *ctx)
     struct pb_task *task = ctx;
     struct pb_device *dev = pb_device_find(task->b, job->sbdf);
 
+    if (task->b->stopping)
+        return; /* it is about to be abandoned */
     if (dev && dev->task)
         dev->look_again = true;
     else if (dev && !dev->adopted && (job->rc == 0 || job->rc == -ENODEV))
@@ -321,6 +323,11 @@ static void looked(struct pb_job *job, void *ctx)
     if (dev && job->rc && !dev->task && dev->state == PB_DEVICE_ABSENT && !dev->cause[0])
         pb_device_set_cause(dev, "%s",
                             job->rc == -ENODEV ? "it is not in the machine" : job->reason);
+    if (job->rc == -ETIMEDOUT && dev && !dev->look_again) {
+        job->done = NULL; /* queued */
+        pb_task_back_off(task, pb_task_repeat);
+        return;
+    }
     pb_task_next(task);
 }
 

@@ -206,6 +206,81 @@ class Reload(unittest.TestCase):
             self.assertEqual(s.state(), "present")
 
 
+class Star(unittest.TestCase):
+    def test_costs_one_job_and_those_of_what_is_there(self):
+        with Sim(devices=two() + [device("nvme")], config={"slots": ["0000:00:*.*"]},
+                 clean=True) as s:
+            s.wait_for("all", lambda: list(states(s).values()) == ["claimed"] * 3)
+            s.settle()
+            self.assertEqual(len(s.log("job_list")), 1)
+            self.assertEqual({e["device"] for e in s.log("job_probe.start")}, {NIC, NIC2, DISK})
+            add(s, "0000:01:*.*")
+            self.assertEqual(len(s.log("job_list")), 2)
+            self.assertEqual({e["device"] for e in s.log("job_probe.start")}, {NIC, NIC2, DISK})
+
+    def test_a_list_that_is_late_is_asked_for_again(self):
+        with Sim(config={"slots": ["0000:00:*.*"]}, start=False, clean=True) as s:
+            s.scenario["do"] = [{"do": "fault", "call": "job_list", "errno": "ETIMEDOUT"}]
+            s.start()
+            s.wait_for("the device", lambda: states(s).get(NIC) == "claimed")
+
+    def test_a_verb_says_that_it_cannot_list(self):
+        with Sim(clean=True) as s:
+            s.fault("job_list", "EIO")
+            with self.assertRaises(RpcError) as e:
+                add(s, "0000:00:*.*")
+            self.assertEqual(e.exception.data["code"], "host-error")
+            self.assertEqual(slots(s), {}, "the list is as before")
+
+
+class Late(unittest.TestCase):
+    """Jobs that are not done in time say nothing of the device, and pass."""
+
+    def late(self, count=1, **config):
+        s = Sim(config=config, start=False, clean=True)
+        s.scenario["do"] = [{"do": "fault", "call": "job_probe", "errno": "ETIMEDOUT",
+                              "count": count}]
+        return s
+
+    def test_a_listed_device_is_tried_again(self):
+        for slot in (NIC, "0000:00:*.*"):
+            with self.subTest(slot=slot), self.late(2, slots=[slot]) as s:
+                s.start()
+                s.wait_for("the warning", lambda: "tried again" in s.stderr())
+                self.assertEqual(states(s).get(NIC, "absent"), "absent")
+                s.wait_for("the device", lambda: states(s).get(NIC) == "claimed", 10)
+                self.assertEqual(s.stderr().count("tried again"), 1)
+
+    def test_what_an_earlier_run_had_is_tried_again(self):
+        with Sim(keep=True, clean=True) as s:
+            s.claim(force=True)
+            s.restart(do=[{"do": "fault", "call": "job_probe", "errno": "ETIMEDOUT"}])
+            s.wait_for("the device", lambda: states(s).get(NIC) == "claimed")
+
+    def test_one_that_only_has_a_policy_is_looked_at_again(self):
+        with self.late(devices=[{"bdf": NIC}]) as s:
+            s.start()
+            s.wait_for("the device", lambda: states(s).get(NIC) == "present")
+
+    def test_an_absent_one_does_not_become_present(self):
+        with Sim() as s:
+            s.fault("job_probe", "ETIMEDOUT")
+            with self.assertRaises(RpcError) as e:
+                s.claim(LATE)
+            self.assertEqual(e.exception.data["code"], "timeout")
+            self.assertNotEqual(states(s).get(LATE), "present")
+
+    def test_one_that_the_operator_took_meanwhile_is_left_alone(self):
+        with self.late(slots=[NIC]) as s:
+            s.start()
+            s.wait_for("the warning", lambda: "tried again" in s.stderr())
+            s.claim()
+            s.release()
+            time.sleep(1.3)
+            s.settle()
+            self.assertEqual(s.state(), "present")
+
+
 class Start(unittest.TestCase):
     def test_an_address_without_a_device_is_told_and_stops_nothing(self):
         with Sim(config={"slots": [LATE, NIC]}, clean=True) as s:
@@ -226,7 +301,7 @@ class End(unittest.TestCase):
         with Sim(config={"slots": [NIC, "0000:00:*.*"], "devices": [{"bdf": DISK}]},
                  scenario={"job_delay_ms": 200}) as s:
             serial = s.rpc.start("slot.add", address="0000:01:*.*", save=True)
-            s.wait_for("the claims", lambda: len(s.log("job_probe.start")) > 300)
+            s.wait_for("the lists", lambda: len(s.log("job_list.start")) > 1)
             s.process.terminate()
             with self.assertRaises((RpcError, EOFError)):
                 s.rpc.finish(serial)
