@@ -227,20 +227,20 @@ static void leave(struct pb_xl_dir *dir, const char *why, const char *next)
 
 enum { SEEN_FRONTEND, SEEN_STATE, SEEN_NUM_DEVS, SEEN_DOMAIN, SEEN_BACKEND, SEEN_NAME };
 
-static bool domain_ended(const struct pb_xl_dir *dir, struct pb_domain *ret)
+static bool domain_ended(const struct pb_xl_dir *dir)
 {
-    int rc = dir->b->xen->ops->domain_get(dir->b->xen, dir->domid, ret);
+    struct pb_domain domain;
+    int rc = dir->b->xen->ops->domain_get(dir->b->xen, dir->domid, &domain);
 
-    return rc == -ENOENT || (rc == 0 && ret->dying);
+    return rc == -ENOENT || (rc == 0 && domain.dying);
 }
 
 /* It was not there, or is no more. */
 static void vanished(struct pb_xl_dir *dir, bool domain_has_nodes)
 {
     struct pb_guest *g = dir->g;
-    struct pb_domain domain;
 
-    if (!domain_has_nodes && !domain_ended(dir, &domain)) {
+    if (!domain_has_nodes && !domain_ended(dir)) {
         /* Xenstored came back without its tree: the guest keeps what it has. */
         if (g && !g->store_lost)
             pb_warn("domain %u: xenstore has lost xl's nodes; the guest keeps its devices until it "
@@ -363,11 +363,10 @@ static void decide(struct pb_xl_dir *dir, const struct pb_store_req *req)
     const char *backend = pb_store_value(req, SEEN_BACKEND);
     struct pb_backend *b = dir->b;
     struct pb_guest *g = pb_guest_find(b, dir->domid);
-    struct pb_domain domain;
     uint64_t state;
     char why[200];
 
-    if (domain_ended(dir, &domain)) {
+    if (domain_ended(dir)) {
         pb_xl_collect(dir);
     } else if (g && (g->forgetting || TAILQ_EMPTY(&g->devices))) {
         pb_xl_retry(dir); /* what it had by our own kind is just going */
@@ -395,7 +394,6 @@ static void decide(struct pb_xl_dir *dir, const struct pb_store_req *req)
 static void looked(struct pb_store_req *req, void *ctx)
 {
     struct pb_xl_dir *dir = ctx;
-    struct pb_domain domain;
 
     dir->reading = false;
     dir->listed = dir->listed || req->rc == 0;
@@ -408,7 +406,7 @@ static void looked(struct pb_store_req *req, void *ctx)
     } else if (dir->g && !dir->g->nodes_exist) {
         /* made anew: it is looked at when the guest that had it before is gone */
     } else if (dir->left) {
-        if (!dir->kernels && domain_ended(dir, &domain))
+        if (!dir->kernels && domain_ended(dir))
             pb_xl_collect(dir);
     } else if (dir->g) {
         pb_xl_scan(dir, pb_store_value(req, SEEN_NUM_DEVS));
@@ -463,20 +461,27 @@ void pb_xl_domains_changed(struct pb_backend *b)
     }
 }
 
-bool pb_xl_may_end(struct pb_guest *g)
+/* The domain with its number is another one by now. */
+static bool is_anothers(const struct pb_guest *g)
 {
     struct pb_domain domain;
 
+    return g->b->xen->ops->domain_get(g->b->xen, g->domid, &domain) == 0 &&
+           memcmp(domain.handle, g->handle, sizeof(g->handle)) != 0;
+}
+
+bool pb_xl_may_end(struct pb_guest *g)
+{
     if (g->dir->writing || pb_xl_busy(g->dir))
         return false;
     if (!g->nodes_exist)
         return true;
     if (!g->ending)
         return false;
-    if (domain_ended(g->dir, &domain))
+    if (domain_ended(g->dir))
         return true;
-    if (memcmp(domain.handle, g->handle, sizeof(g->handle)) != 0) {
-        g->nodes_exist = false; /* they are another domain's with the same number */
+    if (is_anothers(g)) {
+        g->nodes_exist = false; /* so are the nodes */
         return true;
     }
     /* Shut down, but still there: the toolstack takes its nodes apart and waits for answers. */

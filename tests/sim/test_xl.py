@@ -55,6 +55,17 @@ class Life(unittest.TestCase):
             s.gone()
             s.back(NIC)
 
+    def test_a_domain_that_cannot_be_asked_after_is_still_the_same(self):
+        with Xl(scenario={"job_delay_ms": 200}) as s:
+            s.running(NIC)
+            s.sim("domain-shutdown", domid=5, reason="poweroff")
+            s.wait_for("the end", lambda: "has shut down" in s.stderr())
+            s.fault("domain_get", "EIO", count=100)
+            s.wait_for("the device", lambda: s.state() == "present")
+            s.settle()
+            self.assertEqual(len(s.call("guests")["guests"]), 1)
+            self.assertNotIn("is not served", s.stderr())
+
     def test_adopted_is_not_prepared_not_quarantined_and_not_bound_by_us(self):
         """xen-pciback's half has done all that (H16)."""
         with Xl() as s:
