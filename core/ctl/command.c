@@ -154,16 +154,26 @@ static const struct pb_ctl_verb verbs[] = {
       .options = "",
       .help = "versions of this program and of the daemon",
       .print = pb_ctl_print_version },
-    { .name = "help", .words = "", .options = "", .help = "this text" },
+    { .name = "help", .words = "", .options = "", .help = "this text; VERB --help: of one verb" },
 };
 
-void pb_ctl_usage(void)
+/* Is VERB what ABOUT names, or of its family? */
+static bool is_about(const char *verb, const char *about)
+{
+    size_t length = strlen(about);
+
+    return strncmp(verb, about, length) == 0 && (verb[length] == '\0' || verb[length] == ' ');
+}
+
+void pb_ctl_usage(const char *about)
 {
     (void)printf("Usage: pcibackctl [--socket PATH] [--json] [--timeout S] VERB ...\n"
                  "DEV is an address (0000:03:00.0) or a name, GUEST a domain id or a name.\n\n");
     for (unsigned i = 0; i < PB_ARRAY_SIZE(verbs); i++) {
         const struct pb_ctl_verb *v = &verbs[i];
 
+        if (about && !is_about(v->name, about))
+            continue;
         (void)printf("  %s%s%s%s%s%s%s%s\n        %s\n", v->name, v->words[0] ? " " : "", v->words,
                      v->needs ? " " : "", v->needs ? v->needs : "", v->options[0] ? " [" : "",
                      v->options, v->options[0] ? "]" : "", v->help);
@@ -308,7 +318,8 @@ static bool complete_words(const struct pb_ctl_command *c)
 static bool complete(const struct pb_ctl_command *c)
 {
     if (!c->verb)
-        return pb_ctl_usage_error(c->family ? c->family : "no verb", "what is to be done");
+        return c->family ? pb_ctl_usage_error(c->family, "needs a second word, such as list")
+                         : pb_ctl_usage_error("needs a verb", "such as list, or why DEV");
     if (!complete_words(c))
         return false;
     if (!pb_ctl_is_local(c) && (c->dirs.count || c->plugin_dirs.count || c->dump_device))
@@ -334,6 +345,7 @@ bool pb_ctl_command_parse(int argc, char **argv, struct pb_ctl_command *ret)
     ret->params = json_object();
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            ret->about = ret->verb ? ret->verb->name : ret->family;
             ret->family = NULL;
             return find_verb(ret, "help");
         }

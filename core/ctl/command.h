@@ -48,6 +48,7 @@ struct pb_ctl_list {
 struct pb_ctl_command {
     const struct pb_ctl_verb *verb;
     const char *family; /* of a verb of two words, of which only this one was read */
+    const char *about;  /* of `help`: one verb, or a family; NULL: all */
     const char *socket;
     bool json, prometheus, strict, follow;
     unsigned timeout_s, wait_s;
@@ -67,7 +68,8 @@ struct pb_ctl_command {
 bool pb_ctl_command_parse(int argc, char **argv, struct pb_ctl_command *ret);
 void pb_ctl_command_done(struct pb_ctl_command *command);
 bool pb_ctl_is_local(const struct pb_ctl_command *command);
-void pb_ctl_usage(void);
+/* ABOUT: a verb, or the first word of some; NULL: all of them. */
+void pb_ctl_usage(const char *about);
 
 /* One line on stderr, which names the verb, the device, why, and what next; 1. */
 int pb_ctl_complain(const struct pb_ctl_command *command, const char *device, const char *why,

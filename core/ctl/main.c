@@ -97,7 +97,7 @@ static int run(const struct pb_ctl_command *command)
     int status;
 
     if (!command->verb->print) {
-        pb_ctl_usage();
+        pb_ctl_usage(command->about);
         return 0;
     }
     result = obtain(command);

@@ -149,7 +149,7 @@ static void assignment_rules(const struct pb_policy *policy, const struct pb_ass
         found = strcmp(policy->devices[i].name, assignment->device) == 0;
         sbdf = policy->devices[i].sbdf;
     }
-    if (!found)
+    if (!found || seen(policy, policy->slot_count, sbdf))
         return;
     (void)fprintf(out, "\n# %s of guest %s\n", assignment->device, assignment->guest);
     address_rules(policy, policy->slot_count, sbdf, out);

@@ -35,6 +35,8 @@ static void read_driver(const struct pb_json *at, char *ret)
         return;
     if (!text[0] || text[0] == '.' || text[strspn(text, allowed)])
         pb_json_fail(at, "must be a driver's name in /sys/bus/pci/drivers, or \"none\"");
+    else if (strcmp(text, "xen-pciback") == 0)
+        pb_json_fail(at, "must be \"pciback\": xen-pciback is the module that has this driver");
     else
         (void)snprintf(ret, PB_DRIVER_NAME, "%s", text);
 }

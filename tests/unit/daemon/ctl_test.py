@@ -72,6 +72,16 @@ class Ctl(unittest.TestCase):
                 self.assertRegex(text, r"(?m)^  %s\b" % verb["name"])
         self.assertEqual(ctl("--help").stdout, text)
 
+    def test_help_of_one_verb(self):
+        for arguments, verbs in ((["claim"], ["claim"]), (["slot", "add"], ["slot add"]),
+                                 (["slot"], ["slot list", "slot add", "slot remove"])):
+            text = ctl(*arguments, "--help").stdout
+            self.assertEqual(re.findall(r"(?m)^  ([a-z]+(?: [a-z]+)*)", text), verbs)
+
+    def test_what_is_missing_is_named(self):
+        self.assert_one_line(ctl(), 2, "needs a verb")
+        self.assert_one_line(ctl("slot"), 2, "slot: needs a second word")
+
     def test_a_word_that_is_no_verb_is_named_with_its_family(self):
         self.assert_one_line(ctl("quirks", "frob"), 2, "quirks frob: unknown verb")
         self.assert_one_line(ctl("frob"), 2, "pcibackctl: frob: unknown verb")

@@ -152,6 +152,7 @@ static void test_no_address_twice(void **state)
 
     (void)state;
     assert_int_equal(count(text, "ACTION==\"remove\""), 8);
+    assert_null(strstr(text, "of guest one")); /* no heading of nothing */
     free(text);
 }
 
