@@ -405,6 +405,28 @@ static void what_a_boot_script_kept_back_goes_to_the_kernels_choice(void **state
     assert_string_equal(kernel_get(kernel_nic, "driver_override"), "vfio-pci");
 }
 
+/* The line is routed only between two drivers (the kernel's `enable` says busy while one is bound).
+ */
+static void a_stub_that_was_bound_at_boot_lets_go_once_for_the_line(void **state)
+{
+    (void)state;
+    without_driver();
+    kernel_set(kernel_nic, "irq", "10\n");
+    kernel_set(kernel_nic, "driver_override", "pci-stub\n");
+    kernel_put(MARK, "");
+    assert_int_equal(symlink("../drivers/pci-stub", kernel_path(kernel_nic, "driver")), 0);
+    assert_int_equal(claim("pci-stub"), 0);
+    kernel_assert_log(SET("driver_override=pci-stub"), BUS("drivers/pci-stub/unbind"),
+                      SET("enable=1"), SET("power/control=on"), BUS("drivers_probe"), NULL);
+    assert_int_equal(reply.facts.irq, 21);
+    assert_string_equal(kernel_driver(kernel_nic), "pci-stub");
+    assert_int_equal(claim("pci-stub"), 0); /* a restart */
+    kernel_assert_log(SET("driver_override=pci-stub"), SET("power/control=on"), NULL);
+    assert_int_equal(reply.facts.irq, 21);
+    assert_int_equal(release(), 0);
+    assert_native();
+}
+
 static void the_driver_that_another_boot_saw_is_told_and_the_kernel_chooses(void **state)
 {
     (void)state;
@@ -496,6 +518,7 @@ int main(void)
         RULE(a_file_of_the_first_version_is_still_good),
         RULE(a_crash_between_two_steps_is_given_back_right),
         RULE(what_a_boot_script_kept_back_goes_to_the_kernels_choice),
+        RULE(a_stub_that_was_bound_at_boot_lets_go_once_for_the_line),
         RULE(the_driver_that_another_boot_saw_is_told_and_the_kernel_chooses),
         RULE(a_kernel_that_chooses_none_is_fine_too),
         RULE(a_boot_script_that_came_too_late_changes_nothing),
