@@ -186,6 +186,24 @@ static enum pb_run find_guest(struct pb_task *task)
     return PB_RUN_WAIT;
 }
 
+/* More than can be remembered cannot be had, whoever permits it: it would become clean too early.
+ */
+static enum pb_run check_taint(struct pb_task *task)
+{
+    const struct pb_device *dev = task->dev;
+    char who[PB_TAINT_TEXT];
+
+    (void)pb_taint_text(dev, task->domid, who, sizeof(who));
+    if (!pb_taint_has_room(dev, task->domid))
+        return FAIL(task, REFUSED, "end one of these domains first",
+                    "it was taken from %s: no more of them can be remembered", who);
+    if (pb_taint_by_others(dev, task->domid) && !task->options.force &&
+        !dev->policy.reassign_while_alive)
+        return FAIL(task, REFUSED, "wait until that domain is gone, or attach --force",
+                    "it was taken from %s and may hold its memory", who);
+    return PB_RUN_NEXT;
+}
+
 static enum pb_run check_guest(struct pb_task *task)
 {
     struct pb_backend *b = task->b;
@@ -203,11 +221,8 @@ static enum pb_run check_guest(struct pb_task *task)
                     "domain %u is an HVM or PVH guest: it has no PCI frontend", task->domid);
     if (has_ended(&domain))
         return FAIL(task, STATE, "start it again", "domain %u has ended", task->domid);
-    if (pb_device_tainted(task->dev) && task->dev->tainted_by != task->domid &&
-        !task->options.force && !task->dev->policy.reassign_while_alive)
-        return FAIL(task, REFUSED, "wait until that domain is gone, or attach --force",
-                    "it was taken from domain %u, which still lives and may hold its memory",
-                    task->dev->tainted_by);
+    if (check_taint(task) == PB_RUN_FAIL)
+        return PB_RUN_FAIL;
     g = pb_guest_find(b, task->domid);
     if (g && memcmp(g->handle, domain.handle, sizeof(g->handle)) != 0) {
         pb_guest_end(g, "its number belongs to another domain now");
@@ -578,7 +593,7 @@ static enum pb_run grant(struct pb_task *task)
     if (rc == 0)
         return PB_RUN_NEXT;
     /* This step's own undo does not run: give back what it granted before it failed. */
-    pb_detach_taint(task->dev);
+    pb_taint(task->dev);
     (void)pb_grants_revoke(task->dev);
     return FAIL(task, XEN, "see `xl dmesg`", "%s: %s", what, strerror(-rc));
 }
@@ -717,7 +732,7 @@ static enum pb_run ungrant(struct pb_task *task)
     if (failed)
         task->dev->failing = true; /* it did not come back from its reset */
     if (run == PB_RUN_NEXT)
-        pb_detach_taint(task->dev); /* it had the grants, whatever it did with them */
+        pb_taint(task->dev); /* it had the grants, whatever it did with them */
     return run;
 }
 

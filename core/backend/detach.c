@@ -268,25 +268,12 @@ static enum pb_run before_ask(struct pb_task *task)
 
 /* --- what remains of it --- */
 
-void pb_detach_taint(struct pb_device *dev)
-{
-    struct pb_guest *g = dev->guest;
-
-    if (!pb_guest_lives(g->b, g->domid, g->handle))
-        return;
-    dev->taken_while_alive = true;
-    dev->tainted_by = g->domid;
-    memcpy(dev->tainted_handle, g->handle, sizeof(dev->tainted_handle));
-    pb_notice("%s: tainted: domain %u still lives and may hold mappings of it", pb_device_text(dev),
-              g->domid);
-}
-
 static enum pb_run part(struct pb_task *task)
 {
     struct pb_device *dev = task->dev;
 
     if (!dev->let_go)
-        pb_detach_taint(dev);
+        pb_taint(dev);
     task->last_guest = dev->guest;
     pb_guest_unlink(dev);
     pb_assign_device_ready(dev->b, dev);

@@ -16,6 +16,5 @@ void pb_detach_renew(struct pb_device *dev, pb_verb_fn done, void *ctx);
  * A PV guest's mapping survives the revocation of its permission: while the device's guest lives,
  * nobody else gets the device. Nothing to do when it does not live any more.
  */
-void pb_detach_taint(struct pb_device *dev);
 
 #endif

@@ -111,11 +111,6 @@ void pb_device_set_reason(struct pb_device *dev, const char *code, const char *n
     (void)snprintf(dev->cause_next, sizeof(dev->cause_next), "%s", next);
 }
 
-bool pb_device_tainted(const struct pb_device *dev)
-{
-    return dev->taken_while_alive && pb_guest_lives(dev->b, dev->tainted_by, dev->tainted_handle);
-}
-
 bool pb_device_is_idle(const struct pb_device *dev)
 {
     if (dev->guest || dev->assigned_in_xen)

@@ -39,7 +39,8 @@ static bool is_of(const struct pb_backend *b, const struct pb_neighbour *n, uint
         return false;
     if (other->guest)
         return other->guest->domid == domid;
-    return pb_device_is_idle(other) && page_is_tainted(other, n) && other->tainted_by == domid;
+    return pb_device_is_idle(other) && page_is_tainted(other, n) &&
+           !pb_taint_by_others(other, domid);
 }
 
 static const struct pb_guest *guest_of(const struct pb_backend *b, const struct pb_neighbour *n)
@@ -54,12 +55,13 @@ const char *pb_groups_holder(const struct pb_backend *b, const struct pb_neighbo
 {
     const struct pb_device *other = pb_device_find(b, n->sbdf);
     const struct pb_guest *g = guest_of(b, n);
+    char who[PB_TAINT_TEXT];
 
     if (g)
         (void)snprintf(buf, size, "domain %u (%s) has it", g->domid, g->name);
     else if (other && page_is_tainted(other, n))
-        (void)snprintf(buf, size, "domain %u, which it was taken from, still lives",
-                       other->tainted_by);
+        (void)snprintf(buf, size, "it was taken from %s",
+                       pb_taint_text(other, PB_TAINT_NOBODY, who, sizeof(who)));
     else if (pb_groups_is_idle(b, n))
         (void)snprintf(buf, size, "it is claimed, and no guest's");
     else if (n->driver[0])
@@ -87,7 +89,7 @@ static const char *shared(const struct pb_neighbour *n, unsigned mask)
 
 static void warn_of(const struct pb_device *dev, const struct pb_neighbour *n, unsigned mask)
 {
-    char text[PB_SBDF_TEXT], holder[PB_NAME_MAX + 40];
+    char text[PB_SBDF_TEXT], holder[PB_HOLDER_TEXT];
 
     pb_warn("%s: shares %s with %s: %s", pb_device_text(dev), shared(n, mask),
             pb_sbdf_format(n->sbdf, text), pb_groups_holder(dev->b, n, holder, sizeof(holder)));
@@ -99,7 +101,7 @@ enum pb_run pb_groups_check(struct pb_task *task)
     const struct pb_surroundings *around = &dev->surroundings;
     bool allowed =
         task->options.force || (dev->policy.has_assign && dev->policy.assign == PB_ASSIGN_ALLOW);
-    char text[PB_SBDF_TEXT], holder[PB_NAME_MAX + 40];
+    char text[PB_SBDF_TEXT], holder[PB_HOLDER_TEXT];
 
     for (unsigned i = 0; i < around->neighbour_count; i++) {
         const struct pb_neighbour *n = &around->neighbour[i];
@@ -129,7 +131,7 @@ enum pb_run pb_groups_check(struct pb_task *task)
 enum pb_run pb_groups_check_release(struct pb_task *task)
 {
     const struct pb_surroundings *around = &task->dev->surroundings;
-    char text[PB_SBDF_TEXT], holder[PB_NAME_MAX + 40];
+    char text[PB_SBDF_TEXT], holder[PB_HOLDER_TEXT];
 
     for (unsigned i = 0; i < around->neighbour_count; i++) {
         const struct pb_neighbour *n = &around->neighbour[i];

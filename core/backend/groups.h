@@ -6,6 +6,8 @@
 #ifndef PB_BACKEND_GROUPS_H
 #define PB_BACKEND_GROUPS_H
 
+#include "backend/policy.h"
+#include "backend/taint.h"
 #include "backend/task.h"
 
 struct pb_device;
@@ -28,6 +30,7 @@ void pb_groups_tell(const struct pb_device *dev);
 const struct pb_neighbour *pb_groups_reset_victim(const struct pb_device *dev);
 /* Is N ours and no guest's? */
 bool pb_groups_is_idle(const struct pb_backend *b, const struct pb_neighbour *n);
+#define PB_HOLDER_TEXT (PB_NAME_MAX + PB_TAINT_TEXT + 20)
 /* "domain 5 (netvm) has it", "driver ahci has it", "nobody has claimed it" */
 const char *pb_groups_holder(const struct pb_backend *b, const struct pb_neighbour *n, char *buf,
                              size_t size);

@@ -14,6 +14,7 @@
 
 #include "backend/backend.h"
 #include "backend/script.h"
+#include "backend/taint.h"
 #include "backend/task.h"
 #include "base/bytes.h"
 #include "base/ratelimit.h"
@@ -92,9 +93,7 @@ struct pb_device {
     TAILQ_ENTRY(pb_device) sibling;
     struct pb_guest *guest;
     bool assigned_in_xen, reserved;
-    bool taken_while_alive; /* tainted: its last guest still lives and may hold mappings */
-    uint32_t tainted_by;
-    uint8_t tainted_handle[16];
+    struct pb_taint taint;
     struct pb_sbdf vaddr;
     bool has_vaddr;
     int node;     /* its number in the toolstack's nodes, -1 none; only with a guest of xl's */
@@ -257,11 +256,6 @@ __attribute__((format(printf, 2, 3))) void pb_device_set_cause(struct pb_device 
 __attribute__((format(printf, 4, 5))) void pb_device_set_reason(struct pb_device *dev,
                                                                 const char *code, const char *next,
                                                                 const char *fmt, ...);
-/*
- * Was it taken from a guest that still lives, and may it therefore be given to nobody else? A
- * hypercall, if it was taken from one at all.
- */
-bool pb_device_tainted(const struct pb_device *dev);
 /* Ours, and no guest's: nobody but us can do anything to it or by it. */
 bool pb_device_is_idle(const struct pb_device *dev);
 /* "0000:03:00.0" or "nic0 (0000:03:00.0)" in a static buffer: for one log line. */

@@ -49,6 +49,7 @@ static enum pb_run find(struct pb_task *task)
     struct pb_sbdf sbdf;
     bool is_address;
     struct pb_device *dev = pb_device_resolve(task->b, task->device_text, &is_address, &sbdf);
+    char who[PB_TAINT_TEXT];
 
     if (!dev)
         return FAIL(task, NOT_FOUND, "see `pcibackctl list`", "no such device is listed");
@@ -74,8 +75,8 @@ static enum pb_run find(struct pb_task *task)
         return FAIL(task, STATE, "xl pci-assignable-remove", "the toolstack has claimed it");
     if (!task->force && pb_device_tainted(dev))
         return FAIL(task, REFUSED, "wait until that domain is gone, or release --force",
-                    "it was taken from domain %u, which still lives and may hold its memory",
-                    dev->tainted_by);
+                    "it was taken from %s and may hold its memory",
+                    pb_taint_text(dev, PB_TAINT_NOBODY, who, sizeof(who)));
     dev->failing = false;
     return task->force ? PB_RUN_NEXT : pb_groups_check_release(task);
 }

@@ -35,6 +35,7 @@ static enum pb_run find(struct pb_task *task)
     struct pb_sbdf sbdf;
     bool is_address;
     struct pb_device *dev = pb_device_resolve(task->b, task->device_text, &is_address, &sbdf);
+    char who[PB_TAINT_TEXT];
 
     if (!dev)
         return FAIL(task, NOT_FOUND, "see `pcibackctl list`",
@@ -51,8 +52,8 @@ static enum pb_run find(struct pb_task *task)
                     pb_device_state_name(dev->state));
     if (pb_device_tainted(dev))
         return FAIL(task, REFUSED, "wait until that domain is gone",
-                    "it was taken from domain %u, which still lives and may hold its memory",
-                    dev->tainted_by);
+                    "it was taken from %s and may hold its memory",
+                    pb_taint_text(dev, PB_TAINT_NOBODY, who, sizeof(who)));
     return may_reset(task);
 }
 

@@ -85,7 +85,7 @@ bool pb_slots_is_known(const struct pb_device *dev)
     const struct pb_slot_entry *entry;
 
     if (dev->state != PB_DEVICE_ABSENT || dev->guest || dev->task || dev->identity.known ||
-        dev->taken_while_alive || pb_policy_device(dev->b->policy, dev->sbdf))
+        dev->taint.count > 0 || pb_policy_device(dev->b->policy, dev->sbdf))
         return true;
     TAILQ_FOREACH (entry, &dev->b->slots, link) {
         if (entry->listed && !is_star(&entry->slot) && pb_slot_matches(&entry->slot, dev->sbdf))
@@ -336,11 +336,7 @@ void pb_slots_domain_ended(struct pb_backend *b)
     struct pb_device *dev;
 
     TAILQ_FOREACH (dev, &b->devices, link) {
-        if (dev->taken_while_alive && !pb_device_tainted(dev)) {
-            dev->taken_while_alive = false;
-            pb_notice("%s: no longer tainted: domain %u is gone", pb_device_text(dev),
-                      dev->tainted_by);
-        }
+        pb_taint_refresh(dev);
         if (!dev->retry || dev->task || dev->state != PB_DEVICE_PRESENT)
             continue;
         dev->retry = false;

@@ -63,7 +63,7 @@ struct pb_device_view pb_device_view_of(const struct pb_device *dev)
         .hooks = dev->hooks,
         .surroundings = dev->known ? &dev->surroundings : NULL,
         .adopted = dev->adopted,
-        .tainted_by = dev->tainted_by,
+        .tainted_by = pb_taint_first(dev),
         .assigned_to = assigned_to ? assigned_to : "",
         .assignment = assignment,
         .assign = rule.assign,

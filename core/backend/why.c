@@ -112,12 +112,13 @@ static void unclaimed(struct answer *a)
 static void tainted(struct answer *a)
 {
     const struct pb_device *dev = a->dev;
+    char who[PB_TAINT_TEXT];
 
     if (pb_device_tainted(dev))
         say(a, !dev->policy.reassign_while_alive,
             "wait until that domain is gone, or attach --force",
-            "it was taken from domain %u, which still lives and may hold its memory%s",
-            dev->tainted_by,
+            "it was taken from %s and may hold its memory%s",
+            pb_taint_text(dev, PB_TAINT_NOBODY, who, sizeof(who)),
             dev->policy.reassign_while_alive ? " (reassign_while_alive permits it)" : "");
 }
 
@@ -193,7 +194,7 @@ static void shares(struct answer *a, enum pb_share share, bool blocks, const cha
                    const char *what)
 {
     const struct pb_device *dev = a->dev;
-    char text[PB_SBDF_TEXT], holder[PB_NAME_MAX + 40];
+    char text[PB_SBDF_TEXT], holder[PB_HOLDER_TEXT];
 
     for (unsigned i = 0; dev->known && i < dev->surroundings.neighbour_count; i++) {
         const struct pb_neighbour *n = &dev->surroundings.neighbour[i];

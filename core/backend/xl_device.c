@@ -126,19 +126,22 @@ static enum pb_run in_use(struct pb_task *task, const struct pb_device *dev)
 static enum pb_run check_taint(struct pb_task *task)
 {
     struct pb_device *dev = task->dev;
+    char who[PB_TAINT_TEXT];
 
-    dev->taken_while_alive = pb_device_tainted(dev);
-    if (!dev->taken_while_alive || dev->tainted_by == task->domid)
+    pb_taint_refresh(dev);
+    (void)pb_taint_text(dev, task->domid, who, sizeof(who));
+    if (!pb_taint_has_room(dev, task->domid))
+        return FAIL(task, REFUSED, "end one of these domains, then detach and attach it again",
+                    "it was taken from %s: no more of them can be remembered", who);
+    if (!pb_taint_by_others(dev, task->domid))
         return PB_RUN_NEXT;
     if (!dev->policy.reassign_while_alive)
         return FAIL(task, REFUSED,
                     "end that domain, or set reassign_while_alive of the device, then detach and "
                     "attach it again",
-                    "it was taken from domain %u, which still lives and may hold its memory",
-                    dev->tainted_by);
-    pb_warn("%s: given on although domain %u, which had it before, still lives: "
-            "reassign_while_alive is set",
-            pb_device_text(dev), dev->tainted_by);
+                    "it was taken from %s and may hold its memory", who);
+    pb_warn("%s: given on although it was taken from %s: reassign_while_alive is set",
+            pb_device_text(dev), who);
     return PB_RUN_NEXT;
 }
 
@@ -468,7 +471,7 @@ static void give_back(struct pb_task *task)
         dev->failing = true;
     }
     if (!dev->let_go)
-        pb_detach_taint(dev);
+        pb_taint(dev);
     if (adopted)
         forget_adopted(dev);
     else

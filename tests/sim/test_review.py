@@ -34,6 +34,45 @@ class Taint(unittest.TestCase):
             self.assertEqual(e.exception.data["code"], "refused")
             self.assertIn("domain 5", e.exception.data["reason"])
 
+    def test_h7_by_several_guests_one_after_the_other(self):
+        domains = [domain(d) for d in range(5, 10)]
+        with Sim(domains=domains) as s:
+            taint(s)
+            for domid in (6, 7, 8):
+                s.follow(domid)
+                with self.assertRaises(RpcError):
+                    s.attach(domid)
+                s.attach(domid, wait=5, force=True)
+                s.follow(domid, on=False)
+                s.detach(domid, force=True)
+                text = [r["text"] for r in s.call("why", dev=NIC)["reasons"]
+                        if r["code"] == "tainted"][0]
+                for by in range(5, domid + 1):
+                    self.assertRegex(text, r"\b%d\b" % by)
+            self.assertEqual(s.show()["tainted_by"], 5)
+            with self.assertRaises(RpcError) as e:
+                s.attach(9, force=True)
+            self.assertIn("domains 5, 6, 7 and 8, which still live", e.exception.data["reason"])
+            self.assertIn("end one of these", e.exception.data["next"])
+            s.attach(8, force=True)  # it is one of them: nothing new to remember
+            s.detach(8, force=True)
+            for domid in (8, 5, 7):
+                s.sim("domain-destroy", domid=domid)
+                s.settle()
+                self.assertTrue(s.show()["tainted"])
+            self.assertEqual(s.show()["tainted_by"], 6)
+            for verb in ("reset", "release"):
+                with self.assertRaises(RpcError) as e:
+                    s.call(verb, dev=NIC)
+                self.assertIn("domain 6, which still lives", e.exception.data["reason"])
+            s.attach(6)  # its own again
+            s.detach(6, force=True)
+            s.sim("domain-destroy", domid=6)
+            s.settle()
+            self.assertFalse(s.show()["tainted"])
+            s.follow(9)
+            s.attach(9, wait=5)
+
     def test_h7_of_a_neighbour_in_the_same_page(self):
         with Sim(devices=neighbours("page"), domains=TWO) as s:
             s.claim(NIC2)

@@ -442,7 +442,7 @@ class Hotplug(unittest.TestCase):
             s.remove(5, s.bdfs[0], poll_ms=1)
             s.create(6, s.bdfs[0])
             s.connected(6)
-            self.assertIn("given on although domain 5", s.stderr())
+            self.assertIn("given on although it was taken from domain 5", s.stderr())
 
     def test_several_at_once_in_one_transaction(self):
         """Not libxl's way, but the protocol's."""
