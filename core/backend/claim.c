@@ -103,6 +103,7 @@ void pb_claim_took(struct pb_device *dev, struct pb_job *job)
     dev->facts = job->facts;
     dev->surroundings = job->surroundings;
     dev->known = true;
+    dev->driver_lost = false;
     dev->taken_back = false;
     dev->gone = false; /* the one that is claimed is there: its registers are read next */
     dev->failing = false;

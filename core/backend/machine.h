@@ -81,6 +81,7 @@ struct pb_device {
      * are not ours */
     bool adopted;
     char driver_before[PB_DRIVER_NAME], driver_now[PB_DRIVER_NAME];
+    bool driver_lost;      /* it was released, but is not yet what it was before */
     uint16_t host_command; /* COMMAND as the host had it: given back at release */
     bool quarantined, msix_prepared;
     bool masked; /* its MSI-X did not come back from a reset: to be prepared anew */

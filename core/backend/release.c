@@ -197,6 +197,7 @@ static void given_back(struct pb_job *job, void *ctx)
     struct pb_device *dev = task->dev;
 
     memcpy(dev->driver_now, job->driver_now, sizeof(dev->driver_now));
+    dev->driver_lost = job->rc && job->rc != -ENODEV;
     if (task->undoing) {
         undone(task, job);
         return;
@@ -208,7 +209,7 @@ static void given_back(struct pb_job *job, void *ctx)
     if (job->rc && job->rc != -ENODEV) {
         pb_device_set_reason(dev, "driver-lost", job->next, "%s", job->reason);
         pb_fail(&task->failure, PB_FAIL_HOST, task->device_text,
-                job->next[0] ? job->next : "bind it by hand; see the kernel's log",
+                job->next[0] ? job->next : "see the kernel's log; release it again",
                 "it is released, but its former driver is not back: %s", job->reason);
         pb_task_failed(task);
         return;
@@ -238,8 +239,42 @@ static const struct pb_task_step steps[] = {
 };
 static const struct pb_task_kind kind = { "release", steps, PB_ARRAY_SIZE(steps) };
 
+/* --- again, for its former driver alone --- */
+
+static bool lacks_driver(const struct pb_device *dev)
+{
+    return dev && dev->driver_lost && dev->state == PB_DEVICE_PRESENT;
+}
+
+static enum pb_run find_again(struct pb_task *task)
+{
+    struct pb_xen *xen = task->b->xen;
+    struct pb_sbdf sbdf;
+    bool is_address;
+    struct pb_device *dev = pb_device_resolve(task->b, task->device_text, &is_address, &sbdf);
+
+    if (!lacks_driver(dev))
+        return FAIL(task, STATE, "see `pcibackctl list`, and try again", "something else was done");
+    if (!pb_task_take_device(task, dev))
+        return PB_RUN_FAIL;
+    if (dev->guest || xen->ops->device_test(xen, PB_DOMID_IO, dev->sbdf) == -EBUSY)
+        return FAIL(task, STATE, "end that guest first", "a guest has it");
+    return PB_RUN_NEXT;
+}
+
+static const struct pb_task_step again_steps[] = {
+    { "find", find_again, NULL },
+    { "give back", pb_release_give_back, NULL },
+};
+static const struct pb_task_kind again_kind = { "release", again_steps,
+                                                PB_ARRAY_SIZE(again_steps) };
+
 void pb_backend_release(struct pb_backend *b, const char *dev, bool force, pb_verb_fn done,
                         void *ctx)
 {
-    (void)pb_task_verb(b, &kind, dev, force, done, ctx);
+    struct pb_sbdf sbdf;
+    bool is_address;
+    bool again = lacks_driver(pb_device_resolve(b, dev, &is_address, &sbdf));
+
+    (void)pb_task_verb(b, again ? &again_kind : &kind, dev, force, done, ctx);
 }

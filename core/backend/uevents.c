@@ -132,7 +132,7 @@ static void drop(struct pb_device *dev)
     pb_denied_clear(dev);
     memset(&dev->interrupts, 0, sizeof(dev->interrupts));
     dev->quarantined = dev->msix_prepared = dev->assigned_in_xen = dev->masked = false;
-    dev->failing = dev->stuck = dev->gone = dev->retry = dev->adopted = false;
+    dev->failing = dev->stuck = dev->gone = dev->retry = dev->adopted = dev->driver_lost = false;
     dev->driver_now[0] = '\0';
     pb_device_set_reason(dev, "absent", "", "it was removed from the machine");
     pb_device_set_state(dev, PB_DEVICE_ABSENT);

@@ -95,7 +95,7 @@ static void driver_lost(struct answer *a)
     const struct pb_device *dev = a->dev;
 
     if (dev->state == PB_DEVICE_PRESENT && strcmp(dev->cause_code, a->code) == 0)
-        say(a, false, dev->cause_next[0] ? dev->cause_next : "bind it by hand",
+        say(a, false, dev->cause_next[0] ? dev->cause_next : "release it again",
             "it was released, but its former driver is not back: %s", dev->cause);
 }
 

@@ -150,6 +150,44 @@ class Release(unittest.TestCase):
             self.assertEqual(s.state(), "present")
             self.assertIn("driver-lost", [r["code"] for r in s.call("why", dev=NIC)["reasons"]])
 
+    def test_is_tried_again_until_the_former_driver_is_back(self):
+        with Sim(clean=True) as s:
+            s.claim()
+            s.fault("job_release", "ENOENT", count=2)
+            for _ in range(2):
+                with self.assertRaises(RpcError) as e:
+                    s.release()
+                self.assertIn("former driver is not back", e.exception.data["reason"])
+            s.clear_log()
+            s.release()
+            self.assertEqual((s.state(), s.show()["cause"]), ("present", ""))
+            self.assertEqual(s.dev()["driver"], "e1000e")
+            self.assertEqual([e["call"] for e in s.log("device_deassign", "job_release")],
+                             ["job_release"])
+            s.clear_log()
+            s.release()
+            self.assertEqual(s.log("job_release"), [], "nothing is left to give back")
+
+    def test_of_one_whose_claim_was_undone_by_halves(self):
+        with Sim(clean=True) as s:
+            s.fault("msix_prepare", "EIO")
+            s.fault("job_release", "ENOENT")
+            with self.assertRaises(RpcError):
+                s.claim()
+            self.assertEqual(s.dev()["driver"], "pci-stub")
+            s.release()
+            self.assertEqual(s.dev()["driver"], "e1000e")
+
+    def test_one_whose_driver_is_lost_may_be_claimed_again(self):
+        with Sim(clean=True) as s:
+            s.claim()
+            s.fault("job_release", "ENOENT")
+            with self.assertRaises(RpcError):
+                s.release()
+            s.claim()
+            s.release()
+            self.assertEqual(s.dev()["driver"], "e1000e")
+
     def test_of_one_that_is_gone_is_done(self):
         with Sim() as s:
             s.claim()
