@@ -47,6 +47,9 @@ static enum pb_run find(struct pb_task *task)
                     dev->guest->name);
     if (dev->adopted)
         return FAIL(task, STATE, "xl pci-assignable-remove", "the toolstack has claimed it");
+    if (dev->state == PB_DEVICE_ABSENT)
+        return FAIL(task, STATE, "see `lspci -D`; a listed slot is claimed as soon as it appears",
+                    "it is not in the machine");
     if (dev->state != PB_DEVICE_CLAIMED && dev->state != PB_DEVICE_FAILED)
         return FAIL(task, STATE, "pcibackctl claim DEVICE", "the device is %s",
                     pb_device_state_name(dev->state));

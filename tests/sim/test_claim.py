@@ -7,9 +7,9 @@ from simlib import *
 OTHER = "0000:00:08.0"
 
 
-def refused(case, s, code="refused", bdf=NIC, **more):
+def refused(case, s, code="refused", bdf=NIC, verb="claim", **more):
     with case.assertRaises(RpcError) as e:
-        s.claim(bdf, **more)
+        s.call(verb, dev=bdf, **more)
     case.assertEqual(e.exception.data["code"], code, e.exception)
     return e.exception.data
 
@@ -195,6 +195,13 @@ class Release(unittest.TestCase):
             s.wait_for("absent", lambda: s.state() == "absent")
             s.release()
             self.assertEqual(s.state(), "absent")
+
+    def test_reset_of_one_that_is_gone_says_what_helps(self):
+        with Sim(config={"devices": [{"bdf": OTHER}]}) as s:
+            data = refused(self, s, "wrong-state", OTHER, verb="reset")
+            self.assertIn("not in the machine", data["reason"])
+            self.assertNotIn("claim DEVICE", data["next"])
+            self.assertIn("lspci", data["next"])
 
 
 class Restart(unittest.TestCase):
