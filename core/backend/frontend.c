@@ -50,6 +50,16 @@ static void state_done(struct pb_store_req *req, void *ctx)
     pb_guest_drop(g);
 }
 
+/* All devices were written, too. */
+static void told(struct pb_store_req *req, void *ctx)
+{
+    struct pb_guest *g = ctx;
+
+    if (req->rc == 0)
+        g->untold = false;
+    state_done(req, ctx);
+}
+
 /* Gives every device that is ready its place; false when none of them changed. */
 static bool place_devices(struct pb_guest *g)
 {
@@ -86,7 +96,7 @@ static bool any_published(const struct pb_guest *g)
 void pb_frontend_publish(struct pb_guest *g, unsigned new_state)
 {
     struct pb_store_req *req;
-    bool changed = place_devices(g);
+    bool changed = place_devices(g) || g->untold;
 
     /* Nothing to tell yet, or all told: an earlier write that failed is done again. */
     if (new_state == PB_XENBUS_INITIALISED &&
@@ -94,7 +104,8 @@ void pb_frontend_publish(struct pb_guest *g, unsigned new_state)
         pb_guest_acted(g, 0);
         return;
     }
-    req = our_request(g, state_done);
+    g->untold = true;
+    req = our_request(g, told);
     if (!req)
         return;
     pb_nodes_write_devices(req, g);
@@ -257,7 +268,7 @@ static void reopened(struct pb_guest *g)
         pb_guest_acted(g, 0);
         return;
     }
-    req = our_request(g, state_done);
+    req = our_request(g, told);
     if (!req)
         return;
     pb_nodes_write_devices(req, g);

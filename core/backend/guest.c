@@ -19,11 +19,20 @@
  */
 #define REST_S 0.5
 
+/* What xenstore refused is asked for again after 0.1, 0.2, 0.4 ... seconds, so many times. */
+#define AGAIN_S   0.1
+#define AGAIN_MAX 6
+
 static void rested(struct ev_loop *loop, ev_timer *timer, int events);
+static void try_again(struct ev_loop *loop, ev_timer *timer, int events);
 
 static void fe_fired(struct pb_watch *watch)
 {
-    pb_guest_refresh(PB_CONTAINER_OF(watch, struct pb_guest, fe_watch));
+    struct pb_guest *g = PB_CONTAINER_OF(watch, struct pb_guest, fe_watch);
+
+    if (g->failures > AGAIN_MAX)
+        g->failures = 0; /* given up, until now */
+    pb_guest_refresh(g);
 }
 
 struct pb_guest *pb_guest_find(const struct pb_backend *b, uint32_t domid)
@@ -67,6 +76,8 @@ struct pb_guest *pb_guest_get(struct pb_backend *b, const struct pb_domain *doma
     TAILQ_INIT(&g->queue);
     ev_timer_init(&g->rest, rested, REST_S, 0.);
     g->rest.data = g;
+    ev_timer_init(&g->again, try_again, AGAIN_S, 0.);
+    g->again.data = g;
     pb_serve_init(g);
     b->guest_count++;
     TAILQ_FOREACH (next, &b->guests, link) {
@@ -258,6 +269,39 @@ static void rest(struct pb_guest *g)
     ev_timer_start(g->b->loop, &g->rest);
 }
 
+static void try_again(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct pb_guest *g = timer->data;
+
+    (void)loop;
+    (void)events;
+    if (g->nodes_exist && !g->ending && !g->forgetting)
+        pb_guest_nodes_changed(g);
+}
+
+/*
+ * A request of an action failed, but xenstored lives: nobody would fire the watch once more, and
+ * the frontend may wait for our answer before it says anything else. What it says and what our
+ * nodes say is looked at anew, so that what is done then is right then.
+ */
+static void repeat(struct pb_guest *g, int rc)
+{
+    if (rc == 0)
+        g->failures = 0;
+    if (rc == 0 || rc == -ECANCELED || g->xl || ev_is_active(&g->again))
+        return;
+    if (g->failures >= AGAIN_MAX) {
+        if (g->failures == AGAIN_MAX && pb_guest_may_log(g))
+            pb_err("domain %u: xenstore fails again and again; what its frontend waits for is not "
+                   "written before that says something else",
+                   g->domid);
+        g->failures = AGAIN_MAX + 1;
+        return;
+    }
+    ev_timer_set(&g->again, AGAIN_S * (double)(1U << g->failures++), 0.);
+    ev_timer_start(g->b->loop, &g->again);
+}
+
 /* G is held by the caller. */
 static void acted(struct pb_guest *g, int rc)
 {
@@ -270,6 +314,7 @@ static void acted(struct pb_guest *g, int rc)
     else if (rc && rc != -ECANCELED && pb_guest_may_log(g))
         pb_warn("domain %u: xenstore: %s", g->domid, strerror(-rc));
     rest(g);
+    repeat(g, rc);
     pb_guest_wake(g);
     if (g->refresh_again && !g->ending) {
         g->refresh_again = false;
@@ -454,6 +499,7 @@ static void guest_free(struct pb_guest *g)
 
     pb_frontend_disconnect(g);
     ev_timer_stop(b->loop, &g->rest);
+    ev_timer_stop(b->loop, &g->again);
     if (g->watching)
         b->xen->ops->watch_remove(b->xen, &g->fe_watch);
     pb_serve_fini(g);

@@ -170,6 +170,9 @@ struct pb_guest {
     bool forgetting;     /* our nodes are being removed */
     unsigned refreshing; /* devices that are being made fresh for a frontend that begins anew */
     ev_timer rest;       /* how long a frontend that has closed sees Closed */
+    ev_timer again;      /* an action that failed for xenstore's sake is repeated ... */
+    unsigned failures;   /* ... after so many in a row */
+    bool untold;         /* the devices that were published last are not in our nodes */
     unsigned holds;      /* callbacks to come that point here */
     struct pb_device_list devices;
     struct pb_vslots slots;

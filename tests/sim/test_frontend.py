@@ -177,5 +177,97 @@ class Frontend(unittest.TestCase):
             s.assert_clean()
 
 
+class Xenstore(unittest.TestCase):
+    """Requests that fail once: a frontend that waits for our answer says nothing else meanwhile."""
+    def wait_state(self, s, *states):
+        s.wait_for("backend state %s" % (states,), lambda: s.be_state(5) in states)
+
+    def close(self, s):
+        s.follow(5, on=False)
+        for state in (5, 6):
+            s.sim("state", domid=5, state=state)
+            self.wait_state(s, state)
+
+    def open(self, s):
+        self.wait_state(s, 2, 3)
+        s.sim("publish", domid=5)
+        self.wait_state(s, 4)
+        s.sim("state", domid=5, state=4)
+        s.settle()
+        self.assertEqual(s.config_read(5, 0), 0x10D38086)
+
+    def at_once(self, s):
+        self.close(s)
+        s.sim("unpublish", domid=5)
+        s.sim("state", domid=5, state=1)
+        self.open(s)
+
+    def after_a_rest(self, s):
+        self.close(s)
+        s.sim("unpublish", domid=5)
+        self.open(s)
+
+    def out_of_the_blue(self, s):
+        s.follow(5, on=False)
+        s.sim("publish", domid=5, fresh=True, state=None)
+        s.sim("state", domid=5, state=1)
+        self.open(s)
+
+    def each(self, reconnect, least):
+        with Sim(clean=True) as s:
+            s.connect()
+            s.clear_log()
+            reconnect(s)
+            calls = [e["call"] for e in s.log() if e["call"].startswith("store_")]
+            self.assertGreater(len(calls), least)
+            for nth, call in enumerate(calls, 1):
+                with self.subTest(nth=nth, call=call):
+                    s.fault("store_*", "EIO", nth=nth)
+                    reconnect(s)
+                    s.sim("fault-clear")
+            s.detach(5, force=True)
+
+    def test_each_request_of_a_reconnect_fails_once(self):
+        self.each(self.at_once, 40)
+
+    def test_each_request_of_a_reconnect_after_a_rest_fails_once(self):
+        self.each(self.after_a_rest, 40)
+
+    def test_each_request_of_a_reconnect_out_of_the_blue_fails_once(self):
+        self.each(self.out_of_the_blue, 25)
+
+    def test_repeats_have_growing_pauses_and_an_end(self):
+        with Sim(clean=True) as s:
+            s.connect()
+            self.close(s)
+            s.sim("unpublish", domid=5)
+            self.wait_state(s, 2, 3)
+            s.clear_log()
+            s.fault("store_*", "EIO", count=100000)
+            s.sim("publish", domid=5)
+            time.sleep(1.2)
+            self.assertIn(len(s.log("fault")), range(3, 11), "two requests each time")
+            time.sleep(6.5)
+            count = len(s.log("fault"))
+            self.assertLess(count, 16)
+            time.sleep(1)
+            self.assertEqual(len(s.log("fault")), count, "given up")
+            self.assertEqual(s.stderr().count("again and again"), 1)
+            s.sim("fault-clear")
+            self.open(s)
+            s.detach(5, force=True)
+
+    def test_nodes_that_are_not_ours_any_more_are_left_alone(self):
+        with Sim(clean=True) as s:
+            s.connect()
+            s.settle()
+            s.clear_log()
+            s.fault("store_expect", "ECANCELED")
+            s.sim("state", domid=5, state=5)
+            time.sleep(0.5)
+            self.assertEqual(len(s.log("store_expect")), 1)
+            s.detach(5, force=True)
+
+
 if __name__ == "__main__":
     unittest.main()
