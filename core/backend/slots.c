@@ -211,7 +211,16 @@ void pb_slots_claim(struct pb_backend *b, struct pb_sbdf sbdf)
 static bool is_open(const struct pb_backend *b, struct pb_sbdf sbdf)
 {
     const struct pb_device *dev = pb_device_find(b, sbdf);
+    const struct pb_task *task;
+    char text[PB_SBDF_TEXT];
 
+    (void)pb_sbdf_format(sbdf, text);
+    TAILQ_FOREACH (task, &b->tasks, link) {
+        /* One that has not begun has no device yet. */
+        if (!task->dev && strcmp(task->kind->name, "claim") == 0 &&
+            strcmp(task->device_text, text) == 0)
+            return false;
+    }
     return !dev || (dev->state == PB_DEVICE_ABSENT && !dev->task);
 }
 

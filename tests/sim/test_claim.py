@@ -282,6 +282,14 @@ class Restart(unittest.TestCase):
             s.settle()
             untouched(self, s)
 
+    def test_what_a_slot_lists_too_is_claimed_once(self):
+        with Sim(config={"slots": [NIC]}, keep=True) as s:
+            soon(s)
+            s.restart()
+            soon(s)
+            self.assertEqual(s.state(), "claimed")
+            self.assertNotIn("under way", s.stderr())
+
     def test_the_list_cannot_be_read(self):
         with Sim(config={"slots": [NIC]}, scenario={"job_delay_ms": 100}, keep=True) as s:
             soon(s)
