@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backend/assign.h"
 #include "backend/groups.h"
 #include "backend/guest.h"
 #include "backend/machine.h"
@@ -112,14 +113,18 @@ static void unclaimed(struct answer *a)
 static void tainted(struct answer *a)
 {
     const struct pb_device *dev = a->dev;
+    uint32_t owner = dev->guest ? dev->guest->domid : PB_TAINT_NOBODY; /* may have it again */
     char who[PB_TAINT_TEXT];
 
-    if (pb_device_tainted(dev))
-        say(a, !dev->policy.reassign_while_alive,
-            "wait until that domain is gone, or attach --force",
-            "it was taken from %s and may hold its memory%s",
-            pb_taint_text(dev, PB_TAINT_NOBODY, who, sizeof(who)),
-            dev->policy.reassign_while_alive ? " (reassign_while_alive permits it)" : "");
+    if (!pb_taint_by_others(dev, owner))
+        return;
+    say(a, !dev->policy.reassign_while_alive,
+        dev->taint.count == 1
+            ? "attach it to that domain again, wait until it is gone, or attach --force"
+            : "wait until they are gone, or attach --force",
+        "it was taken from %s and may hold its memory%s",
+        pb_taint_text(dev, owner, who, sizeof(who)),
+        dev->policy.reassign_while_alive ? " (reassign_while_alive permits it)" : "");
 }
 
 static void used_by_host(struct answer *a)
@@ -256,6 +261,16 @@ static void no_reset(struct answer *a)
             "it cannot be reset between two guests: %s", why);
 }
 
+/* What became of the configuration's wish, of which no verb has told anybody. */
+static void assignment(struct answer *a)
+{
+    const char *outcome = "";
+    const char *guest = pb_assign_of_device(a->dev, &outcome);
+
+    if (guest && !a->dev->guest)
+        say(a, false, "", "its assignment to %s: %s", guest, outcome);
+}
+
 /* libxl believes that it is free (H4). */
 static void unreserved(struct answer *a)
 {
@@ -313,6 +328,7 @@ static const struct {
     { "shares-reset", shares_reset },
     { "more-neighbours", more_neighbours },
     { "unreserved", unreserved },
+    { "assignment", assignment },
     { "note", note },
     { "ready", ready },
 };

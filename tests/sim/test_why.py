@@ -156,6 +156,27 @@ class Others(unittest.TestCase):
                 self.assertFalse(s.show()["tainted"])
                 self.assertIn("no longer tainted", s.stderr())
 
+    def test_the_guest_it_was_taken_from_may_have_it_again(self):
+        with Sim() as s:
+            s.connect()
+            s.follow(5, on=False)
+            s.detach(5, force=True)
+            self.assertIn("to that domain again", reason(s, "tainted")["next"])
+            s.follow(5)
+            s.attach(5, wait=5)
+            self.assertIsNone(reason(s, "tainted"))
+
+    def test_assignment_that_waits_and_one_that_was_refused(self):
+        assignments = [{"guest": "netvm", "devices": [NIC]}]
+        for domains, words in (([], "waits for the guest"),
+                               ([domain(5, "netvm", hvm=True)], "HVM")):
+            with self.subTest(words), Sim(domains=domains, config={
+                    **configured(), "assignments": assignments}) as s:
+                s.wait_for("the outcome", lambda: words in (reason(s, "assignment") or {"text": ""})["text"])
+                r = reason(s, "assignment")
+                self.assertFalse(r["blocks"])
+                self.assertIn("netvm", r["text"])
+
     def test_no_quarantine(self):
         with Sim() as s:
             s.fault("device_assign", "ENODEV")
