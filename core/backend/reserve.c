@@ -64,10 +64,21 @@ static void watch_fired(struct pb_watch *watch)
     pb_guest_submit(dev->guest, req);
 }
 
+static void found(struct pb_store_req *req, void *ctx);
+
+static void taken(struct pb_task *task)
+{
+    pb_fail(&task->failure, PB_FAIL_STATE, pb_device_text(task->dev),
+            "see `xl pci-list` of that domain; remove the node if nobody has the device",
+            "libxl says that it is taken: %s exists", task->dev->reservation.path);
+    pb_task_failed(task);
+}
+
 static void reserved(struct pb_store_req *req, void *ctx)
 {
     struct pb_task *task = ctx;
     struct pb_device *dev = task->dev;
+    struct pb_store_req *look;
 
     if (req->rc == 0) {
         dev->reserved = true;
@@ -76,32 +87,59 @@ static void reserved(struct pb_store_req *req, void *ctx)
         pb_task_next(task);
         return;
     }
-    if (req->rc == -ECANCELED)
-        pb_fail(&task->failure, PB_FAIL_STATE, pb_device_text(dev),
-                "see `xl pci-list` of that domain; remove the node if nobody has the device",
-                "libxl says that it is taken: %s exists", req->step[0].path);
-    else
-        pb_fail(&task->failure, PB_FAIL_XEN, pb_device_text(dev), "is xenstored running?",
-                "reserving it: %s", strerror(-req->rc));
+    look = req->rc == -ECANCELED ? pb_store_req_new(false, found, task) : NULL;
+    if (look) {
+        pb_store_read(look, "%s", dev->reservation.path);
+        task->b->xen->ops->store_submit(task->b->xen, look);
+        return;
+    }
+    pb_fail(&task->failure, PB_FAIL_XEN, pb_device_text(dev), "is xenstored running?",
+            "reserving it: %s", strerror(-req->rc));
     pb_task_failed(task);
+}
+
+/* Ours in place of OLD; NULL: of nothing. */
+static bool write_ours(struct pb_task *task, const char *old)
+{
+    struct pb_store_req *req = pb_store_req_new(true, reserved, task);
+
+    if (!req)
+        return false;
+    pb_store_expect(req, old, "%s", task->dev->reservation.path);
+    pb_store_write_number(req, task->domid, "%s", task->dev->reservation.path);
+    task->b->xen->ops->store_submit(task->b->xen, req);
+    return true;
+}
+
+/* Somebody's, or what was left behind: by us without xenstored, or by whoever died before us. */
+static void found(struct pb_store_req *req, void *ctx)
+{
+    struct pb_task *task = ctx;
+    struct pb_xen *xen = task->b->xen;
+    struct pb_domain domain;
+    uint64_t domid;
+
+    if (req->rc || pb_store_number(req, 0, UINT16_MAX, &domid) != 0 ||
+        xen->ops->domain_get(xen, (uint32_t)domid, &domain) != -ENOENT ||
+        !write_ours(task, pb_store_value(req, 0))) {
+        taken(task);
+        return;
+    }
+    pb_notice("%s: %s named domain %u, which does not exist any more", pb_device_text(task->dev),
+              task->dev->reservation.path, (unsigned)domid);
 }
 
 enum pb_run pb_reserve(struct pb_task *task)
 {
     struct pb_device *dev = task->dev;
-    struct pb_store_req *req = pb_store_req_new(true, reserved, task);
     char path[PB_STORE_PATH_MAX - 8];
 
-    if (!req) {
-        pb_fail(&task->failure, PB_FAIL_INTERNAL, pb_device_text(dev), "", "out of memory");
-        return PB_RUN_FAIL;
-    }
     pb_nodes_reservation_path(dev, path, sizeof(path));
     (void)snprintf(dev->reservation.path, sizeof(dev->reservation.path), "%s/domid", path);
-    pb_store_expect(req, NULL, "%s", dev->reservation.path);
-    pb_store_write_number(req, task->domid, "%s", dev->reservation.path);
-    task->b->xen->ops->store_submit(task->b->xen, req);
-    return PB_RUN_WAIT;
+    if (write_ours(task, NULL))
+        return PB_RUN_WAIT;
+    pb_fail(&task->failure, PB_FAIL_INTERNAL, pb_device_text(dev), "", "out of memory");
+    return PB_RUN_FAIL;
 }
 
 static void unreserved(struct pb_store_req *req, void *ctx)

@@ -160,6 +160,22 @@ class Removed(unittest.TestCase):
             self.assertEqual(self.code(s), "removed-in-use")
 
 
+class Reserved(unittest.TestCase):
+    def test_h4_what_a_dead_domain_left_behind_is_no_reservation(self):
+        with Sim(domains=TWO, clean=True) as s:
+            s.follow(5)
+            s.claim()
+            s.write_node(s.reservation(), "6")
+            with self.assertRaises(RpcError) as e:
+                s.attach(5, wait=5)
+            self.assertIn("taken", e.exception.data["reason"])
+            s.sim("domain-destroy", domid=6)
+            s.write_node(s.reservation(), "6")
+            s.attach(5, wait=5)
+            self.assertEqual(s.read_node(s.reservation()), "5")
+            s.detach(5)
+
+
 class Closed(unittest.TestCase):
     def test_each_close_is_seen_for_half_a_second(self):
         with Sim() as s:
