@@ -111,7 +111,7 @@ void pb_claim_took(struct pb_device *dev, struct pb_job *job)
     dev->masked = false;
     pb_denied_clear(dev);
     memset(&dev->interrupts, 0, sizeof(dev->interrupts)); /* none */
-    dev->host_command = pb_le16(dev->facts.config + PCI_COMMAND);
+    dev->host_command = job->host_command;
     if (dev->hw)
         dev->b->host->ops->hw_close(dev->b->host, dev->hw);
     dev->hw = job->hw;

@@ -14,6 +14,7 @@
 #include "host/remember.h"
 #include "host/surroundings.h"
 #include "host/work.h"
+#include "pci/regs.h"
 
 /* What the file of an earlier claim means for the device that is there now. */
 enum known {
@@ -132,6 +133,8 @@ static void look(const struct pb_work *work, enum known known, struct pb_remembe
     was->vendor = work->reply->facts.vendor;
     was->device = work->reply->facts.device;
     was->has_ids = true;
+    was->command = work->reply->host_command;
+    was->has_command = true;
     pb_remember_boot(work->options->proc, was->boot);
 }
 
@@ -497,6 +500,8 @@ int pb_work_claim(struct pb_work *work)
         rc = store(work, &was);
     }
     memcpy(reply->driver_before, was.driver, sizeof(was.driver));
+    if (was.has_command)
+        reply->host_command = was.command;
     if (rc)
         return rc;
     rc = take(work);
@@ -532,6 +537,9 @@ int pb_work_probe(struct pb_work *work)
         return pb_work_fail(work, -ENODEV, "it is not in the machine");
     if (rc)
         return pb_work_fail(work, rc, "its attributes cannot be read: %s", strerror(-rc));
+    /* A driver that uses MSI has set INTX_DISABLE, and clears it when it goes. */
+    reply->host_command =
+        (uint16_t)(pb_le16(reply->facts.config + PCI_COMMAND) & ~PCI_COMMAND_INTX_DISABLE);
     pb_surroundings_read(&work->fs, work->options->proc, &reply->surroundings);
     return 0;
 }

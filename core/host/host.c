@@ -369,6 +369,7 @@ static void job_reply(struct host *h, struct pb_job *job, const struct pb_wire_r
     memcpy(job->reason, reply->reason, sizeof(job->reason));
     memcpy(job->next, reply->next, sizeof(job->next));
     memcpy(job->driver_before, reply->driver_before, sizeof(job->driver_before));
+    job->host_command = reply->host_command;
     memcpy(job->driver_now, reply->driver_now, sizeof(job->driver_now));
     job->facts = reply->facts;
     job->surroundings = reply->surroundings;

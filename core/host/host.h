@@ -142,6 +142,8 @@ struct pb_job {
     char reason[240]; /* when rc != 0: what failed, for the operator */
     char next[160];   /* what he may do, "" when nothing special */
     /* PROBE: the bound driver, "" none. CLAIM: that of before; "" also: the kernel's choice. */
+    /* PROBE, OPEN: COMMAND now; CLAIM: as the host had it, without INTX_DISABLE. */
+    uint16_t host_command;
     char driver_before[PB_DRIVER_NAME];
     char driver_now[PB_DRIVER_NAME];
     struct pb_facts facts;                /* PROBE, CLAIM, OPEN, RESET */

@@ -64,7 +64,7 @@ static bool read_ids(const char *text, struct pb_remembered *ret)
 
 int pb_remember_load(const char *lib_dir, const char *address, struct pb_remembered *ret)
 {
-    char path[PATH_MAX], text[TEXT_MAX], flag[4], ids[12];
+    char path[PATH_MAX], text[TEXT_MAX], flag[4], ids[12], command[8], *end;
     int rc;
 
     (void)snprintf(path, sizeof(path), "%s/devices/%s", lib_dir, address);
@@ -87,6 +87,14 @@ int pb_remember_load(const char *lib_dir, const char *address, struct pb_remembe
         return -EPROTO;
     ret->has_ids = true;
     ret->chosen = flag[0] == '1';
+    if (take_line(text, "\ncommand=", command, sizeof(command))) {
+        unsigned long value = strtoul(command, &end, 16);
+
+        if (strlen(command) != 4 || *end)
+            return -EPROTO;
+        ret->has_command = true;
+        ret->command = (uint16_t)value;
+    }
     return 0;
 }
 
@@ -102,8 +110,11 @@ int pb_remember_store(const char *lib_dir, const char *address, const struct pb_
     n = (size_t)snprintf(text, sizeof(text), "driver=%s\noverride=%s\npower=%s\nenabled=%d\n",
                          what->driver, what->override, what->power, what->enabled);
     if (what->has_ids)
-        (void)snprintf(text + n, sizeof(text) - n, "ids=%04x:%04x\nboot=%s\nchosen=%d\n",
-                       (unsigned)what->vendor, (unsigned)what->device, what->boot, what->chosen);
+        n += (size_t)snprintf(text + n, sizeof(text) - n, "ids=%04x:%04x\nboot=%s\nchosen=%d\n",
+                              (unsigned)what->vendor, (unsigned)what->device, what->boot,
+                              what->chosen);
+    if (what->has_command)
+        (void)snprintf(text + n, sizeof(text) - n, "command=%04x\n", (unsigned)what->command);
     (void)snprintf(temporary, sizeof(temporary), "%s.new", address);
     return pb_file_replace(dir, address, temporary, text, 0600);
 }

@@ -23,6 +23,8 @@ struct pb_remembered {
     bool has_ids;
     uint16_t vendor, device;
     char boot[PB_BOOT_ID_TEXT]; /* of the host, "" unknown */
+    bool has_command;
+    uint16_t command; /* COMMAND: what is cleared for guests (SERR, PARITY) comes back at release */
 };
 
 /* -ENOENT: nothing is remembered; -EPROTO: the file is not ours. */

@@ -45,6 +45,7 @@ struct pb_wire_reply {
     char reason[240];
     char next[160];
     char driver_before[PB_DRIVER_NAME];
+    uint16_t host_command;
     char driver_now[PB_DRIVER_NAME];
     uint32_t value;   /* PB_WIRE_ACCESS */
     uint32_t took_us; /* PB_WIRE_ACCESS: how long the device needed */

@@ -41,6 +41,7 @@ struct sim_device {
 
     /* the helper: what it remembers */
     bool claimed;
+    uint16_t host_command;            /* COMMAND then */
     char host_driver[PB_DRIVER_NAME]; /* what it had before it was claimed */
 
     /* the hypervisor */

@@ -232,6 +232,7 @@ static void read_facts(const struct sim_world *w, const struct sim_device *dev, 
     else
         memcpy(job->facts.config, dev->config, dev->facts.config_size);
     memcpy(job->driver_now, dev->driver, sizeof(job->driver_now));
+    job->host_command = pb_le16(dev->config + PCI_COMMAND) & (uint16_t)~PCI_COMMAND_INTX_DISABLE;
     job->surroundings = dev->surroundings;
     for (unsigned i = 0; i < job->surroundings.neighbour_count; i++) {
         struct pb_neighbour *n = &job->surroundings.neighbour[i];
@@ -282,6 +283,9 @@ static int job_claim(struct sim_world *w, struct sim_device *dev, struct pb_job 
         return rc;
     if (!dev->claimed && strcmp(dev->driver, job->driver) != 0)
         memcpy(dev->host_driver, dev->driver, sizeof(dev->host_driver));
+    read_facts(w, dev, job);
+    if (!dev->claimed)
+        dev->host_command = job->host_command;
     dev->claimed = true;
     memcpy(dev->override, job->driver, sizeof(dev->override));
     if (strcmp(dev->driver, job->driver) != 0)
@@ -290,6 +294,7 @@ static int job_claim(struct sim_world *w, struct sim_device *dev, struct pb_job 
     probe_drivers(w, dev);
     memcpy(job->driver_before, dev->host_driver, sizeof(job->driver_before));
     read_facts(w, dev, job);
+    job->host_command = dev->host_command;
     return 0;
 }
 

@@ -29,11 +29,12 @@ void sim_state_save(const struct sim_world *w)
     TAILQ_FOREACH (dev, &w->devices, link) {
         (void)json_object_set_new(
             state, dev->text,
-            json_pack("{s:b, s:s, s:s, s:s, s:b, s:i, s:b, s:b, s:o}", "gone", dev->gone ? 1 : 0,
-                      "driver", dev->driver, "override", dev->override, "host_driver",
-                      dev->host_driver, "claimed", dev->claimed ? 1 : 0, "owner", (int)dev->owner,
-                      "quarantined", dev->quarantined ? 1 : 0, "prepared", dev->prepared ? 1 : 0,
-                      "config", config_text(dev)));
+            json_pack("{s:b, s:s, s:s, s:s, s:i, s:b, s:i, s:b, s:b, s:o}", "gone",
+                      dev->gone ? 1 : 0, "driver", dev->driver, "override", dev->override,
+                      "host_driver", dev->host_driver, "host_command", (int)dev->host_command,
+                      "claimed", dev->claimed ? 1 : 0, "owner", (int)dev->owner, "quarantined",
+                      dev->quarantined ? 1 : 0, "prepared", dev->prepared ? 1 : 0, "config",
+                      config_text(dev)));
     }
     /* whole at any time: a test may kill us while it is written */
     (void)snprintf(path, sizeof(path), "%s.new", w->state_path);
@@ -69,6 +70,7 @@ static void load_device(struct sim_device *dev, const json_t *at)
     dev->owner = (uint32_t)json_integer_value(json_object_get(at, "owner"));
     text(at, "driver", dev->driver, sizeof(dev->driver));
     text(at, "override", dev->override, sizeof(dev->override));
+    dev->host_command = (uint16_t)json_integer_value(json_object_get(at, "host_command"));
     text(at, "host_driver", dev->host_driver, sizeof(dev->host_driver));
     load_config(dev, json_string_value(json_object_get(at, "config")));
 }

@@ -215,6 +215,17 @@ class Restart(unittest.TestCase):
                 s.release()
                 self.assertEqual(s.dev()["driver"], "e1000e", "the driver of before the restart")
 
+    def test_errors_are_reported_to_the_host_again_after_release(self):
+        """SERR and PARITY are off after a guest; what a restart finds is not what the host had."""
+        with Sim(devices=[device("e1000e", patch=[[4, 2, 0x0147]])], keep=True, clean=True) as s:
+            s.connect()
+            s.detach(5)
+            self.assertEqual(s.dev()["command"] & 0x147, 0)
+            s.restart()
+            soon(s)
+            s.release()
+            self.assertEqual(s.dev()["command"] & 0x147, 0x147)
+
     def test_also_what_had_to_be_forced(self):
         with Sim(devices=[device("e1000e", port="0000:00:1c.0")], keep=True, clean=True) as s:
             s.claim(force=True)

@@ -203,6 +203,18 @@ static void none_keeps_every_driver_away_also_after_a_restart(void **state)
     assert_native();
 }
 
+static void command_as_the_host_had_it_survives_a_restart(void **state)
+{
+    (void)state;
+    kernel_set_config(kernel_nic, 4, 2, 0x0547); /* MSI is in use, SERR and PARITY are on */
+    assert_int_equal(claim("pci-stub"), 0);
+    assert_int_equal(reply.host_command, 0x0147);
+    kernel_set_config(kernel_nic, 4, 2, 0x0403); /* as we leave it after a guest */
+    assert_int_equal(claim("pci-stub"), 0);
+    assert_int_equal(reply.host_command, 0x0147);
+    assert_int_equal(release(), 0);
+}
+
 /* --- others who bind --- */
 
 static void a_driver_that_others_bind_meanwhile_is_taken_off_again(void **state)
@@ -504,6 +516,7 @@ int main(void)
         RULE(a_change_of_driver_that_fails_leaves_it_with_us),
         RULE(pciback_that_has_it_already_routed_it_itself),
         RULE(vfio_pci_does_not_let_it_sleep),
+        RULE(command_as_the_host_had_it_survives_a_restart),
         RULE(none_keeps_every_driver_away_also_after_a_restart),
         RULE(a_driver_that_others_bind_meanwhile_is_taken_off_again),
         RULE(a_driver_that_others_bind_before_it_is_enabled_is_taken_off_too),

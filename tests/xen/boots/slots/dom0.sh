@@ -240,7 +240,7 @@ for guest in 99 nosuch 0 32752; do
 done
 check "attach to the host by name" refused 'domain 0' ctl attach Domain-0 "$OTHER"
 ctl --json list >/tmp/list.after
-check "nothing has changed" cmp /tmp/list.before /tmp/list.after
+check "nothing has changed" diff -U 1 /tmp/list.before /tmp/list.after
 check "release" ctl release "$OTHER"
 check "the guest's works on" guest_do a 'nic_up e1000e && ping_gateway 2' 60
 
