@@ -147,6 +147,7 @@ check "the thief keeps it" driver_is pciback "$NIC"
 check "it is released" ctl release "$NIC"
 check "to the driver that it had" within 10 driver_is e1000e "$NIC"
 check "and works there" host_ping "$NIC" 2
+setpci -s "$NIC" COMMAND=101:101        # the thief gave it back as it had found it: quiet
 rmmod xen-pciback
 
 scenario killed-between-claim-and-release
@@ -220,6 +221,7 @@ scenario bad-input
 check "attach of a device that is not claimed" refused "$OTHER" ctl attach a "$OTHER"
 check "the other card is still the host's" driver_is e1000e "$OTHER"
 check "claim" ctl claim "$OTHER"
+ctl claim "$PORT" >/dev/null 2>&1       # from now on it is listed as present, with the reason why it was refused
 # The state of everything before and after: nothing of this may change anything.
 ctl --json list >/tmp/list.before
 for verb in claim release 'attach a' 'detach a' reset why show; do
