@@ -2,8 +2,9 @@
 /*
  * Each entry of the policy is a record with a state. Xenstore's special watches do not say which
  * domain came or went, so all names are read when one fires; a domain is known by number and
- * handle, so that a guest that was rebooted is a new one. One device a guest at a time: its virtual
- * addresses follow the order of the configuration.
+ * handle, so that a guest that was rebooted is a new one. All devices of a guest are claimed before
+ * the first is attached: they may be each other's neighbours (H12). One is attached at a time: its
+ * virtual addresses follow the order of the configuration.
  */
 #include "backend/assign.h"
 
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/claim.h"
 #include "backend/guest.h"
 #include "backend/machine.h"
 #include "base/log.h"
@@ -20,6 +22,7 @@
 enum state {
     NO_GUEST, /* nobody of that name runs, or more than one */
     READY,    /* to be tried when the guest has no other under way */
+    CLAIMING,
     TRYING,
     WAITING, /* for its timer, or for the device */
     REFUSED, /* until the guest's next incarnation */
@@ -27,7 +30,7 @@ enum state {
 };
 
 struct incarnation {
-    bool there;
+    bool there, hvm;
     uint32_t domid;
     uint8_t handle[16];
 };
@@ -37,7 +40,7 @@ struct record {
     struct pb_assigner *assigner;
     struct pb_assignment what;
     enum state state;
-    bool gone; /* the policy has it no more; freed when the attach under way is answered */
+    bool gone; /* the policy has it no more; freed when what is under way is answered */
     struct incarnation guest, tried;
     unsigned attempts;
     ev_timer timer;
@@ -111,9 +114,32 @@ static void tell(struct record *r, const struct pb_failure *failure, const char 
     memcpy(r->text, text, sizeof(text));
 }
 
+/* Does it share something with another one of its guest's that is not there yet? */
+static bool waits_for_another(const struct record *r)
+{
+    const struct pb_device *dev = device_of(r), *other;
+    const struct record *o;
+
+    TAILQ_FOREACH (o, &r->assigner->records, link) {
+        if (o == r || o->gone || o->state == REFUSED || o->state == DONE ||
+            strcmp(o->what.guest, r->what.guest) != 0)
+            continue;
+        other = device_of(o);
+        for (unsigned i = 0; dev && other && i < dev->surroundings.neighbour_count; i++) {
+            if (pb_sbdf_equal(dev->surroundings.neighbour[i].sbdf, other->sbdf) &&
+                !pb_device_is_idle(other))
+                return true;
+        }
+    }
+    return false;
+}
+
 static void failed(struct record *r, const struct pb_failure *failure)
 {
-    if (failure->code == PB_FAIL_REFUSED || failure->code == PB_FAIL_CONFIG) {
+    if (failure->code == PB_FAIL_REFUSED && waits_for_another(r)) {
+        pause_before_next(r);
+        tell(r, failure, "tried again when the other one is there");
+    } else if (failure->code == PB_FAIL_REFUSED || failure->code == PB_FAIL_CONFIG) {
         r->state = REFUSED;
         tell(r, failure, "not tried again until the guest starts anew");
     } else {
@@ -122,9 +148,9 @@ static void failed(struct record *r, const struct pb_failure *failure)
     }
 }
 
-static void attached(void *ctx, const struct pb_failure *failure)
+/* Of a claim or an attach: what comes of R. */
+static void answered(struct record *r, const struct pb_failure *failure, enum state worked)
 {
-    struct record *r = ctx;
     struct pb_assigner *a = r->assigner;
 
     r->state = NO_GUEST;
@@ -137,10 +163,21 @@ static void attached(void *ctx, const struct pb_failure *failure)
     } else if (failure) {
         failed(r, failure);
     } else {
-        r->state = DONE;
-        r->text[0] = '\0';
+        r->state = worked;
+        if (worked == DONE)
+            r->text[0] = '\0';
     }
     try_ready(a);
+}
+
+static void attached(void *ctx, const struct pb_failure *failure)
+{
+    answered(ctx, failure, DONE);
+}
+
+static void claimed(void *ctx, const struct pb_failure *failure)
+{
+    answered(ctx, failure, READY);
 }
 
 static bool has_it_already(const struct record *r)
@@ -152,15 +189,48 @@ static bool has_it_already(const struct record *r)
            memcmp(dev->guest->handle, r->guest.handle, sizeof(r->guest.handle)) == 0;
 }
 
+static bool is_under_way(const struct record *r)
+{
+    return r->state == CLAIMING || r->state == TRYING;
+}
+
 static bool guest_is_busy(const struct pb_assigner *a, const char *guest)
 {
     const struct record *r;
 
     TAILQ_FOREACH (r, &a->records, link) {
-        if (r->state == TRYING && strcmp(r->what.guest, guest) == 0)
+        if (is_under_way(r) && strcmp(r->what.guest, guest) == 0)
             return true;
     }
     return false;
+}
+
+static bool to_be_claimed(const struct record *r, struct pb_sbdf *ret_sbdf)
+{
+    bool is_address;
+    const struct pb_device *dev =
+        pb_device_resolve(r->assigner->b, r->what.device, &is_address, ret_sbdf);
+
+    if (r->guest.hvm)
+        return false; /* attach says why */
+    if (dev)
+        *ret_sbdf = dev->sbdf;
+    return dev ? dev->state == PB_DEVICE_PRESENT || dev->state == PB_DEVICE_ABSENT : is_address;
+}
+
+static void claim_ready(struct pb_assigner *a)
+{
+    struct pb_sbdf sbdf;
+    struct record *r;
+
+    TAILQ_FOREACH (r, &a->records, link) {
+        if (r->state != READY || !to_be_claimed(r, &sbdf))
+            continue;
+        ev_timer_stop(a->b->loop, &r->timer);
+        r->tried = r->guest;
+        r->state = CLAIMING;
+        pb_claim_quietly(a->b, sbdf, claimed, r);
+    }
 }
 
 static void try_ready(struct pb_assigner *a)
@@ -168,6 +238,7 @@ static void try_ready(struct pb_assigner *a)
     const struct pb_attach_options options = { .claim = true, .quiet = true };
     struct record *r, *next;
 
+    claim_ready(a);
     for (r = TAILQ_FIRST(&a->records); r; r = next) {
         next = TAILQ_NEXT(r, link);
         if (r->state != READY || guest_is_busy(a, r->what.guest))
@@ -196,7 +267,7 @@ static bool runs(const struct pb_backend *b, uint32_t domid, struct incarnation 
         return false;
     if (domain.shutdown && domain.shutdown_reason != PB_SHUTDOWN_SUSPEND)
         return false;
-    *ret = (struct incarnation){ .there = true, .domid = domid };
+    *ret = (struct incarnation){ .there = true, .hvm = domain.hvm, .domid = domid };
     memcpy(ret->handle, domain.handle, sizeof(ret->handle));
     return true;
 }
@@ -208,7 +279,7 @@ static void two_of_one_name(struct record *r, uint32_t one, uint32_t other)
     (void)snprintf(failure.reason, sizeof(failure.reason), "domains %u and %u both have this name",
                    one, other);
     r->guest = (struct incarnation){ 0 };
-    if (r->state == TRYING)
+    if (is_under_way(r))
         return;
     r->state = REFUSED;
     tell(r, &failure, "not tried until only one of them runs");
@@ -237,7 +308,7 @@ static void judge(struct record *r, const struct pb_store_req *req)
         return;
     r->guest = found;
     r->attempts = 0;
-    if (r->state == TRYING)
+    if (is_under_way(r))
         return; /* its answer sees to it */
     ev_timer_stop(r->assigner->b->loop, &r->timer);
     r->text[0] = '\0';
@@ -358,7 +429,7 @@ static void follow_policy(struct pb_assigner *a)
     }
     for (r = TAILQ_FIRST(&a->records); r; r = next) {
         next = TAILQ_NEXT(r, link);
-        if (r->gone && r->state != TRYING)
+        if (r->gone && !is_under_way(r))
             record_free(r);
     }
 }
@@ -392,6 +463,23 @@ void pb_assign_reloaded(struct pb_backend *b)
     look(b->assigner);
 }
 
+/* What a neighbour of R's was refused for is gone when R's device is there. */
+static bool concerns(const struct record *r, const struct pb_device *dev)
+{
+    const struct pb_device *own = device_of(r);
+    const struct record *o;
+
+    for (unsigned i = 0; own && own != dev && i < own->surroundings.neighbour_count; i++) {
+        if (!pb_sbdf_equal(own->surroundings.neighbour[i].sbdf, dev->sbdf))
+            continue;
+        TAILQ_FOREACH (o, &r->assigner->records, link) {
+            if (!o->gone && strcmp(o->what.guest, r->what.guest) == 0 && device_of(o) == dev)
+                return true;
+        }
+    }
+    return own == dev;
+}
+
 void pb_assign_device_ready(struct pb_backend *b, const struct pb_device *dev)
 {
     struct record *r;
@@ -400,7 +488,7 @@ void pb_assign_device_ready(struct pb_backend *b, const struct pb_device *dev)
     if (!b->assigner)
         return;
     TAILQ_FOREACH (r, &b->assigner->records, link) {
-        if (r->state != WAITING || device_of(r) != dev)
+        if (r->state != WAITING || !concerns(r, dev))
             continue;
         r->state = READY;
         r->attempts = 0;
@@ -448,6 +536,7 @@ static const char *text_of(const struct record *r)
     static const char *const texts[] = {
         [NO_GUEST] = "waits for the guest",
         [READY] = "under way",
+        [CLAIMING] = "under way",
         [TRYING] = "under way",
         [WAITING] = "waits",
         [REFUSED] = "refused",

@@ -4,6 +4,8 @@ import unittest
 
 from simlib import *
 
+NIC2 = "0000:00:05.1"
+
 
 def assigned(*pairs, **more):
     """A configuration in which each guest has these devices."""
@@ -70,6 +72,38 @@ class Assign(unittest.TestCase):
             s.sim("domain-destroy", domid=5)
             s.sim("domain-create", domid=6, name="netvm")
             self.has(s, 6)
+
+    def card(self):
+        """Two functions of one card that the IOMMU cannot tell apart."""
+        first = device("e1000e", neighbours=[{"bdf": NIC2, "shares": ["requester"]}])
+        second = moved(device("e1000e"), NIC2)
+        second["neighbours"] = [{"bdf": NIC, "shares": ["requester"]}]
+        return [first, second]
+
+    def test_h12_both_functions_of_a_card(self):
+        """They are claimed before the first is attached."""
+        with Sim(devices=self.card(), config=assigned(("netvm", [NIC, NIC2]))) as s:
+            self.has(s, 5, NIC)
+            self.has(s, 5, NIC2)
+            self.assertEqual(s.read_node(s.be(5, "dev-0")), NIC)
+            self.assertFalse("refused" in s.stderr(), s.stderr())
+
+    def test_h12_a_neighbour_that_is_late_is_waited_for(self):
+        with Sim(devices=self.card(), config=assigned(("netvm", [NIC, NIC2])), start=False) as s:
+            s.scenario["do"] = [{"do": "fault", "call": "job_claim", "nth": 2, "count": 2,
+                              "errno": "EIO"}]
+            s.start()
+            self.told(s, "tried again when the other one is there")
+            self.has(s, 5, NIC)
+            self.has(s, 5, NIC2)
+
+    def test_h12_a_neighbour_that_is_refused_is_not_waited_for(self):
+        devices = self.card()
+        devices[1]["uses"] = ["root"]
+        with Sim(devices=devices, config=assigned(("netvm", [NIC, NIC2]))) as s:
+            self.told(s, NIC2 + " refused")
+            self.told(s, NIC + " refused")
+            self.assertEqual(state(s), "claimed")
 
     def test_what_may_pass_is_tried_again(self):
         with Sim(scenario={}, config=assigned(("netvm", [NIC])), domains=[domain(3)]) as s:
@@ -187,12 +221,24 @@ class Assign(unittest.TestCase):
         with Sim(scenario={"job_delay_ms": 150}, domains=[domain(3)],
                  config=assigned(("netvm", [NIC]))) as s:
             s.sim("domain-create", domid=5, name="netvm")
-            s.wait_for("its claim", lambda: s.log("job_claim.start"))
+            s.wait_for("its attach", lambda: s.log("job_reset.start"))
             s.config["assignments"] = []
             s.write_config()
             s.reload()
             self.has(s, 5)
             self.assertEqual(self.text(s), "")
+
+    def test_entry_removed_while_its_claim_is_under_way(self):
+        with Sim(scenario={"job_delay_ms": 150}, domains=[domain(3)],
+                 config=assigned(("netvm", [NIC])), clean=True) as s:
+            s.sim("domain-create", domid=5, name="netvm")
+            s.wait_for("its claim", lambda: s.log("job_claim.start"))
+            s.config["assignments"] = []
+            s.write_config()
+            s.reload()
+            s.wait_for("the claim", lambda: state(s) == "claimed")
+            s.settle()
+            self.assertEqual(s.log("job_reset.start"), [])
 
     def test_one_device_that_fails_does_not_stop_the_others(self):
         with Sim(devices=both(), config=assigned(("netvm", ["0000:00:1f.0", DISK, NIC]))) as s:
@@ -203,6 +249,7 @@ class Assign(unittest.TestCase):
     def test_hvm_guest_is_refused_once(self):
         with Sim(domains=[domain(5, "netvm", hvm=True)], config=assigned(("netvm", [NIC]))) as s:
             self.told(s, "HVM")
+            self.assertEqual(s.log("job_claim"), [], "nothing is claimed for it")
             s.settle()
             self.assertEqual(s.stderr().count("HVM"), 1)
 
