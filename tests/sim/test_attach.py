@@ -39,6 +39,36 @@ class Life(unittest.TestCase):
             self.assertEqual(s.dev()["owner"], 5)
             s.detach("netvm")
 
+    def test_a_refusal_leaves_the_device_as_it_was(self):
+        """Before the claim where it can be known, else by a release."""
+        domains = [domain(5), domain(6, hvm=True), domain(7, passthrough=False)]
+        for guest, claims in ((99, 0), (0, 0), ("nobody", 0), (6, 0), (7, 1)):
+            with self.subTest(guest=guest), Sim(domains=domains, clean=True) as s:
+                before = s.dev()
+                with self.assertRaises(RpcError) as e:
+                    s.attach(guest, claim=True)
+                self.assertFalse("stays claimed" in e.exception.data["next"])
+                s.settle()
+                after = s.dev()
+                self.assertEqual((after["driver"], after["owner"], after["claimed"]),
+                                 (before["driver"], before["owner"], False))
+                self.assertEqual(len(s.log("job_claim")), claims)
+
+    def test_what_cannot_be_released_again_is_said(self):
+        with Sim(domains=[domain(7, passthrough=False)]) as s:
+            s.fault("device_deassign", "EIO", count=9)
+            with self.assertRaises(RpcError) as e:
+                s.attach(7, claim=True)
+            self.assertIn("IOMMU context", e.exception.data["reason"])
+            self.assertIn("stays claimed", e.exception.data["next"])
+
+    def test_what_was_claimed_before_stays_claimed(self):
+        with Sim(domains=[domain(7, passthrough=False)], clean=True) as s:
+            s.claim()
+            with self.assertRaises(RpcError):
+                s.attach(7, claim=True)
+            self.assertEqual(s.state(), "claimed")
+
     def test_attach_before_the_frontend_lives(self):
         with Sim(clean=True) as s:
             s.claim()
