@@ -162,6 +162,14 @@ static void seen(struct pb_job *job, void *ctx)
     pb_task_next(task);
 }
 
+bool pb_claim_owned_before(const struct pb_device *dev)
+{
+    struct pb_xen *xen = dev->b->xen;
+
+    return strcmp(dev->cause_code, "owned-before") == 0 &&
+           xen->ops->device_test(xen, PB_DOMID_IO, dev->sbdf) == -EBUSY;
+}
+
 static enum pb_run see(struct pb_task *task)
 {
     pb_task_job(task, PB_JOB_PROBE, seen);

@@ -3,6 +3,8 @@
 #ifndef PB_BACKEND_CLAIM_H
 #define PB_BACKEND_CLAIM_H
 
+#include <stdbool.h>
+
 #include "backend/task.h"
 
 struct pb_device;
@@ -15,6 +17,9 @@ void pb_claim_took(struct pb_device *dev, struct pb_job *job);
 
 /* The claim failed and DEV is as it was: `present`, with the failure's reason as its cause. */
 void pb_claim_refused(struct pb_task *task);
+
+/* Does a guest still have it from before this daemon started? A hypercall, if one had. */
+bool pb_claim_owned_before(const struct pb_device *dev);
 
 /* Steps: task->dev was taken. */
 enum pb_run pb_claim_identity(struct pb_task *task); /* is it what the operator said it is? */

@@ -11,6 +11,7 @@
 
 #include "backend/assign.h"
 #include "backend/attach.h"
+#include "backend/claim.h"
 #include "backend/failure.h"
 #include "backend/flr.h"
 #include "backend/guest.h"
@@ -54,6 +55,8 @@ static enum pb_run find(struct pb_task *task)
     }
     if (!dev->guest) {
         task->dev = dev;
+        if (pb_claim_owned_before(dev))
+            return FAIL(task, STATE, dev->cause_next, "%s", dev->cause);
         return FAIL(task, STATE, "see `pcibackctl list`", "no guest has it: it is %s",
                     pb_device_state_name(dev->state));
     }

@@ -55,6 +55,8 @@ static enum pb_run find(struct pb_task *task)
         return FAIL(task, NOT_FOUND, "see `pcibackctl list`", "no such device is listed");
     if (!pb_task_take_device(task, dev))
         return PB_RUN_FAIL;
+    if (dev->state == PB_DEVICE_PRESENT && pb_claim_owned_before(dev))
+        return FAIL(task, STATE, dev->cause_next, "%s", dev->cause);
     if (dev->state == PB_DEVICE_PRESENT || dev->state == PB_DEVICE_ABSENT)
         return PB_RUN_END; /* it is not ours: already in the wanted state */
     if (dev->adopted && !dev->guest) {

@@ -279,6 +279,10 @@ class Restart(unittest.TestCase):
                 self.assertEqual(s.state(), "present")
                 self.assertEqual(s.call("why", dev=NIC)["reasons"][0]["code"], "owned-before")
                 self.assertEqual(s.log("cycle_write", "job_claim.start"), [], "it is not touched")
+                for verb in (lambda: s.detach(5, NIC), lambda: s.call("release", dev=NIC)):
+                    with self.assertRaises(RpcError) as e:
+                        verb()
+                    self.assertIn("from before this daemon started", e.exception.data["reason"])
                 self.assertEqual(s.dev()["owner"], 5)
                 s.sim("domain-destroy", domid=5)
                 soon(s)
