@@ -389,7 +389,13 @@ static void held_again(struct pb_job *job, void *ctx)
         dev->b->host->ops->hw_close(dev->b->host, job->hw); /* the one that we have still works */
     task->hold_rc = job->rc;
     if (job->rc) {
-        pb_device_set_reason(dev, "stolen", job->next, "its stub driver lost it: %s", job->reason);
+        /* Who has it was seen before; why it does not come back may be another matter. */
+        if (task->thief[0])
+            pb_device_set_reason(dev, "stolen", job->next, "its stub driver lost it to %s: %s",
+                                 task->thief, job->reason);
+        else
+            pb_device_set_reason(dev, "claim-failed", job->next,
+                                 "its stub driver does not get it back: %s", job->reason);
         pb_device_set_state(dev, PB_DEVICE_FAILED);
     }
     pb_task_next(task);
@@ -408,6 +414,7 @@ static void looked_at(struct pb_job *job, void *ctx)
     }
     pb_warn("%s: driver \"%s\" has it instead of %s (xl with seize=1?); taken back",
             pb_device_text(dev), job->driver_now, dev->driver_now);
+    memcpy(task->thief, job->driver_now, sizeof(task->thief));
     task->force = true; /* it was claimed before: nothing is decided anew */
     pb_task_job(task, PB_JOB_CLAIM, held_again);
 }

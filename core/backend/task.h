@@ -62,7 +62,8 @@ struct pb_task {
     uint32_t domid;
     char name[PB_NAME_MAX + 1];
     uint64_t reset_started_ms;
-    int reset_rc, hold_rc; /* of the last reset; of taking it back from another driver */
+    char thief[PB_DRIVER_NAME]; /* the driver that was found instead of ours, "" none */
+    int reset_rc, hold_rc;      /* of the last reset; of taking it back from another driver */
     bool was_failed;
     /* of the verbs of slots */
     struct pb_slot slot;

@@ -309,6 +309,20 @@ static void act_on(struct pb_device *dev, const struct pb_job *job)
     }
 }
 
+static void look_later(struct pb_task *task)
+{
+    task->job.done = NULL; /* queued */
+    pb_task_back_off(task, pb_task_repeat);
+}
+
+/* A driver is bound while its probe runs: one that fails is gone a moment later. */
+static bool may_be_passing(const struct pb_task *task, const struct pb_device *dev,
+                           const struct pb_job *job)
+{
+    return task->tries == 0 && job->rc == 0 &&
+           deeds[dev->state][what_is_seen(dev, job)] == DEED_STOLEN;
+}
+
 static void looked(struct pb_job *job, void *ctx)
 {
     struct pb_task *task = ctx;
@@ -318,14 +332,16 @@ static void looked(struct pb_job *job, void *ctx)
         return; /* it is about to be abandoned */
     if (dev && dev->task)
         dev->look_again = true;
-    else if (dev && !dev->adopted && (job->rc == 0 || job->rc == -ENODEV))
+    else if (dev && !dev->adopted && may_be_passing(task, dev, job)) {
+        look_later(task);
+        return;
+    } else if (dev && !dev->adopted && (job->rc == 0 || job->rc == -ENODEV))
         act_on(dev, job);
     if (dev && job->rc && !dev->task && dev->state == PB_DEVICE_ABSENT && !dev->cause[0])
         pb_device_set_cause(dev, "%s",
                             job->rc == -ENODEV ? "it is not in the machine" : job->reason);
     if (job->rc == -ETIMEDOUT && dev && !dev->look_again) {
-        job->done = NULL; /* queued */
-        pb_task_back_off(task, pb_task_repeat);
+        look_later(task);
         return;
     }
     pb_task_next(task);

@@ -203,6 +203,29 @@ class Events(unittest.TestCase):
             s.connect()
             s.detach(5)
 
+    def test_a_driver_whose_probe_fails_is_no_thief(self):
+        """Its name is there while its probe runs."""
+        with Sim(clean=True, **THIEF) as s:
+            s.claim()
+            s.settle()
+            taken(s)
+            s.settle()
+            unbound(s)
+            s.wait_for("the driver", lambda: s.dev()["driver"] == "pci-stub")
+            s.settle()
+            self.assertEqual(s.state(), "claimed")
+            self.assertNotIn("stolen", s.stderr())
+
+    def test_what_is_unbound_and_does_not_come_back_was_not_stolen(self):
+        with Sim() as s:
+            s.claim()
+            s.settle()
+            s.fault("job_claim", "EIO")
+            unbound(s)
+            becomes(s, "failed")
+            self.assertIn("does not get it back", s.show()["cause"])
+            self.assertEqual(codes(s)[0], "claim-failed")
+
     def test_stolen_from_a_guest_is_taken_back_afterwards(self):
         with Sim(clean=True, **THIEF) as s:
             s.connect()
