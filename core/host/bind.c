@@ -93,24 +93,36 @@ int pb_bind_any(const struct pb_sysfs *fs)
     return rc;
 }
 
-void pb_bind_load_module(const char *driver)
-{
-    static const struct {
-        const char *driver;
-        const char *module;
-    } modules[] = {
-        { "pci-stub", "pci-stub" },
-        { "vfio-pci", "vfio-pci" },
-        { "pciback", "xen-pciback" },
-    };
-    const char *module = NULL;
-    pid_t pid;
+static const struct {
+    const char *driver;
+    const char *module;
+} modules[] = {
+    { "pci-stub", "pci-stub" },
+    { "vfio-pci", "vfio-pci" },
+    { "pciback", "xen-pciback" },
+};
 
+static const char *module_of(const char *driver)
+{
     for (unsigned i = 0; i < PB_ARRAY_SIZE(modules); i++) {
         if (strcmp(driver, modules[i].driver) == 0)
-            module = modules[i].module;
+            return modules[i].module;
     }
-    pid = module ? fork() : -1;
+    return NULL;
+}
+
+const char *pb_bind_module(const char *driver)
+{
+    const char *module = module_of(driver);
+
+    return module ? module : driver;
+}
+
+void pb_bind_load_module(const char *driver)
+{
+    const char *module = module_of(driver);
+    pid_t pid = module ? fork() : -1;
+
     if (pid == 0) {
         (void)execl("/sbin/modprobe", "modprobe", "-q", module, (char *)NULL);
         _exit(127);

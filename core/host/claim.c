@@ -416,8 +416,9 @@ static int take(struct pb_work *work)
     if (wanted[0] && !pb_sysfs_has_driver(&work->fs, wanted))
         pb_bind_load_module(wanted);
     if (wanted[0] && !pb_sysfs_has_driver(&work->fs, wanted)) {
-        (void)pb_work_next(work, 0, "modprobe %s, or configure another \"driver\"", wanted);
-        return pb_work_fail(work, -ENOENT, "driver %s is not loaded: modprobe it", wanted);
+        (void)pb_work_next(work, 0, "modprobe %s, or configure another \"driver\"",
+                           pb_bind_module(wanted));
+        return pb_work_fail(work, -ENOENT, "driver %s is not loaded", wanted);
     }
     for (int tries = 0; rc == PB_BIND_STOLEN && tries < PB_BIND_TRIES; tries++)
         rc = try_to_take(work, wanted);
