@@ -267,7 +267,12 @@ static void assignment(struct answer *a)
     const char *outcome = "";
     const char *guest = pb_assign_of_device(a->dev, &outcome);
 
-    if (guest && !a->dev->guest)
+    if (!guest || a->dev->guest)
+        return;
+    if (strcmp(outcome, "done") == 0)
+        say(a, false, "attach it by hand", "%s had it: it is assigned anew when that starts anew",
+            guest);
+    else
         say(a, false, "", "its assignment to %s: %s", guest, outcome);
 }
 

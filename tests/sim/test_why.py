@@ -177,6 +177,15 @@ class Others(unittest.TestCase):
                 self.assertFalse(r["blocks"])
                 self.assertIn("netvm", r["text"])
 
+    def test_assignment_that_was_done_and_undone(self):
+        with Sim(config={"assignments": [{"guest": "netvm", "devices": [NIC]}]}) as s:
+            s.follow(5)
+            s.wait_for("the assignment", lambda: s.state() == "assigned")
+            s.settle()
+            self.assertIsNone(reason(s, "assignment"))
+            s.detach(5)
+            self.assertIn("starts anew", reason(s, "assignment")["text"])
+
     def test_no_quarantine(self):
         with Sim() as s:
             s.fault("device_assign", "ENODEV")
