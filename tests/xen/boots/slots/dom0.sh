@@ -222,6 +222,7 @@ check "attach of a device that is not claimed" refused "$OTHER" ctl attach a "$O
 check "the other card is still the host's" driver_is e1000e "$OTHER"
 check "claim" ctl claim "$OTHER"
 ctl claim "$PORT" >/dev/null 2>&1       # from now on it is listed as present, with the reason why it was refused
+check "the guest uses its card" guest_do a 'nic_up e1000e && ping_gateway 1' 60
 # The state of everything before and after: nothing of this may change anything.
 ctl --json list >/tmp/list.before
 for verb in claim release 'attach a' 'detach a' reset why show; do

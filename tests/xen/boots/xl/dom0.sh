@@ -166,8 +166,10 @@ check "its devices master no bus" not command_bit "$NIC" 4
 scenario own-kind-refused
 # Two backends would share one frontend: a guest of xl's gets its devices from xl.
 guest_start x pv 192 "pci = [ '$NIC' ]"
-ctl attach x "$OTHER" >/tmp/refused 2>&1
+ctl attach x "$OTHER" --claim >/tmp/refused 2>&1
 check "the daemon's own verb gives such a guest nothing" [ $? -eq 1 ]
+check "and says what does" prints 'xl pci-attach' cat /tmp/refused
+check "the other card is as it was" driver_is pciback "$OTHER"
 note "$(cat /tmp/refused)"
 check "it works" guest_do x "$works" 60
 check "guest x goes" guest_destroy x
