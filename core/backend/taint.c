@@ -39,20 +39,20 @@ void pb_taint(struct pb_device *dev)
 {
     const struct pb_guest *g = dev->guest;
     struct pb_taint *taint = &dev->taint;
+    unsigned i = 0;
 
     if (!pb_guest_lives(g->b, g->domid, g->handle))
         return;
     pb_taint_refresh(dev);
     pb_notice("%s: tainted: domain %u still lives and may hold mappings of it", pb_device_text(dev),
               g->domid);
-    for (unsigned i = 0; i < taint->count; i++) {
-        if (taint->by[i].domid == g->domid)
-            return;
-    }
-    PB_ASSERT(taint->count < PB_TAINT_MAX); /* pb_taint_has_room came before it got it */
-    taint->by[taint->count].domid = g->domid;
-    memcpy(taint->by[taint->count].handle, g->handle, sizeof(g->handle));
-    taint->count++;
+    while (i < taint->count && taint->by[i].domid != g->domid)
+        i++;
+    PB_ASSERT(i < PB_TAINT_MAX); /* pb_taint_make_room came before it got it */
+    taint->by[i].domid = g->domid;
+    memcpy(taint->by[i].handle, g->handle, sizeof(g->handle));
+    if (i == taint->count)
+        taint->count++;
 }
 
 bool pb_taint_by_others(const struct pb_device *dev, uint32_t except)
@@ -69,12 +69,13 @@ bool pb_device_tainted(const struct pb_device *dev)
     return pb_taint_by_others(dev, PB_TAINT_NOBODY);
 }
 
-bool pb_taint_has_room(const struct pb_device *dev, uint32_t domid)
+bool pb_taint_make_room(struct pb_device *dev, uint32_t domid)
 {
     unsigned others = 0;
 
+    pb_taint_refresh(dev);
     for (unsigned i = 0; i < dev->taint.count; i++)
-        others += dev->taint.by[i].domid != domid && lives(dev, i);
+        others += dev->taint.by[i].domid != domid;
     return others < PB_TAINT_MAX;
 }
 

@@ -42,8 +42,8 @@ void pb_taint_refresh(struct pb_device *dev);
  */
 bool pb_taint_by_others(const struct pb_device *dev, uint32_t except);
 bool pb_device_tainted(const struct pb_device *dev);
-/* Is there room to remember one more, domain DOMID, should it be taken from that by force? */
-bool pb_taint_has_room(const struct pb_device *dev, uint32_t domid);
+/* Forgets who is gone. Can one more be remembered then, should it be taken from domain DOMID? */
+bool pb_taint_make_room(struct pb_device *dev, uint32_t domid);
 /* The first of those that live; PB_TAINT_NOBODY. */
 uint32_t pb_taint_first(const struct pb_device *dev);
 /* "domain 5, which still lives" or "domains 5 and 6, which still live", all but EXCEPT. */

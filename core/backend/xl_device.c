@@ -127,10 +127,10 @@ static enum pb_run check_taint(struct pb_task *task)
 {
     struct pb_device *dev = task->dev;
     char who[PB_TAINT_TEXT];
+    bool room = pb_taint_make_room(dev, task->domid);
 
-    pb_taint_refresh(dev);
     (void)pb_taint_text(dev, task->domid, who, sizeof(who));
-    if (!pb_taint_has_room(dev, task->domid))
+    if (!room)
         return FAIL(task, REFUSED, "end one of these domains, then detach and attach it again",
                     "it was taken from %s: no more of them can be remembered", who);
     if (!pb_taint_by_others(dev, task->domid))
