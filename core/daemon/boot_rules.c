@@ -104,11 +104,21 @@ static void device_rules(FILE *out, struct pb_sbdf sbdf, const struct pb_device_
     set(out, true, address, device);
 }
 
+/*
+ * A star for a whole bus may cover what the host boots from. The daemon refuses that when it
+ * claims; a rule cannot, and the host would not come up. So only devices with an entry have rules
+ * then.
+ */
+static bool covers(const struct pb_policy *policy, const struct pb_slot *slot, struct pb_sbdf sbdf)
+{
+    return pb_slot_matches(slot, sbdf) && (slot->device >= 0 || pb_policy_device(policy, sbdf));
+}
+
 /* Did one of the first COUNT slots have it? */
 static bool seen(const struct pb_policy *policy, size_t count, struct pb_sbdf sbdf)
 {
     for (size_t i = 0; i < count; i++) {
-        if (pb_slot_matches(&policy->slots[i].slot, sbdf))
+        if (covers(policy, &policy->slots[i].slot, sbdf))
             return true;
     }
     return false;
@@ -129,11 +139,13 @@ static void slot_rules(const struct pb_policy *policy, size_t index, FILE *out)
     const struct pb_slot *slot = &policy->slots[index].slot;
     char text[PB_SLOT_TEXT];
 
-    (void)fprintf(out, "\n# slot %s\n", pb_slot_format(slot, text));
+    (void)fprintf(
+        out, "\n# slot %s%s\n", pb_slot_format(slot, text),
+        slot->device < 0 ? ": devices with an entry in `devices`; the others are taken later" : "");
     for (unsigned devfn = 0; devfn < 256; devfn++) {
         struct pb_sbdf sbdf = { slot->segment, slot->bus, (uint8_t)devfn };
 
-        if (pb_slot_matches(slot, sbdf))
+        if (covers(policy, slot, sbdf))
             address_rules(policy, index, sbdf, out);
     }
 }
