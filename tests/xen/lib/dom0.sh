@@ -220,7 +220,7 @@ daemon_children() {
 device_is() {
 	pcibackctl --json show "$2" >"$LAB_RUN/device" 2>&1 || { cat "$LAB_RUN/device"; return 1; }
 	grep -E '"(state|cause)":' "$LAB_RUN/device"
-	grep -q "\"state\": *\"$1\"" "$LAB_RUN/device"
+	grep -qE "\"state\": *\"($1)\"" "$LAB_RUN/device"
 }
 
 # json_sum KEY: the sum of every "KEY": number in the JSON on stdin; KEY may be a pattern
