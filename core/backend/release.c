@@ -193,6 +193,19 @@ static void undone(struct pb_task *task, const struct pb_job *job)
     pb_task_next(task);
 }
 
+/* Forced: its guest lost its permissions, but a PV guest keeps what it has mapped (H7). */
+static void tell_taint(struct pb_device *dev)
+{
+    char who[PB_TAINT_TEXT];
+
+    if (!pb_device_tainted(dev))
+        return;
+    pb_device_set_cause(dev,
+                        "given back to the host, which turns its memory on: %s, may have it mapped",
+                        pb_taint_text(dev, PB_TAINT_NOBODY, who, sizeof(who)));
+    pb_warn("%s: %s", pb_device_text(dev), dev->cause);
+}
+
 static void given_back(struct pb_job *job, void *ctx)
 {
     struct pb_task *task = ctx;
@@ -216,6 +229,7 @@ static void given_back(struct pb_job *job, void *ctx)
         pb_task_failed(task);
         return;
     }
+    tell_taint(dev);
     pb_task_next(task);
 }
 

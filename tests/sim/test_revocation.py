@@ -300,6 +300,29 @@ class Taint(unittest.TestCase):
             s.release(force=True)
             self.assertEqual(s.dev()["driver"], "e1000e")
 
+    def test_H7_a_forced_release_says_what_the_guest_may_still_do(self):
+        """The operator overrides the guest; that its mapping outlives that, he has to know."""
+        text = "domain 5, which still lives, may have it mapped"
+        with Sim(domains=self.TWO) as s:
+            s.connect()
+            s.follow(5, on=False)
+            s.clear_log()
+            shown = s.release(force=True)["device"]
+            self.assertTrue(shown["tainted"])
+            self.assertIn(text, shown["cause"])
+            self.assertIn(text, s.stderr())
+            log = s.log()
+            # Nothing of it is the guest's any more before the host's driver gets it.
+            assert_before(log, revocation, {"call": "job_release"})
+            assert_before(log, {"call": "device_deassign", "domid": 5}, {"call": "job_release"})
+            assert_order(log, "job_reset", {"call": "device_deassign", "domid": DOMID_IO},
+                         {"call": "job_release"})
+        with Sim(domains=self.TWO) as s:
+            s.connect()
+            s.detach(5)
+            self.assertFalse("mapped" in (s.release()["device"] or {"cause": ""})["cause"])
+            self.assertFalse("mapped" in s.stderr())
+
     def test_H7_taint_outlives_a_release(self):
         """The guest's mapping does, too."""
         for take in (take_by_release, lambda s: (take_by_detach(s), take_by_release(s))):
