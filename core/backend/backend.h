@@ -225,7 +225,7 @@ struct pb_device_view {
     struct pb_hooks *hooks;           /* NULL: no guest has it, or no plugins */
     const struct pb_surroundings *surroundings; /* NULL: it was never looked at */
     bool adopted;                               /* the toolstack has claimed it, we only serve it */
-    uint32_t tainted_by;                        /* if tainted: the first domain that it was taken from */
+    uint32_t tainted_by;     /* if tainted: the first domain that it was taken from */
     const char *assigned_to; /* the guest that an assignment gives it to, "" none */
     const char *assignment;  /* and what became of that */
     enum pb_assign assign;   /* by quirks and policy, with the reason, "" none */

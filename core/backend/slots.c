@@ -286,7 +286,7 @@ static bool remember_older(struct pb_task *task)
 
     TAILQ_FOREACH (entry, &task->b->slots, link)
         count++;
-    task->slots_file = calloc(count, sizeof(*task->slots_file));
+    task->slots_file = calloc(count + 1, sizeof(*task->slots_file)); /* never of size 0 */
     TAILQ_FOREACH (entry, &task->b->slots, link) {
         if (task->slots_file && entry->listed && !entry->fresh)
             task->slots_file[task->slots_count++] = entry->slot;
@@ -633,7 +633,7 @@ static enum pb_run save(struct pb_task *task)
         return PB_RUN_NEXT; /* the configuration has it, or the file is as it should be */
     TAILQ_FOREACH (entry, &task->b->slots, link)
         count++;
-    task->slots_file = calloc(count, sizeof(*task->slots_file));
+    task->slots_file = calloc(count + 1, sizeof(*task->slots_file)); /* never of size 0 */
     if (!task->slots_file)
         return FAIL(task, INTERNAL, "", "out of memory");
     count = 0;

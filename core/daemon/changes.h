@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What a reload means: device by device, what is of none, and which keys of the configuration it cannot change. */
+/* What a reload means: device by device, what is of none, and which keys of the configuration it
+ * cannot change. */
 #ifndef PB_DAEMON_CHANGES_H
 #define PB_DAEMON_CHANGES_H
 
