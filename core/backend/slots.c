@@ -279,19 +279,29 @@ static enum pb_run list_star(struct pb_task *task)
     return PB_RUN_WAIT;
 }
 
-static bool remember_older(struct pb_task *task)
+/* Room in the task for every slot that is listed, and for one more. */
+static bool make_room(struct pb_task *task)
 {
     const struct pb_slot_entry *entry;
-    size_t count = 0;
+    size_t count = 1;
 
     TAILQ_FOREACH (entry, &task->b->slots, link)
         count++;
-    task->slots_file = calloc(count + 1, sizeof(*task->slots_file)); /* never of size 0 */
+    task->slots_file = calloc(count, sizeof(*task->slots_file));
+    return task->slots_file != NULL;
+}
+
+static bool remember_older(struct pb_task *task)
+{
+    const struct pb_slot_entry *entry;
+
+    if (!make_room(task))
+        return false;
     TAILQ_FOREACH (entry, &task->b->slots, link) {
-        if (task->slots_file && entry->listed && !entry->fresh)
+        if (entry->listed && !entry->fresh)
             task->slots_file[task->slots_count++] = entry->slot;
     }
-    return task->slots_file != NULL;
+    return true;
 }
 
 /* Most addresses of a star are empty: only what is there costs a job. */
@@ -625,18 +635,14 @@ static enum pb_run save(struct pb_task *task)
     const struct pb_slot_entry *entry;
     struct pb_job *job = &task->job;
     bool adding = task->kind == &add_kind;
-    size_t count = 1;
+    size_t count = 0;
 
     entry = entry_of(task->b, &task->slot);
     if (!task->save || !entry || entry->origin == PB_SLOT_CONFIG ||
         adding == (entry->origin == PB_SLOT_SAVED))
         return PB_RUN_NEXT; /* the configuration has it, or the file is as it should be */
-    TAILQ_FOREACH (entry, &task->b->slots, link)
-        count++;
-    task->slots_file = calloc(count + 1, sizeof(*task->slots_file)); /* never of size 0 */
-    if (!task->slots_file)
+    if (!make_room(task))
         return FAIL(task, INTERNAL, "", "out of memory");
-    count = 0;
     TAILQ_FOREACH (entry, &task->b->slots, link) {
         bool own = pb_slot_equal(&entry->slot, &task->slot);
 
