@@ -62,6 +62,19 @@ bool sim_bool(const struct pb_json *at, const char *key, bool fallback)
     return pb_json_bool(&member, fallback);
 }
 
+struct sim_device *sim_device_at(struct sim_world *w, const struct pb_json *at)
+{
+    struct pb_json member = pb_json_member(at, "device");
+    struct sim_device *dev = NULL;
+    struct pb_sbdf sbdf;
+
+    if (pb_sbdf_parse(pb_json_text(&member, 16, ""), &sbdf))
+        dev = sim_device_find(w, sbdf);
+    if (!dev)
+        pb_json_fail(&member, "no such device");
+    return dev;
+}
+
 static const struct sim_command *find(const char *name)
 {
     static const struct sim_command *const lists[] = { sim_commands_world, sim_commands_guest,

@@ -68,6 +68,9 @@ uint64_t sim_number(const struct pb_json *at, const char *key, uint64_t min, uin
 const char *sim_text(const struct pb_json *at, const char *key, const char *fallback);
 bool sim_bool(const struct pb_json *at, const char *key, bool fallback);
 
+/* The device that member "device" names; NULL, with AT's error set, when there is none. */
+struct sim_device *sim_device_at(struct sim_world *w, const struct pb_json *at);
+
 /* Carries out one command; NULL as sim_command.run. */
 json_t *sim_command_run(struct sim_world *w, const json_t *message, struct sim_client *client);
 /* The action of a fault. */

@@ -13,22 +13,9 @@
 #define KEYS(...) ((const char *const[]){ "do", "device", __VA_ARGS__, NULL })
 #define NO_KEYS   ((const char *const[]){ "do", "device", NULL })
 
-static struct sim_device *device_at(struct sim_world *w, const struct pb_json *at)
-{
-    struct pb_json member = pb_json_member(at, "device");
-    struct sim_device *dev = NULL;
-    struct pb_sbdf sbdf;
-
-    if (pb_sbdf_parse(pb_json_text(&member, 16, ""), &sbdf))
-        dev = sim_device_find(w, sbdf);
-    if (!dev)
-        pb_json_fail(&member, "no such device");
-    return dev;
-}
-
 static json_t *device(struct sim_world *w, const struct pb_json *at, struct sim_client *client)
 {
-    const struct sim_device *dev = device_at(w, at);
+    const struct sim_device *dev = sim_device_at(w, at);
     json_t *report;
 
     (void)client;
@@ -41,7 +28,7 @@ static json_t *device(struct sim_world *w, const struct pb_json *at, struct sim_
 
 static json_t *device_read(struct sim_world *w, const struct pb_json *at, struct sim_client *client)
 {
-    const struct sim_device *dev = device_at(w, at);
+    const struct sim_device *dev = sim_device_at(w, at);
     uint8_t size = (uint8_t)sim_number(at, "size", 1, 4, 4);
     uint16_t offset = (uint16_t)sim_number(at, "offset", 0, PB_CONFIG_SIZE_PCIE - 4u, 0);
 
@@ -56,7 +43,7 @@ static json_t *device_read(struct sim_world *w, const struct pb_json *at, struct
 static json_t *device_write(struct sim_world *w, const struct pb_json *at,
                             struct sim_client *client)
 {
-    struct sim_device *dev = device_at(w, at);
+    struct sim_device *dev = sim_device_at(w, at);
     uint8_t size = (uint8_t)sim_number(at, "size", 1, 4, 4);
     uint16_t offset = (uint16_t)sim_number(at, "offset", 0, PB_CONFIG_SIZE_PCIE - 4u, 0);
     uint32_t value = (uint32_t)sim_number(at, "value", 0, UINT32_MAX, 0);
@@ -96,7 +83,7 @@ static void read_patch(const struct pb_json *at, struct sim_device *dev)
 
 static json_t *device_set(struct sim_world *w, const struct pb_json *at, struct sim_client *client)
 {
-    struct sim_device *dev = device_at(w, at);
+    struct sim_device *dev = sim_device_at(w, at);
     const char *error = sim_text(at, "error", NULL), *methods = sim_text(at, "reset", NULL);
 
     (void)client;
@@ -122,7 +109,7 @@ static json_t *device_set(struct sim_world *w, const struct pb_json *at, struct 
 static json_t *device_unplug(struct sim_world *w, const struct pb_json *at,
                              struct sim_client *client)
 {
-    struct sim_device *dev = device_at(w, at);
+    struct sim_device *dev = sim_device_at(w, at);
 
     (void)client;
     if (!dev || dev->gone)
@@ -133,7 +120,7 @@ static json_t *device_unplug(struct sim_world *w, const struct pb_json *at,
 
 static json_t *device_plug(struct sim_world *w, const struct pb_json *at, struct sim_client *client)
 {
-    struct sim_device *dev = device_at(w, at), *as = NULL;
+    struct sim_device *dev = sim_device_at(w, at), *as = NULL;
     struct pb_json other = pb_json_member(at, "as");
 
     (void)client;
@@ -152,7 +139,7 @@ static json_t *device_plug(struct sim_world *w, const struct pb_json *at, struct
 
 static json_t *device_bind(struct sim_world *w, const struct pb_json *at, struct sim_client *client)
 {
-    struct sim_device *dev = device_at(w, at);
+    struct sim_device *dev = sim_device_at(w, at);
 
     (void)client;
     if (!dev || dev->gone)

@@ -258,22 +258,9 @@ static void add_refused(struct run *run)
     end(run, -ETIMEDOUT);
 }
 
-static struct sim_device *device_at(struct sim_world *w, const struct pb_json *at)
-{
-    struct pb_json member = pb_json_member(at, "device");
-    struct sim_device *dev = NULL;
-    struct pb_sbdf sbdf;
-
-    if (pb_sbdf_parse(pb_json_text(&member, 16, ""), &sbdf))
-        dev = sim_device_find(w, sbdf);
-    if (!dev)
-        pb_json_fail(&member, "no such device");
-    return dev;
-}
-
 static json_t *attach(struct sim_world *w, const struct pb_json *at, struct sim_client *client)
 {
-    struct sim_device *dev = device_at(w, at);
+    struct sim_device *dev = sim_device_at(w, at);
     bool starting = sim_bool(at, "starting", false), unchecked = sim_bool(at, "unchecked", false);
     char path[PB_STORE_PATH_MAX];
     struct run *run;
@@ -423,7 +410,7 @@ static void remove_next(struct run *run)
 
 static json_t *detach(struct sim_world *w, const struct pb_json *at, struct sim_client *client)
 {
-    struct sim_device *dev = device_at(w, at);
+    struct sim_device *dev = sim_device_at(w, at);
     struct run *run;
 
     if (!dev || !client)
@@ -491,7 +478,7 @@ static json_t *destroy(struct sim_world *w, const struct pb_json *at, struct sim
 static json_t *assignable_add(struct sim_world *w, const struct pb_json *at,
                               struct sim_client *client)
 {
-    struct sim_device *dev = device_at(w, at);
+    struct sim_device *dev = sim_device_at(w, at);
 
     (void)client;
     if (!dev)
@@ -508,7 +495,7 @@ static json_t *assignable_add(struct sim_world *w, const struct pb_json *at,
 static json_t *assignable_remove(struct sim_world *w, const struct pb_json *at,
                                  struct sim_client *client)
 {
-    struct sim_device *dev = device_at(w, at);
+    struct sim_device *dev = sim_device_at(w, at);
 
     (void)client;
     if (!dev)

@@ -170,6 +170,14 @@ guest_shutdown() {
 	guest_do "$1" 'sleep 0.3; poweroff -f' 3 >/dev/null
 	guest_gone "$1" "${2:-20}"
 }
+# guest_reboot NAME: by xl, which makes another domain of it
+guest_reboot() {
+	xl reboot "$1" || return 1
+	guest_gone "$1" 30 || return 1
+	within 30 xl domid "$1" || return 1
+	xl domid "$1" >"$LAB_RUN/$1.domid"
+	guest_wait_ready "$1"
+}
 # The guest's kernel panics without warning anybody.
 guest_panic() { guest_do "$1" '(sleep 0.3; echo c >/proc/sysrq-trigger) &' 3 >/dev/null; }
 

@@ -191,13 +191,6 @@ check "two owners of one device are refused" [ $? -eq 1 ]
 note "$(cat /tmp/two-owners)"
 for guest in given another; do check "and guest $guest is named" prints "$guest" cat /tmp/two-owners; done
 old=$(guest_id given)
-guest_reboot() {
-	xl reboot "$1" || return 1
-	guest_gone "$1" 30 || return 1
-	within 30 xl domid "$1" || return 1
-	xl domid "$1" >"$LAB_RUN/$1.domid"
-	guest_wait_ready "$1"
-}
 check "it reboots" guest_reboot given
 check "as another domain" [ "$(guest_id given)" != "$old" ]
 check "the guest gets both cards again" within 30 guest_do given '[ "$(lspci -n | wc -l)" -eq 2 ]'

@@ -122,13 +122,6 @@ check "it works" guest_do b "within 20 pci_of 8086:10d3; $works" 60
 
 scenario xl-reboot
 old=$(guest_id b)
-guest_reboot() {
-	xl reboot "$1" || return 1
-	guest_gone "$1" 30 || return 1
-	within 30 xl domid "$1" || return 1
-	xl domid "$1" >"$LAB_RUN/$1.domid"
-	guest_wait_ready "$1"
-}
 check "the guest reboots" guest_reboot b
 check "nothing of the old one is left" within 10 not backend_nodes "$old"
 check "it has its card again" within 20 guest_do b 'pci_of 8086:10d3'
