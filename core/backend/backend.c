@@ -6,8 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/adopt.h"
 #include "backend/assign.h"
 #include "backend/guest.h"
+#include "backend/journal.h"
 #include "backend/machine.h"
 #include "backend/reserve.h"
 #include "backend/serve.h"
@@ -97,17 +99,31 @@ static void begin(void *ctx, const struct pb_failure *failure)
     b->tell_started(b->tell_started_ctx, failure);
 }
 
+void pb_backend_use_journal(struct pb_backend *b, struct pb_journal *j)
+{
+    b->journal = j;
+}
+
+/* Guests that wait are served again: now for everything else. */
+static void adopted(void *ctx, const struct pb_failure *failure)
+{
+    struct pb_backend *b = ctx;
+
+    (void)failure;
+    pb_uevents_start(b);
+    if (b->policy->xl_mode)
+        pb_xl_start(b, begin, b);
+    else
+        begin(b, NULL);
+}
+
 void pb_backend_start(struct pb_backend *b, pb_verb_fn started, void *ctx)
 {
     b->started = true;
     b->tell_started = started;
     b->tell_started_ctx = ctx;
     b->xen->ops->watch_add(b->xen, &b->release_watch);
-    pb_uevents_start(b);
-    if (b->policy->xl_mode)
-        pb_xl_start(b, begin, b);
-    else
-        begin(b, NULL);
+    pb_adopt_start(b, adopted, b);
 }
 
 void pb_backend_free(struct pb_backend *b)
@@ -143,5 +159,6 @@ void pb_backend_free(struct pb_backend *b)
     pb_policy_free(b->policy);
     free(b->policy);
     pb_quirk_set_unref(b->quirks);
+    pb_journal_close(b->journal);
     free(b);
 }

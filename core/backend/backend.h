@@ -21,6 +21,7 @@
 
 struct ev_loop;
 struct pb_backend;
+struct pb_journal;
 
 /* Why a verb failed: code, name (JSON: the error's `data.code`), JSON-RPC number, meaning. */
 #define PB_FAILS(X)                                                                          \
@@ -58,10 +59,15 @@ typedef void (*pb_verb_fn)(void *ctx, const struct pb_failure *failure);
 int pb_backend_new(struct ev_loop *loop, struct pb_xen *xen, struct pb_host *host,
                    struct pb_policy *policy, struct pb_quirk_set *quirks, struct pb_backend **ret);
 /*
- * Begins to work: watches for the end of guests, takes up again what an earlier run has claimed,
- * claims the slots, serves assignments. STARTED is told once, when requests may come: without a
- * failure, or with the reason why the daemon has to end (xl mode that the kernel's backend would
- * disturb).
+ * Before the start: J is taken over. Guests that it knows are adopted; what they have is kept in it
+ * for the next process. Without a journal nothing is.
+ */
+void pb_backend_use_journal(struct pb_backend *b, struct pb_journal *j);
+/*
+ * Begins to work: serves again whom an earlier process of this boot served, watches for the end of
+ * guests, takes up again what an earlier run has claimed, claims the slots, serves assignments.
+ * STARTED is told once, when requests may come: without a failure, or with the reason why the
+ * daemon has to end (xl mode that the kernel's backend would disturb).
  */
 void pb_backend_start(struct pb_backend *b, pb_verb_fn started, void *ctx);
 /*

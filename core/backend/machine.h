@@ -47,6 +47,9 @@ struct pb_grants {
     bool gsi_mapped, irq_allowed;
 };
 
+struct pb_journal;
+struct pb_journal_record;
+
 struct pb_identity {
     bool known;
     uint16_t vendor, device, subsystem_vendor, subsystem_device;
@@ -66,6 +69,7 @@ struct pb_device {
     bool look_again; /* something happened to it while a verb had it */
     bool taken_back; /* from whoever unbound it: once since it was claimed */
     bool retry;      /* a guest has it from before this run: claimed when domains end */
+    struct pb_journal_record *record; /* NULL: it is not in the journal */
     /* the one that was claimed last, until it is released: another one here is not taken for it */
     struct pb_identity identity;
 
@@ -152,7 +156,9 @@ struct pb_guest {
     uint8_t handle[16];
     char name[PB_NAME_MAX + 1];
     char be_path[80], fe_path[80];
-    bool xl; /* its nodes are the toolstack's: it numbers the devices and makes the grants */
+    struct pb_journal_record *record; /* NULL: it is not in the journal */
+    bool fenced; /* an operation of its ended two processes: nothing of it is carried out (H9) */
+    bool xl;     /* its nodes are the toolstack's: it numbers the devices and makes the grants */
     struct pb_xl_dir *dir; /* those nodes; only if xl */
     enum pb_topology topology;
 
@@ -216,6 +222,7 @@ struct pb_backend {
     struct pb_host *host;
     struct pb_policy *policy;
     struct pb_quirk_set *quirks;
+    struct pb_journal *journal; /* NULL: nothing is kept for the next process */
     uint64_t generation;
     struct pb_device_list devices; /* by address */
     struct pb_guest_list guests;   /* by domid */

@@ -383,7 +383,7 @@ static void job_reply(struct host *h, struct pb_job *job, const struct pb_wire_r
     if (fd >= 0 && !job->hw)
         (void)close(fd);
     /* The kernel drops a descriptor for which the receiver has no room. */
-    if (fd < 0 && rc == 0 && (job->kind == PB_JOB_CLAIM || job->kind == PB_JOB_OPEN))
+    if (fd < 0 && rc == 0 && pb_job_opens(job->kind))
         rc = -EMFILE;
     complete(h, job, rc, rc == reply->rc ? NULL : strerror(-rc));
 }

@@ -40,6 +40,8 @@ enum pb_job_kind {
     PB_JOB_PROBE,   /* read `facts` and `surroundings`, change nothing */
     PB_JOB_CLAIM,   /* take the device for `driver`: as PROBE, driver before, opened `hw` */
     PB_JOB_OPEN,    /* only what PROBE does, and opened `hw`: another program has claimed it */
+    PB_JOB_ADOPT,   /* a guest uses it: only opened `hw`, `driver_now` and the ids of `facts`; reads
+                       nothing of the hardware, and is quick */
     PB_JOB_RELEASE, /* give it back to the driver that it had */
     PB_JOB_RESET, /* reset by `method` ("" = the kernel's order); then facts->config is read anew */
     PB_JOB_REMEMBERED, /* `listed`: what an earlier run of this boot of the host has claimed, and
@@ -146,11 +148,11 @@ struct pb_job {
     uint16_t host_command;
     char driver_before[PB_DRIVER_NAME];
     char driver_now[PB_DRIVER_NAME];
-    struct pb_facts facts;                /* PROBE, CLAIM, OPEN, RESET */
+    struct pb_facts facts;                /* PROBE, CLAIM, OPEN, RESET; ADOPT: ids alone */
     struct pb_surroundings surroundings;  /* PROBE, CLAIM, OPEN */
     struct pb_sbdf listed[PB_LISTED_MAX]; /* REMEMBERED, LIST: by address */
     unsigned listed_count;
-    struct pb_hw *hw;                            /* CLAIM, OPEN: new, the receiver's to close */
+    struct pb_hw *hw; /* CLAIM, OPEN, ADOPT: new, the receiver's to close */
     void (*done)(struct pb_job *job, void *ctx); /* the job is the submitter's memory until then */
     void *ctx;
     /* private to the carrier */
@@ -158,6 +160,12 @@ struct pb_job {
     uint64_t id, due_ms;
     bool sent;
 };
+
+/* Does a job of this kind end with an opened device? */
+static inline bool pb_job_opens(enum pb_job_kind kind)
+{
+    return kind == PB_JOB_CLAIM || kind == PB_JOB_OPEN || kind == PB_JOB_ADOPT;
+}
 
 struct pb_host;
 

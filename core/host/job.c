@@ -120,6 +120,7 @@ void pb_job_run(const struct pb_wire_request *request, const struct pb_host_opti
         ret->rc = pb_work_claim(&work);
         break;
     case PB_JOB_OPEN:
+    case PB_JOB_ADOPT:
         ret->rc = pb_work_open(&work);
         break;
     case PB_JOB_RELEASE:

@@ -33,6 +33,7 @@ static const char *const job_names[PB_JOB_KIND_COUNT] = {
     [PB_JOB_CLAIM] = "job_claim",
     [PB_JOB_RELEASE] = "job_release",
     [PB_JOB_OPEN] = "job_open",
+    [PB_JOB_ADOPT] = "job_adopt",
     [PB_JOB_RESET] = "job_reset",
     [PB_JOB_REMEMBERED] = "job_remembered",
     [PB_JOB_LIST] = "job_list",
@@ -226,7 +227,7 @@ static void job_done(struct ev_loop *loop, ev_timer *timer, int revents)
         job->rc = sim_kernel_refuse(job, task->error, "the simulator was told to fail");
     else
         job->rc = sim_kernel_run(w, job);
-    if (job->rc == 0 && (job->kind == PB_JOB_CLAIM || job->kind == PB_JOB_OPEN))
+    if (job->rc == 0 && pb_job_opens(job->kind))
         open_config(dev, job);
     (void)sim_log_leave(w, job_names[job->kind], job_args(job), job->rc);
     task_free(task);

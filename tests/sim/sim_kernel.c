@@ -423,6 +423,7 @@ static int job_device(struct sim_world *w, struct sim_device *dev, struct pb_job
         read_facts(w, dev, job);
         return 0;
     case PB_JOB_OPEN:
+    case PB_JOB_ADOPT:
         read_facts(w, dev, job);
         return 0;
     case PB_JOB_CLAIM:
