@@ -61,6 +61,7 @@ struct pb_journal_device {
     uint8_t has_vaddr, serving, ready, let_go, permissive, permissive_asked;
     uint8_t assigned_in_xen, reserved, quarantined, msix_prepared, masked, adopted;
     uint8_t gsi_mapped, irq_allowed, resource[PB_PCI_RESOURCES];
+    uint8_t ours;   /* claimed; else only its taint is remembered */
     uint8_t flr;    /* its guest's reset is under way, by flr_method: it reads all ones */
     uint8_t failed; /* state `failed`, with the cause below */
     uint8_t interrupt_mode, interrupt_block;
@@ -73,6 +74,7 @@ struct pb_journal_device {
     uint16_t host_command;
     uint32_t interrupt_count;
     uint64_t resets, guest_resets, denied_writes;
+    uint64_t rules; /* a hash of the rules that its shadow was written under, 0 none */
     char driver_before[PB_DRIVER_NAME], driver_now[PB_DRIVER_NAME];
     char cause[240], cause_next[160], cause_code[32];
     struct pb_taint taint;

@@ -70,6 +70,8 @@ struct pb_device {
     bool taken_back; /* from whoever unbound it: once since it was claimed */
     bool retry;      /* a guest has it from before this run: claimed when domains end */
     struct pb_journal_record *record; /* NULL: it is not in the journal */
+    uint64_t rules;                   /* a hash of those that its guest's view was begun under */
+    bool interrupts_open; /* Xen may have mapped vectors that `interrupts` does not name (H10) */
     /* the one that was claimed last, until it is released: another one here is not taken for it */
     struct pb_identity identity;
 
@@ -157,6 +159,9 @@ struct pb_guest {
     char name[PB_NAME_MAX + 1];
     char be_path[80], fe_path[80];
     struct pb_journal_record *record; /* NULL: it is not in the journal */
+    uint64_t
+        adopted_ms;    /* pb_now_ms() when it was served again; 0: it is not an earlier process's */
+    bool other_domain; /* its number is another domain's by now: nothing is done to that (H11) */
     bool fenced; /* an operation of its ended two processes: nothing of it is carried out (H9) */
     bool xl;     /* its nodes are the toolstack's: it numbers the devices and makes the grants */
     struct pb_xl_dir *dir; /* those nodes; only if xl */

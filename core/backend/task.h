@@ -44,6 +44,7 @@ struct pb_task {
     const struct pb_task_kind *kind;
     unsigned at;
     bool undoing, queued;
+    uint8_t phase; /* enum pb_journal_phase of its device while a guest has it; 0: it stays there */
     struct pb_device *dev;
     struct pb_guest *guest;
     struct pb_failure failure;
