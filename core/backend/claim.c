@@ -34,9 +34,9 @@ static enum pb_run find(struct pb_task *task)
         return FAIL(task, NOT_FOUND, "use an address such as 0000:03:00.0, or name it in `devices`",
                     "no device has this name");
     if (!dev)
-        dev = pb_device_add(task->b, sbdf);
+        dev = pb_device_admit(task->b, sbdf, &task->failure);
     if (!dev)
-        return FAIL(task, INTERNAL, "", "out of memory");
+        return PB_RUN_FAIL;
     if (!pb_task_take_device(task, dev))
         return PB_RUN_FAIL;
     if (dev->state == PB_DEVICE_CLAIMED || dev->state == PB_DEVICE_ASSIGNED)

@@ -4,9 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/failure.h"
 #include "backend/guest.h"
 #include "backend/machine.h"
 #include "backend/profile.h"
+#include "backend/slots.h"
 #include "base/log.h"
 
 static const char *const state_names[] = {
@@ -61,6 +63,7 @@ struct pb_device *pb_device_add(struct pb_backend *b, struct pb_sbdf sbdf)
     dev->policy = policy ? *policy : pb_policy_device_default(sbdf);
     dev->state = PB_DEVICE_ABSENT;
     dev->cause_code = "";
+    b->device_count++;
     TAILQ_FOREACH (next, &b->devices, link) {
         if (pb_sbdf_machine(next->sbdf) > pb_sbdf_machine(sbdf)) {
             TAILQ_INSERT_BEFORE(next, dev, link);
@@ -71,9 +74,44 @@ struct pb_device *pb_device_add(struct pb_backend *b, struct pb_sbdf sbdf)
     return dev;
 }
 
+/* One that was released, or could not be claimed, and that nobody lists makes room. */
+static bool make_room(struct pb_backend *b)
+{
+    struct pb_device *dev;
+
+    TAILQ_FOREACH (dev, &b->devices, link) {
+        if (pb_slots_can_forget(dev)) {
+            pb_device_free(dev);
+            return true;
+        }
+    }
+    return false;
+}
+
+struct pb_device *pb_device_admit(struct pb_backend *b, struct pb_sbdf sbdf,
+                                  struct pb_failure *failure)
+{
+    struct pb_device *dev = pb_device_find(b, sbdf);
+    char address[PB_SBDF_TEXT];
+
+    if (dev)
+        return dev;
+    (void)pb_sbdf_format(sbdf, address);
+    if (b->device_count >= b->policy->limits.devices && !make_room(b)) {
+        pb_fail(failure, PB_FAIL_LIMIT, address, "raise limits.devices, or release devices",
+                "%u devices are known already, which is the limit", b->device_count);
+        return NULL;
+    }
+    dev = pb_device_add(b, sbdf);
+    if (!dev)
+        pb_fail(failure, PB_FAIL_INTERNAL, address, "", "out of memory");
+    return dev;
+}
+
 void pb_device_free(struct pb_device *dev)
 {
     TAILQ_REMOVE(&dev->b->devices, dev, link);
+    dev->b->device_count--;
     if (dev->hw)
         dev->b->host->ops->hw_close(dev->b->host, dev->hw);
     pb_profile_put(dev, NULL);

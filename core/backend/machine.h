@@ -230,7 +230,8 @@ struct pb_backend {
     struct pb_journal *journal; /* NULL: nothing is kept for the next process */
     uint64_t generation;
     struct pb_device_list devices; /* by address */
-    struct pb_guest_list guests;   /* by domid */
+    unsigned device_count;
+    struct pb_guest_list guests; /* by domid */
     unsigned guest_count;
     struct pb_slot_list slots; /* in the order in which they were listed */
     struct pb_task_list tasks;
@@ -262,8 +263,14 @@ struct pb_device_view pb_device_view_of(const struct pb_device *dev);
 /* The same for a face: NULL with FAILURE when it is not in the list. */
 const struct pb_device *pb_device_known(const struct pb_backend *b, const char *text,
                                         struct pb_failure *failure);
-/* Adds it (state absent) if it is not in the list; NULL when out of memory. */
+/*
+ * Adds it (state absent) if it is not in the list; NULL when out of memory. For what is ours
+ * already, from before this run: nothing bounds it.
+ */
 struct pb_device *pb_device_add(struct pb_backend *b, struct pb_sbdf sbdf);
+/* The same for what is new: NULL with FAILURE when limits.devices is reached, too. */
+struct pb_device *pb_device_admit(struct pb_backend *b, struct pb_sbdf sbdf,
+                                  struct pb_failure *failure);
 void pb_device_free(struct pb_device *dev);
 void pb_device_set_state(struct pb_device *dev, enum pb_device_state state);
 __attribute__((format(printf, 2, 3))) void pb_device_set_cause(struct pb_device *dev,

@@ -63,6 +63,7 @@ struct pb_assignment {
  */
 #define PB_LIMITS(X)                                                                          \
     X(guests, 128, 1, 10000, "guests served at once")                                         \
+    X(devices, 1024, 1, 16384, "devices known at once")                                       \
     X(devices_per_guest, 32, 1, 32, "devices of one guest (vpci has 32 slots)")               \
     X(ops_per_turn, 16, 1, 1024, "operations of one guest before others are served")          \
     X(pirqs_per_guest, 256, 1, 4096, "interrupts mapped for one guest")                       \
@@ -71,6 +72,12 @@ struct pb_assignment {
     X(reset_timeout_ms, 65000, 1000, 600000, "time for one reset or driver binding")          \
     X(control_clients, 64, 1, 1024, "connections to the control socket")                      \
     X(control_message_bytes, 65536, 256, 1048576, "length of one control message")
+
+/* Those that something was made for at the start: a change of them needs a restart. */
+#define PB_LIMITS_AT_START(X) \
+    X(devices)                \
+    X(control_clients)        \
+    X(control_message_bytes)
 
 struct pb_limits {
 #define X(name, fallback, min, max, help) uint32_t name;

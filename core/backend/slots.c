@@ -79,19 +79,36 @@ bool pb_slots_match(const struct pb_backend *b, struct pb_sbdf sbdf)
     return match(b, sbdf, false);
 }
 
-/* An address that a star covers but the machine lacks is nothing to show. */
-bool pb_slots_is_known(const struct pb_device *dev)
+/* By its own address. */
+static bool is_listed(const struct pb_device *dev)
 {
     const struct pb_slot_entry *entry;
 
-    if (dev->state != PB_DEVICE_ABSENT || dev->guest || dev->task || dev->identity.known ||
-        dev->taint.count > 0 || pb_policy_device(dev->b->policy, dev->sbdf))
+    if (pb_policy_device(dev->b->policy, dev->sbdf))
         return true;
     TAILQ_FOREACH (entry, &dev->b->slots, link) {
         if (entry->listed && !is_star(&entry->slot) && pb_slot_matches(&entry->slot, dev->sbdf))
             return true;
     }
     return false;
+}
+
+static bool is_remembered(const struct pb_device *dev)
+{
+    return dev->guest || dev->task || dev->identity.known || dev->taint.count > 0;
+}
+
+/* An address that a star covers but the machine lacks is nothing to show. */
+bool pb_slots_is_known(const struct pb_device *dev)
+{
+    return dev->state != PB_DEVICE_ABSENT || is_remembered(dev) || is_listed(dev);
+}
+
+bool pb_slots_can_forget(const struct pb_device *dev)
+{
+    return (dev->state == PB_DEVICE_ABSENT || dev->state == PB_DEVICE_PRESENT) &&
+           !is_remembered(dev) && !dev->driver_lost && !dev->retry && !dev->record &&
+           !is_listed(dev) && !pb_slots_match(dev->b, dev->sbdf);
 }
 
 /* --- what was not done in time --- */

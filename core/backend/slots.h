@@ -36,5 +36,7 @@ void pb_slots_claim_all(struct pb_backend *b);
 void pb_slots_domain_ended(struct pb_backend *b);
 /* Is there something to show of DEV, or to remember? */
 bool pb_slots_is_known(const struct pb_device *dev);
+/* Is all that is known of DEV that it is there, so that it may make room for another? */
+bool pb_slots_can_forget(const struct pb_device *dev);
 
 #endif

@@ -385,17 +385,22 @@ static bool is_queued(const struct pb_backend *b, const char *address)
 
 void pb_uevents_look(struct pb_backend *b, struct pb_sbdf sbdf)
 {
-    struct pb_device *dev = pb_device_add(b, sbdf);
+    struct pb_failure failure = { 0 };
+    struct pb_device *dev = pb_device_admit(b, sbdf, &failure);
     struct pb_task *task;
     char address[PB_SBDF_TEXT];
 
-    if (dev && dev->task) {
+    if (!dev) {
+        pb_warn("%s: not looked at: %s", failure.device, failure.reason);
+        return;
+    }
+    if (dev->task) {
         dev->look_again = true;
         return;
     }
     if (is_queued(b, pb_sbdf_format(sbdf, address)))
         return;
-    task = dev ? pb_task_new(b, &look_kind, nothing_more, NULL) : NULL;
+    task = pb_task_new(b, &look_kind, nothing_more, NULL);
     if (!task) {
         pb_err("%s: out of memory: it is not looked at", address);
         return;
@@ -429,6 +434,7 @@ static void happened(struct pb_device *dev, enum pb_uevent what)
 
 static void fired(void *ctx, enum pb_uevent what, struct pb_sbdf sbdf, const char *driver)
 {
+    struct pb_failure failure = { 0 };
     struct pb_backend *b = ctx;
     struct pb_device *dev;
 
@@ -444,9 +450,11 @@ static void fired(void *ctx, enum pb_uevent what, struct pb_sbdf sbdf, const cha
     }
     dev = pb_device_find(b, sbdf);
     if (!dev && what == PB_UEVENT_ADD && (pb_slots_match(b, sbdf) || pb_assign_wants(b, sbdf)))
-        dev = pb_device_add(b, sbdf);
+        dev = pb_device_admit(b, sbdf, &failure);
     if (dev)
         happened(dev, what);
+    else if (failure.reason[0])
+        pb_warn("%s: left alone: %s", failure.device, failure.reason);
 }
 
 /* Its verb may have left it in any state, with a cause of its own. */

@@ -172,10 +172,10 @@ static enum pb_run check_state(struct pb_task *task)
 
 static enum pb_run find(struct pb_task *task)
 {
-    struct pb_device *dev = pb_device_add(task->b, errand_of(task)->sbdf);
+    struct pb_device *dev = pb_device_admit(task->b, errand_of(task)->sbdf, &task->failure);
 
     if (!dev)
-        return FAIL(task, INTERNAL, "", "out of memory");
+        return PB_RUN_FAIL;
     if (!guest_of(task))
         return FAIL(task, STATE, "", "the guest ended meanwhile");
     if (!dev->task && dev->guest && was_abandoned(task, dev)) {

@@ -222,8 +222,9 @@ json_t *pb_changes_of_settings(const struct pb_policy *before, const struct pb_p
     guest_lines(lines, before, after, before, after);
     number_line(lines, "backend.busy_poll_us", before->busy_poll_us, after->busy_poll_us);
     /* these need a restart, and are told as such */
-    limits.control_clients = before->limits.control_clients;
-    limits.control_message_bytes = before->limits.control_message_bytes;
+#define X(name) limits.name = before->limits.name;
+    PB_LIMITS_AT_START(X)
+#undef X
 #define X(name, fallback, min, max, help) \
     number_line(lines, "limits." #name, before->limits.name, limits.name);
     PB_LIMITS(X)
@@ -244,14 +245,13 @@ json_t *pb_changes_for_restart(const struct pb_config *before, const struct pb_c
     const struct {
         const char *key;
         bool differs;
-    } keys[] = {
-        { "control.socket", strcmp(before->socket, after->socket) != 0 },
-        { "control.group", strcmp(before->group, after->group) != 0 },
-        { "state_dir", strcmp(before->state_dir, after->state_dir) != 0 },
-        { "backend.kinds", before->policy->xl_mode != after->policy->xl_mode },
-        { "limits.control_clients", old_limits->control_clients != new_limits->control_clients },
-        { "limits.control_message_bytes",
-          old_limits->control_message_bytes != new_limits->control_message_bytes },
+    } keys[] = { { "control.socket", strcmp(before->socket, after->socket) != 0 },
+                 { "control.group", strcmp(before->group, after->group) != 0 },
+                 { "state_dir", strcmp(before->state_dir, after->state_dir) != 0 },
+                 { "backend.kinds", before->policy->xl_mode != after->policy->xl_mode },
+#define X(name) { "limits." #name, old_limits->name != new_limits->name },
+                 PB_LIMITS_AT_START(X)
+#undef X
     };
     json_t *array = json_array();
 
@@ -270,6 +270,7 @@ void pb_changes_keep(const struct pb_config *before, struct pb_config *after)
     memcpy(after->group, before->group, sizeof(after->group));
     memcpy(after->state_dir, before->state_dir, sizeof(after->state_dir));
     after->policy->xl_mode = before->policy->xl_mode;
-    after->policy->limits.control_clients = limits->control_clients;
-    after->policy->limits.control_message_bytes = limits->control_message_bytes;
+#define X(name) after->policy->limits.name = limits->name;
+    PB_LIMITS_AT_START(X)
+#undef X
 }

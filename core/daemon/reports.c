@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "daemon/call.h"
+#include "daemon/limits.h"
 #include "daemon/show.h"
 
 struct collector {
@@ -57,7 +58,7 @@ struct stats {
     json_t *devices, *guests;
     unsigned states[PB_DEVICE_STATE_COUNT];
     /* how far the limits are used: the guest that uses most */
-    unsigned guest_count, most_devices, most_pirqs;
+    unsigned guest_count, device_count, most_devices, most_pirqs;
     struct {
         uint32_t domid;
         unsigned pirqs;
@@ -86,6 +87,7 @@ static void count_device(void *ctx, const struct pb_device_view *view)
     struct stats *stats = ctx;
     char address[PB_SBDF_TEXT];
 
+    stats->device_count++;
     if ((unsigned)view->state < PB_DEVICE_STATE_COUNT)
         stats->states[view->state]++;
     (void)json_array_append_new(
@@ -166,17 +168,34 @@ static void set_used(json_t *limits, const char *name, unsigned used)
 static json_t *limits_of(const struct pb_verbs *verbs, const struct stats *stats)
 {
     json_t *object = json_object();
+    const struct pb_limit *table;
+    size_t count;
 
-#define X(name, fallback, min, max, help) \
-    (void)json_object_set_new(            \
-        object, #name,                    \
-        json_pack("{s:I, s:s}", "value", (json_int_t)verbs->limits.name, "help", help));
-    PB_LIMITS(X)
-#undef X
+    table = pb_limits_table(&count);
+    for (size_t i = 0; i < count; i++)
+        (void)json_object_set_new(object, table[i].name,
+                                  json_pack("{s:I, s:s}", "value",
+                                            (json_int_t)pb_limits_value(&verbs->limits, &table[i]),
+                                            "help", table[i].help));
     set_used(object, "guests", stats->guest_count);
+    set_used(object, "devices", stats->device_count);
     set_used(object, "devices_per_guest", stats->most_devices);
     set_used(object, "pirqs_per_guest", stats->most_pirqs);
     set_used(object, "control_clients", pb_control_clients(verbs->control));
+    return object;
+}
+
+static json_t *bounds(void)
+{
+    json_t *object = json_object();
+    const struct pb_bound *table;
+    size_t count;
+
+    table = pb_bounds_table(&count);
+    for (size_t i = 0; i < count; i++)
+        (void)json_object_set_new(
+            object, table[i].name,
+            json_pack("{s:I, s:s}", "value", (json_int_t)table[i].value, "help", table[i].help));
     return object;
 }
 
@@ -211,11 +230,11 @@ void pb_report_stats(struct pb_call *call)
     pb_backend_each_guest(verbs->backend, count_guest, &stats);
     pb_backend_each_guest(verbs->backend, most_pirqs, &walk);
     pb_backend_counters(verbs->backend, &counters);
-    result = json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "uptime_ms",
-                       (json_int_t)(pb_now_ms() - verbs->started_ms), "device_states",
-                       state_counts(&stats), "devices", stats.devices, "counters",
-                       pb_show_counters(&counters), "guests", stats.guests, "limits",
-                       limits_of(verbs, &stats), "counter_help", counter_help());
+    result = json_pack(
+        "{s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "uptime_ms",
+        (json_int_t)(pb_now_ms() - verbs->started_ms), "device_states", state_counts(&stats),
+        "devices", stats.devices, "counters", pb_show_counters(&counters), "guests", stats.guests,
+        "limits", limits_of(verbs, &stats), "bounds", bounds(), "counter_help", counter_help());
     (void)json_object_update_new(result, quirk_stats(verbs));
     pb_call_done(call, result);
 }

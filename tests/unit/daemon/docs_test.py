@@ -24,6 +24,11 @@ def config_schema():
 
 
 class Manual(unittest.TestCase):
+    def test_limits_are_the_programs(self):
+        done = subprocess.run([os.path.join(fakelib.SOURCE, "contrib", "limits"), "--check",
+                               os.environ["PCIBACKD_LIMITS"]], capture_output=True, text=True)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+
     def test_every_limit_stands_in_the_page_with_its_bounds(self):
         text = page("pcibackd.conf.5")
         limits = config_schema()["properties"]["limits"]["properties"]
@@ -32,7 +37,7 @@ class Manual(unittest.TestCase):
             bounds = limit["anyOf"][0]
             row = "%s\t%d\t%d\t%d\t" % (name, limit["default"], bounds["minimum"], bounds["maximum"])
             self.assertIn(row, text)
-        self.assertEqual(len(re.findall(r"(?m)^\w+\t\d", text)), len(limits))
+        self.assertEqual(len(re.findall(r"(?m)^\w+\t\d+\t\d+\t", text)), len(limits))
 
     def test_every_key_stands_in_the_page(self):
         text = page("pcibackd.conf.5")

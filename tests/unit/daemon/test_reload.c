@@ -370,8 +370,13 @@ static void dry_run_changes_nothing(void **state)
 static void keys_that_need_a_restart_are_named_until_it(void **state)
 {
     static const char *const keys[] = {
-        "control.socket", "control.group",          "state_dir",
-        "backend.kinds",  "limits.control_clients", "limits.control_message_bytes"
+        "control.socket",
+        "control.group",
+        "state_dir",
+        "backend.kinds",
+        "limits.devices",
+        "limits.control_clients",
+        "limits.control_message_bytes",
     };
     struct fixture *f = *state;
     const json_t *restart;
@@ -380,7 +385,7 @@ static void keys_that_need_a_restart_are_named_until_it(void **state)
     write_config(f, ", \"control\": { \"socket\": \"/run/other.sock\", \"group\": \"wheel\" },"
                     " \"state_dir\": \"/run/other\","
                     " \"backend\": { \"kinds\": [\"pcibackd\", \"pci\"] }, \"limits\": { "
-                    "\"control_clients\": 3,"
+                    "\"control_clients\": 3, \"devices\": 9,"
                     " \"control_message_bytes\": 300, \"guests\": 4 }");
     for (unsigned n = 0; n < 2; n++) {
         restart = json_object_get(ask(f, "reload", "{}"), "needs_restart");
