@@ -247,6 +247,7 @@ struct pb_backend {
     struct pb_guest_list turn;
     struct pb_guest_list poll;
     ev_idle idle;
+    ev_check round;            /* of the loop: they have a turn each */
     struct pb_guest **by_port; /* port -> guest */
     uint32_t by_port_size;
 };

@@ -23,10 +23,13 @@ static void serve(struct pb_guest *g);
 
 static void idle_needed(struct pb_backend *b)
 {
-    if (TAILQ_EMPTY(&b->turn) && TAILQ_EMPTY(&b->poll))
+    if (TAILQ_EMPTY(&b->turn) && TAILQ_EMPTY(&b->poll)) {
         ev_idle_stop(b->loop, &b->idle);
-    else
+        ev_check_stop(b->loop, &b->round);
+    } else {
         ev_idle_start(b->loop, &b->idle);
+        ev_check_start(b->loop, &b->round);
+    }
 }
 
 static void want_turn(struct pb_guest *g)
@@ -36,6 +39,15 @@ static void want_turn(struct pb_guest *g)
     g->in_turn = true;
     TAILQ_INSERT_TAIL(&g->b->turn, g, turn_link);
     idle_needed(g->b);
+}
+
+/* Before whoever has used up a turn already. */
+static void want_turn_first(struct pb_guest *g)
+{
+    if (g->in_turn)
+        return;
+    g->in_turn = true;
+    TAILQ_INSERT_HEAD(&g->b->turn, g, turn_link);
 }
 
 static void stop_polling(struct pb_guest *g)
@@ -490,7 +502,7 @@ static void poll_all(struct pb_backend *b)
     for (; g; g = next) {
         next = TAILQ_NEXT(g, poll_link);
         if (pb_page_has_request(g->page)) {
-            serve(g);
+            want_turn_first(g);
         } else if (now >= g->poll_until_ns) {
             stop_polling(g);
             unmask(g);
@@ -498,15 +510,28 @@ static void poll_all(struct pb_backend *b)
     }
 }
 
-static void idle_cb(struct ev_loop *loop, ev_idle *idle, int events)
+/*
+ * Once in every round of the loop, after what else was ready: who has just asked waits for one turn
+ * of each other guest at most. An idle watcher would not do: libev runs it only when nothing is
+ * ready, so that a busy control socket or xenstore would keep guests waiting that are in a burst.
+ * It is there all the same, for the loop not to sleep.
+ */
+static void round_cb(struct ev_loop *loop, ev_check *round, int events)
 {
-    struct pb_backend *b = idle->data;
+    struct pb_backend *b = round->data;
 
     (void)loop;
     (void)events;
-    take_turns(b);
     poll_all(b);
+    take_turns(b);
     idle_needed(b);
+}
+
+static void idle_cb(struct ev_loop *loop, ev_idle *idle, int events)
+{
+    (void)loop;
+    (void)idle;
+    (void)events;
 }
 
 void pb_serve_ports(void *backend, const uint32_t *ports, size_t count)
@@ -521,10 +546,9 @@ void pb_serve_ports(void *backend, const uint32_t *ports, size_t count)
             continue;
         g->counters.events++;
         g->masked = true;
-        want_turn(g);
+        if (!g->in_turn)
+            serve(g);
     }
-    take_turns(b);
-    idle_needed(b);
 }
 
 /* --- life --- */
@@ -534,12 +558,15 @@ void pb_serve_start(struct pb_backend *b)
     TAILQ_INIT(&b->turn);
     TAILQ_INIT(&b->poll);
     ev_idle_init(&b->idle, idle_cb);
-    b->idle.data = b;
+    ev_check_init(&b->round, round_cb);
+    ev_set_priority(&b->round, EV_MINPRI);
+    b->round.data = b;
 }
 
 void pb_serve_stop(struct pb_backend *b)
 {
     ev_idle_stop(b->loop, &b->idle);
+    ev_check_stop(b->loop, &b->round);
     free(b->by_port);
 }
 
