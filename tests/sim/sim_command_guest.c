@@ -272,6 +272,7 @@ struct op_wait {
     struct sim_client *client;
     struct sim_domain *dom;
     unsigned entries;
+    unsigned begun; /* in which turn of the loop */
     bool give_up;
 };
 
@@ -282,9 +283,10 @@ static json_t *op_reply(const struct op_wait *wait, bool done)
 
     for (unsigned i = 0; i < wait->entries; i++)
         (void)json_array_append_new(vectors, json_integer(pb_le16(op + 36 + (size_t)4 * i)));
-    return json_pack("{s:b, s:b, s:i, s:I, s:o, s:I}", "ok", 1, "done", done ? 1 : 0, "err",
+    return json_pack("{s:b, s:b, s:i, s:I, s:o, s:I, s:I}", "ok", 1, "done", done ? 1 : 0, "err",
                      (int)(int32_t)pb_le32(op + 4), "value", (json_int_t)pb_le32(op + 28),
-                     "vectors", vectors, "flags", (json_int_t)sim_front_flags(wait->dom));
+                     "vectors", vectors, "flags", (json_int_t)sim_front_flags(wait->dom), "turns",
+                     (json_int_t)(ev_iteration(wait->w->loop) - wait->begun));
 }
 
 static void op_answered(void *ctx, struct sim_domain *dom, bool done)
@@ -362,6 +364,7 @@ static json_t *op(struct sim_world *w, const struct pb_json *at, struct sim_clie
     if (!wait)
         abort();
     *wait = (struct op_wait){ .w = w, .client = client, .dom = dom, .entries = entries };
+    wait->begun = ev_iteration(w->loop);
     wait->give_up = sim_bool(at, "give_up", true);
     ev_timer_init(&wait->timer, op_timeout, wait_ms / 1000.0, 0.0);
     ev_timer_start(w->loop, &wait->timer);
