@@ -18,6 +18,7 @@
 #include "daemon/config.h"
 #include "daemon/control.h"
 #include "daemon/generation.h"
+#include "daemon/journal_start.h"
 #include "daemon/lock.h"
 #include "daemon/names.h"
 #include "daemon/notify.h"
@@ -32,6 +33,7 @@ struct daemon {
     struct pb_generation generation;
     struct ev_loop *loop;
     int lock;
+    struct pb_journal *journal; /* the backend's once there is one */
     struct pb_host *host;
     struct pb_xen *xen;
     struct pb_backend *backend;
@@ -131,6 +133,8 @@ static bool start_backend(struct daemon *d)
         rc = pb_backend_new(d->loop, d->xen, d->host, policy, d->generation.quirks, &d->backend);
     if (rc == 0) {
         d->generation.quirks = NULL; /* the backend's now, as the policy */
+        pb_backend_use_journal(d->backend, d->journal);
+        d->journal = NULL;
         return true;
     }
     pb_err("cannot start the backend: %s", strerror(-rc));
@@ -194,10 +198,19 @@ static bool take_lock(struct daemon *d)
     return d->lock >= 0;
 }
 
+static bool open_journal(struct daemon *d)
+{
+    const char *boot = d->platform->boot_id ? d->platform->boot_id() : "";
+
+    d->journal = pb_journal_start(d->generation.config, boot, d->platform->any_owner);
+    return d->journal != NULL;
+}
+
 /* In this order: the helper is exec'ed before a descriptor of Xen's exists (H5). */
 static bool start(struct daemon *d)
 {
-    if (!take_lock(d))
+    (void)signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is an error like a full disk */
+    if (!take_lock(d) || !open_journal(d))
         return false;
     d->loop = ev_default_loop(EVFLAG_AUTO);
     if (!d->loop) {
@@ -220,6 +233,7 @@ static void stop(struct daemon *d)
     pb_reloader_free(d->verbs.reloader);
     if (d->backend)
         pb_backend_free(d->backend);
+    pb_journal_close(d->journal);
     pb_control_close(d->control);
     if (d->xen)
         d->xen->ops->close(d->xen);

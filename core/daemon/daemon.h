@@ -31,6 +31,8 @@ struct pb_platform {
      * none. The pointer may be NULL.
      */
     enum pb_option_use (*option)(const char *option, const char *value);
+    /* Names the boot of the host (H11); NULL: the kernel's boot_id does. */
+    const char *(*boot_id)(void);
     /*
      * SELF is the path of this program, from which the helper is exec'ed; CONFIG_DIR that of the
      * configuration's fragments, "" none. 0 or negative errno.

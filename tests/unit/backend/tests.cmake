@@ -1,2 +1,3 @@
 # SPDX-License-Identifier: MIT
 pb_unit(policy backend)
+pb_unit(journal backend backend/journal_dir.c)

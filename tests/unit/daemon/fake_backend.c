@@ -8,6 +8,8 @@
 #include <sys/queue.h>
 #include <unistd.h>
 
+#include "backend/journal.h"
+
 struct verb {
     TAILQ_ENTRY(verb) link;
     struct pb_backend *b;
@@ -19,6 +21,7 @@ struct verb {
 };
 
 struct pb_backend {
+    struct pb_journal *journal;
     struct ev_loop *loop;
     struct pb_policy *policy;
     struct fake_calls calls;
@@ -92,6 +95,11 @@ int pb_backend_new(struct ev_loop *loop, struct pb_xen *xen, struct pb_host *hos
     return 0;
 }
 
+void pb_backend_use_journal(struct pb_backend *b, struct pb_journal *j)
+{
+    b->journal = j;
+}
+
 static void tell_started(const struct pb_backend *b)
 {
     struct pb_failure failure = { .code = PB_FAIL_REFUSED,
@@ -156,6 +164,7 @@ void pb_backend_free(struct pb_backend *b)
     pb_hooks_free(b->hooks);
     pb_profile_unref(b->profile);
     pb_quirk_set_unref(b->quirks);
+    pb_journal_close(b->journal);
     if (b->policy)
         pb_policy_free(b->policy);
     free(b->policy);

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT */
+#include "backend/journal_file.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+
+#define WORD  8u
+#define CHUNK 256u /* bytes that are compared at once */
+
+/* Another word or another place gives another value, whatever the rest is. */
+static uint64_t mix(uint64_t place, uint64_t word)
+{
+    uint64_t x = word + (place + 1) * UINT64_C(0x9e3779b97f4a7c15);
+
+    x ^= x >> 32;
+    x *= UINT64_C(0xd6e8feb86659fd93);
+    return x ^ x >> 29;
+}
+
+/* Places of what is not data. */
+enum { AT_SALT = 1 << 20, AT_SEQUENCE, AT_LENGTH };
+
+/* The last one of data that ends inside of a word is filled with zeros. */
+static uint64_t word_at(const uint8_t *data, size_t size, size_t i)
+{
+    size_t left = size - i * WORD;
+    uint64_t word = 0;
+
+    memcpy(&word, data + i * WORD, left < WORD ? left : WORD);
+    return word;
+}
+
+static size_t words_of(size_t size)
+{
+    return (size + WORD - 1) / WORD;
+}
+
+uint64_t pb_journal_sum(const void *data, size_t size)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < words_of(size); i++)
+        sum += mix(i, word_at(data, size, i));
+    return sum;
+}
+
+uint64_t pb_journal_number(uint32_t number)
+{
+    return (uint64_t)~number << 32 | number;
+}
+
+bool pb_journal_number_read(uint64_t word, uint32_t *ret)
+{
+    *ret = (uint32_t)word;
+    return word == pb_journal_number(*ret);
+}
+
+/*
+ * The check differs whenever one byte of the number does, so that damage is told from an older
+ * number: else a part could silently go back to what it was before.
+ */
+uint64_t pb_journal_sequence(uint64_t sequence)
+{
+    uint64_t number = sequence & ((UINT64_C(1) << 48) - 1);
+
+    return ((number ^ number >> 16 ^ number >> 32 ^ 0xa55a) & 0xffff) << 48 | number;
+}
+
+static bool sequence_read(uint64_t word, uint64_t *ret)
+{
+    *ret = word & ((UINT64_C(1) << 48) - 1);
+    return word == 0 || word == pb_journal_sequence(*ret);
+}
+
+static uint64_t checksum(const struct pb_journal_part *part, uint64_t sum, uint64_t sequence,
+                         uint64_t length)
+{
+    return sum + mix(AT_SALT, part->salt) + mix(AT_SEQUENCE, sequence) + mix(AT_LENGTH, length);
+}
+
+static uint32_t copy_stride(uint32_t capacity)
+{
+    return ((uint32_t)sizeof(struct pb_journal_copy) + capacity + 63) & ~63u;
+}
+
+uint32_t pb_journal_place_size(const struct pb_journal_place *place)
+{
+    return place->copies == 2 ? 2 * copy_stride(place->capacity) : (place->capacity + 63) & ~63u;
+}
+
+void pb_journal_part_init(struct pb_journal_part *part, uint8_t *record,
+                          const struct pb_journal_place *place, uint64_t salt)
+{
+    uint8_t *at = record + place->offset;
+
+    *part = (struct pb_journal_part){ .salt = salt, .capacity = place->capacity, .newest = 1 };
+    part->copy[0] = (struct pb_journal_copy *)(void *)at;
+    part->copy[1] = (struct pb_journal_copy *)(void *)(at + copy_stride(place->capacity));
+}
+
+/* What one copy is; *ret_sequence counts when its word is one. */
+static bool copy_is_right(const struct pb_journal_part *part, const struct pb_journal_copy *copy,
+                          bool *ret_word, uint64_t *ret_sequence, uint64_t *ret_sum)
+{
+    *ret_word =
+        sequence_read(atomic_load_explicit(&copy->sequence, memory_order_acquire), ret_sequence);
+    if (!*ret_word || *ret_sequence == 0 || copy->length > part->capacity)
+        return false;
+    *ret_sum = pb_journal_sum(copy->data, copy->length);
+    return copy->checksum == checksum(part, *ret_sum, *ret_sequence, copy->length);
+}
+
+/*
+ * A copy that is not right may be one that was being written: then its number is still the one
+ * before the other's. Anything else is damage, and the other copy may be older than what was there.
+ */
+enum pb_journal_loaded pb_journal_part_load(struct pb_journal_part *part, void *ret, size_t size)
+{
+    uint64_t sequence[2], sum[2] = { 0, 0 };
+    bool word[2], right[2];
+    const struct pb_journal_copy *copy;
+    unsigned i;
+
+    for (i = 0; i < 2; i++)
+        right[i] = copy_is_right(part, part->copy[i], &word[i], &sequence[i], &sum[i]);
+    part->sequence = part->length = 0;
+    part->newest = 1;
+    part->lost = false;
+    if (word[0] && word[1] && sequence[0] == 0 && sequence[1] == 0)
+        return PB_JOURNAL_NEVER;
+    i = !word[0] || sequence[1] > sequence[0];
+    part->lost = true;
+    if (!word[0] || !word[1] || !right[i] || sequence[!i] + 1 != sequence[i])
+        return PB_JOURNAL_LOST;
+    copy = part->copy[i];
+    part->lost = false;
+    part->newest = (uint8_t)i;
+    part->sequence = sequence[i];
+    part->length = copy->length;
+    part->sum = sum[i];
+    part->all_behind = true;
+    memset(ret, 0, size);
+    memcpy(ret, copy->data, copy->length < size ? copy->length : size);
+    return PB_JOURNAL_RIGHT;
+}
+
+/* The compiler keeps the order of what is before and behind; a signal never takes it apart. */
+static void publish(struct pb_journal_part *part, struct pb_journal_copy *copy, size_t size)
+{
+    part->sequence++;
+    part->newest = copy == part->copy[1];
+    part->length = size;
+    copy->length = size;
+    copy->checksum = checksum(part, part->sum, part->sequence, size);
+    atomic_store_explicit(&copy->sequence, pb_journal_sequence(part->sequence),
+                          memory_order_release);
+    atomic_signal_fence(memory_order_seq_cst);
+}
+
+void pb_journal_part_clear(struct pb_journal_part *part)
+{
+    atomic_store_explicit(&part->copy[0]->sequence, 0, memory_order_release);
+    atomic_store_explicit(&part->copy[1]->sequence, 0, memory_order_release);
+    atomic_signal_fence(memory_order_seq_cst);
+    part->sequence = part->length = part->sum = 0;
+    part->newest = 1;
+    part->lost = false;
+}
+
+static void put_whole(struct pb_journal_part *part, const uint8_t *data, size_t size)
+{
+    struct pb_journal_copy *copy;
+
+    if (part->lost)
+        pb_journal_part_clear(part);
+    copy = part->copy[!part->newest];
+    if (size % WORD)
+        copy->data[size / WORD] = 0;
+    memcpy(copy->data, data, size);
+    part->sum = pb_journal_sum(data, size);
+    part->all_behind = true;
+    publish(part, copy, size);
+}
+
+/* Which words differ from the newest copy; their number, PB_JOURNAL_BEHIND + 1: more than fit. */
+static unsigned compare(const struct pb_journal_part *part, const uint8_t *data, size_t size,
+                        uint16_t changed[PB_JOURNAL_BEHIND])
+{
+    const uint64_t *newest = part->copy[part->newest]->data;
+    unsigned count = 0;
+
+    for (size_t at = 0; at < size; at += CHUNK) {
+        size_t length = size - at < CHUNK ? size - at : CHUNK;
+
+        if (memcmp((const uint8_t *)newest + at, data + at, length) == 0)
+            continue;
+        for (size_t i = at / WORD; i < words_of(at + length); i++) {
+            if (newest[i] == word_at(data, size, i))
+                continue;
+            if (count == PB_JOURNAL_BEHIND)
+                return PB_JOURNAL_BEHIND + 1;
+            changed[count++] = (uint16_t)i;
+        }
+    }
+    return count;
+}
+
+static void catch_up(struct pb_journal_part *part, struct pb_journal_copy *copy, size_t size)
+{
+    const struct pb_journal_copy *newest = part->copy[part->newest];
+
+    if (part->all_behind)
+        memcpy(copy->data, newest->data, words_of(size) * WORD);
+    for (unsigned i = 0; !part->all_behind && i < part->behind_count; i++)
+        copy->data[part->behind[i]] = newest->data[part->behind[i]];
+    part->all_behind = false;
+}
+
+void pb_journal_part_put(struct pb_journal_part *part, const void *data, size_t size)
+{
+    uint16_t changed[PB_JOURNAL_BEHIND];
+    const struct pb_journal_copy *newest;
+    struct pb_journal_copy *copy;
+    unsigned count;
+
+    PB_ASSERT(size <= part->capacity);
+    if (part->sequence == 0 || part->length != size) {
+        put_whole(part, data, size);
+        return;
+    }
+    count = compare(part, data, size, changed);
+    if (count == 0)
+        return;
+    if (count > PB_JOURNAL_BEHIND) {
+        put_whole(part, data, size);
+        return;
+    }
+    newest = part->copy[part->newest];
+    copy = part->copy[!part->newest];
+    catch_up(part, copy, size);
+    for (unsigned i = 0; i < count; i++) {
+        uint64_t word = word_at(data, size, changed[i]);
+
+        part->sum += mix(changed[i], word) - mix(changed[i], newest->data[changed[i]]);
+        copy->data[changed[i]] = word;
+    }
+    memcpy(part->behind, changed, count * sizeof(changed[0]));
+    part->behind_count = (uint8_t)count;
+    publish(part, copy, size);
+}
