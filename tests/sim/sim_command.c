@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/bytes.h"
 #include "sim_kernel.h"
@@ -286,6 +287,40 @@ static json_t *settings(struct sim_world *w, const struct pb_json *at, struct si
     return sim_ok();
 }
 
+static json_t *die(struct sim_world *w, const struct pb_json *at, struct sim_client *client)
+{
+    unsigned nth = (unsigned)sim_number(at, "nth", 1, UINT32_MAX, 1);
+    unsigned count = (unsigned)sim_number(at, "count", 1, UINT32_MAX, 1);
+
+    (void)client;
+    if (!sim_memory_shared())
+        return sim_error("the world would die with it: not supervised");
+    sim_log_die(&w->log, sim_text(at, "call", "*"), nth, count, sim_bool(at, "after", false),
+                sim_bool(at, "done", false));
+    return sim_ok();
+}
+
+static json_t *life(struct sim_world *w, const struct pb_json *at, struct sim_client *client)
+{
+    (void)at;
+    (void)client;
+    return json_pack("{s:b, s:i, s:i, s:i, s:I}", "ok", 1, "lives", (int)w->lives, "pid",
+                     (int)getpid(), "planned", (int)w->planned, "entered",
+                     (json_int_t)w->log.entered);
+}
+
+static json_t *oom(struct sim_world *w, const struct pb_json *at, struct sim_client *client)
+{
+    json_t *reply = json_pack("{s:b, s:I, s:I}", "ok", 1, "seen", (json_int_t)sim_oom.seen,
+                              "failed", (json_int_t)sim_oom.failed);
+
+    (void)w;
+    (void)client;
+    sim_oom = (struct sim_oom){ .nth = (unsigned long)sim_number(at, "nth", 0, UINT32_MAX, 0),
+                                .count = (unsigned long)sim_number(at, "count", 1, UINT32_MAX, 1) };
+    return reply;
+}
+
 /* null: they were never saved. */
 static json_t *saved_slots(struct sim_world *w, const struct pb_json *at, struct sim_client *client)
 {
@@ -321,23 +356,22 @@ static json_t *leaks(struct sim_world *w, const struct pb_json *at, struct sim_c
 
 /* Answers when nothing has been under way for three looks in a row. */
 struct settle {
-    ev_timer timer;
+    struct sim_timer timer;
     struct sim_world *w;
     struct sim_client *client;
     unsigned quiet, looks, looks_max;
 };
 
-static void settle_look(struct ev_loop *loop, ev_timer *timer, int revents)
+static void settle_look(struct sim_timer *timer)
 {
     struct settle *s = PB_CONTAINER_OF(timer, struct settle, timer);
 
-    (void)revents;
     s->quiet = sim_world_idle(s->w) ? s->quiet + 1 : 0;
     if (s->quiet < 3 && ++s->looks < s->looks_max)
         return;
-    ev_timer_stop(loop, timer);
+    sim_timer_stop(timer);
     sim_client_reply(s->client, s->quiet >= 3 ? sim_ok() : sim_error("the world does not settle"));
-    free(s);
+    sim_free(s);
 }
 
 static json_t *settle(struct sim_world *w, const struct pb_json *at, struct sim_client *client)
@@ -347,15 +381,13 @@ static json_t *settle(struct sim_world *w, const struct pb_json *at, struct sim_
 
     if (!client)
         return sim_error("settle cannot be the action of a fault");
-    s = calloc(1, sizeof(*s));
-    if (!s)
-        abort();
+    s = sim_alloc(sizeof(*s));
     s->w = w;
     s->client = client;
     s->looks_max = timeout_ms / SETTLE_MS + 3;
     sim_client_hold(client);
-    ev_timer_init(&s->timer, settle_look, SETTLE_MS / 1000.0, SETTLE_MS / 1000.0);
-    ev_timer_start(w->loop, &s->timer);
+    sim_timer_init(&s->timer, w, settle_look);
+    sim_timer_start(&s->timer, SETTLE_MS / 1000.0, SETTLE_MS / 1000.0);
     return NULL;
 }
 
@@ -377,6 +409,9 @@ const struct sim_command sim_commands_world[] = {
       KEYS("job_delay_ms", "msi_pirqs", "quarantine", "remapping", "deaf", "kernel_takes",
            "kernel_takes_domid"),
       settings },
+    { "die", KEYS("call", "nth", "count", "after", "done"), die },
+    { "life", NO_KEYS, life },
+    { "oom", KEYS("nth", "count"), oom },
     { "saved-slots", NO_KEYS, saved_slots },
     { "uevent", KEYS("what", "device", "driver"), uevent },
     { "leaks", NO_KEYS, leaks },

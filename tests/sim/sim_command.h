@@ -18,6 +18,10 @@
  *   saved-slots                      {"slots": [...] or null}: the last SAVE_SLOTS
  *   leaks                            everything that is held on behalf of guests
  *   settle [timeout_ms]              answers when nothing is under way in the world
+ *   die call [nth] [count] [after] [done]   supervised: the daemon dies at the nth CALL (a pattern)
+ *                                    from now; done: its requests to the store are carried out
+ *   life                             {"lives", "pid", "planned", "entered": calls until now}
+ *   oom [nth] [count]                its nth allocation fails; {"seen", "failed"} since the last
  * Guests (domid)
  *   domain-create [name: "" writes no node] [hvm] [passthrough] · domain-destroy [toolstack]
  *   domain-shutdown [reason: poweroff, reboot, suspend, crash] · domain-resume [follow]
@@ -26,6 +30,7 @@
  *   front-script [rules]             how a followed frontend differs from Linux' (sim_front.h)
  *   op cmd domain bus devfn offset size value info err [entries] [wait_ms] [give_up]
  *                                    {"done", "err", "value", "vectors", "flags"}
+ *   loop ops [wait_ms] [gap_ms] · loop-stop · loop-get       operations without an end (sim_loop.h)
  *   post [offset] [hex] [flags] [notify] · peek [offset] [length] · notify [port] · stray [port]
  * Devices (device)
  *   device · device-read offset [size] · device-write offset value [size] [raw]
@@ -76,6 +81,9 @@ json_t *sim_command_run(struct sim_world *w, const json_t *message, struct sim_c
 /* The action of a fault. */
 void sim_command_act(struct sim_world *w, json_t *action);
 
+/* Writes the operation that AT describes to OP (in a page); the number of its entries. */
+unsigned sim_op_write(const struct pb_json *at, uint8_t *op);
+
 /* What a clean world does not hold (sim_report.c). */
 json_t *sim_report_leaks(const struct sim_world *w);
 json_t *sim_report_device(const struct sim_world *w, const struct sim_device *dev);
@@ -83,6 +91,14 @@ json_t *sim_report_device(const struct sim_world *w, const struct sim_device *de
 /* The socket. NULL with errno set. Listens when the world is on a loop. */
 struct sim_server *sim_server_new(struct sim_world *w, const char *path);
 void sim_server_free(struct sim_server *server);
+/*
+ * Supervised: connections outlive the daemon. A child tells its parent of each over the
+ * END of a socket pair; the parent takes them from its own and, when the child is dead, puts their
+ * numbers right for the next one.
+ */
+void sim_server_keeper(int end);
+void sim_server_keep(int end);
+void sim_server_restore(void);
 /* Answers later: hold before NULL is returned, then reply once (takes over MESSAGE). */
 void sim_client_hold(struct sim_client *client);
 void sim_client_reply(struct sim_client *client, json_t *message);

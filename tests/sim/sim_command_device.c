@@ -129,11 +129,11 @@ static json_t *device_plug(struct sim_world *w, const struct pb_json *at, struct
     if (other.value)
         as = sim_device_new(&other, w->dump_dir);
     if (at->error->set) {
-        free(as);
+        sim_free(as);
         return sim_error(" ");
     }
     sim_kernel_plug(w, dev, as, (unsigned)sim_number(at, "bind_ms", 0, 600000, 0));
-    free(as);
+    sim_free(as);
     return sim_ok();
 }
 

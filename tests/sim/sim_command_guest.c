@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "sim_command.h"
+#include "sim_loop.h"
 #include "sim_world.h"
 
 #define KEYS(...) ((const char *const[]){ "do", "domid", __VA_ARGS__, NULL })
@@ -267,7 +268,7 @@ static json_t *stray(struct sim_world *w, const struct pb_json *at, struct sim_c
 }
 
 struct op_wait {
-    ev_timer timer;
+    struct sim_timer timer;
     struct sim_world *w;
     struct sim_client *client;
     struct sim_domain *dom;
@@ -294,19 +295,17 @@ static void op_answered(void *ctx, struct sim_domain *dom, bool done)
     struct op_wait *wait = ctx;
     json_t *reply = dom->front.page ? op_reply(wait, done) : sim_error("the page is gone");
 
-    ev_timer_stop(wait->w->loop, &wait->timer);
+    sim_timer_stop(&wait->timer);
     sim_client_reply(wait->client, reply);
-    free(wait);
+    sim_free(wait);
 }
 
 /* As pcifront after 2 s: takes the flag back, and goes on. */
-static void op_timeout(struct ev_loop *loop, ev_timer *timer, int revents)
+static void op_timeout(struct sim_timer *timer)
 {
     struct op_wait *wait = PB_CONTAINER_OF(timer, struct op_wait, timer);
     struct sim_domain *dom = wait->dom;
 
-    (void)loop;
-    (void)revents;
     if (wait->give_up)
         sim_front_set_flags(dom, 0, SIM_FLAG_ACTIVE);
     dom->front.op_done = NULL;
@@ -331,7 +330,7 @@ static unsigned op_entries(const struct pb_json *at, uint8_t *op)
     return (unsigned)(count < SIM_OP_ENTRIES ? count : SIM_OP_ENTRIES);
 }
 
-static unsigned op_write(const struct pb_json *at, uint8_t *op)
+unsigned sim_op_write(const struct pb_json *at, uint8_t *op)
 {
     static const struct {
         const char *key;
@@ -357,17 +356,15 @@ static json_t *op(struct sim_world *w, const struct pb_json *at, struct sim_clie
         return refused();
     if (dom->front.op_done)
         return sim_error("an operation is under way");
-    entries = op_write(at, page_of(dom) + SIM_OP_START);
+    entries = sim_op_write(at, page_of(dom) + SIM_OP_START);
     if (at->error->set)
         return refused();
-    wait = calloc(1, sizeof(*wait));
-    if (!wait)
-        abort();
+    wait = sim_alloc(sizeof(*wait));
     *wait = (struct op_wait){ .w = w, .client = client, .dom = dom, .entries = entries };
     wait->begun = ev_iteration(w->loop);
     wait->give_up = sim_bool(at, "give_up", true);
-    ev_timer_init(&wait->timer, op_timeout, wait_ms / 1000.0, 0.0);
-    ev_timer_start(w->loop, &wait->timer);
+    sim_timer_init(&wait->timer, w, op_timeout);
+    sim_timer_start(&wait->timer, wait_ms / 1000.0, 0.0);
     sim_client_hold(client);
     dom->front.op_ctx = wait;
     dom->front.op_done = op_answered;
@@ -376,7 +373,46 @@ static json_t *op(struct sim_world *w, const struct pb_json *at, struct sim_clie
     return NULL;
 }
 
+/* A loop of operations */
+
+static json_t *loop(struct sim_world *w, const struct pb_json *at, struct sim_client *client)
+{
+    struct sim_domain *dom = domain_at(w, at);
+    struct pb_json ops = pb_json_member(at, "ops");
+    unsigned wait_ms = (unsigned)sim_number(at, "wait_ms", 1, 600000, 2000);
+    unsigned gap_ms = (unsigned)sim_number(at, "gap_ms", 0, 60000, 0);
+
+    (void)client;
+    if (!dom || pb_json_array(&ops) == 0)
+        return refused();
+    sim_loop_start(w, dom, json_deep_copy(ops.value), wait_ms, gap_ms);
+    return sim_ok();
+}
+
+static json_t *loop_stop(struct sim_world *w, const struct pb_json *at, struct sim_client *client)
+{
+    struct sim_domain *dom = domain_at(w, at);
+
+    (void)client;
+    if (!dom)
+        return refused();
+    sim_loop_stop(dom);
+    return sim_ok();
+}
+
+static json_t *loop_get(struct sim_world *w, const struct pb_json *at, struct sim_client *client)
+{
+    const struct sim_domain *dom = domain_at(w, at);
+    json_t *report = dom ? sim_loop_report(dom) : NULL;
+
+    (void)client;
+    return report ? report : refused();
+}
+
 const struct sim_command sim_commands_guest[] = {
+    { "loop", KEYS("ops", "wait_ms", "gap_ms"), loop },
+    { "loop-stop", NO_KEYS, loop_stop },
+    { "loop-get", NO_KEYS, loop_get },
     { "domain-create", KEYS("name", "hvm", "passthrough"), domain_create },
     { "domain-destroy", KEYS("toolstack"), domain_destroy },
     { "domain-shutdown", KEYS("reason"), domain_shutdown },

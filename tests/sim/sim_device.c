@@ -243,10 +243,8 @@ struct sim_device *sim_device_new(const struct pb_json *at, const char *dir)
     struct pb_json bdf = pb_json_member(at, "bdf"), irq = pb_json_member(at, "irq");
     struct pb_json present = pb_json_member(at, "present");
     struct pb_json vf = pb_json_member(at, "virtual_function"), assignable;
-    struct sim_device *dev = calloc(1, sizeof(*dev));
+    struct sim_device *dev = sim_alloc(sizeof(*dev));
 
-    if (!dev)
-        abort();
     (void)pb_json_object(at, keys);
     if (!pb_sbdf_parse(pb_json_text(&bdf, 16, ""), &dev->sbdf))
         pb_json_fail(&bdf, "is not an address");
@@ -262,7 +260,7 @@ struct sim_device *sim_device_new(const struct pb_json *at, const char *dir)
     read_resources(at, dev);
     read_surroundings(at, dev, &dev->surroundings);
     if (!read_dump(at, dir, dev) || at->error->set) {
-        free(dev);
+        sim_free(dev);
         return NULL;
     }
     read_patch(at, dev);

@@ -37,7 +37,8 @@ struct sim_device {
     char override[PB_DRIVER_NAME];
     unsigned plugged; /* how often it was plugged in: a descriptor is of one of these times */
     bool resetting;
-    unsigned open; /* descriptors of its configuration space */
+    bool abandoned; /* in a reset that never ends, begun for a daemon that is dead */
+    unsigned open;  /* descriptors of its configuration space */
 
     /* the helper: what it remembers */
     bool claimed;

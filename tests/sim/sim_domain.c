@@ -22,11 +22,8 @@ static void range_add(struct sim_ranges *ranges, uint64_t first, uint64_t count)
 {
     if (ranges->count == ranges->room) {
         size_t room = ranges->room ? 2 * ranges->room : 8;
-        struct sim_range *grown = reallocarray(ranges->item, room, sizeof(*grown));
 
-        if (!grown)
-            abort();
-        ranges->item = grown;
+        ranges->item = sim_grow(ranges->item, room, sizeof(*ranges->item));
         ranges->room = room;
     }
     ranges->item[ranges->count++] = (struct sim_range){ .first = first, .count = count };
@@ -128,21 +125,18 @@ static void write_nodes(struct sim_world *w, const struct sim_domain *dom)
 struct sim_domain *sim_domain_create(struct sim_world *w, uint32_t domid, const char *name,
                                      bool hvm, bool iommu)
 {
-    static uint32_t created;
     struct sim_domain *dom;
 
     if (sim_domain_find(w, domid))
         return NULL;
-    dom = calloc(1, sizeof(*dom));
-    if (!dom)
-        abort();
+    dom = sim_alloc(sizeof(*dom));
     dom->domid = domid;
     dom->hvm = hvm;
     dom->iommu = iommu;
     (void)snprintf(dom->name, sizeof(dom->name), "%s", name);
     memset(dom->handle, 0x5a, sizeof(dom->handle));
-    created++;
-    memcpy(dom->handle, &created, sizeof(created));
+    w->created++;
+    memcpy(dom->handle, &w->created, sizeof(w->created));
     sim_front_init(dom);
     TAILQ_INIT(&dom->ports);
     TAILQ_INIT(&dom->pages);
@@ -159,8 +153,8 @@ static void domain_free(struct sim_world *w, struct sim_domain *dom)
     sim_guest_page_free_all(dom);
     TAILQ_REMOVE(&w->domains, dom, link);
     for (unsigned i = 0; i < SIM_ALLOW_COUNT; i++)
-        free(dom->allowed[i].item);
-    free(dom);
+        sim_free(dom->allowed[i].item);
+    sim_free(dom);
 }
 
 void sim_domain_reap(struct sim_world *w, struct sim_domain *dom)

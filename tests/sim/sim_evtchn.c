@@ -143,17 +143,18 @@ void sim_port_deliver(struct sim_world *w)
         local->masked = true;
         batch[count++] = port;
     }
-    if (count > 0)
+    if (count > 0) {
+        SIM_AS_DAEMON;
+
         w->xen.events.ports_pending(w->xen.events.ctx, batch, count);
+    }
 }
 
 uint32_t sim_guest_port_alloc(struct sim_domain *dom)
 {
-    struct sim_guest_port *p = calloc(1, sizeof(*p));
+    struct sim_guest_port *p = sim_alloc(sizeof(*p));
     uint32_t port = SIM_PORT_FIRST;
 
-    if (!p)
-        abort();
     while (guest_port(dom, port))
         port++;
     p->port = port;
@@ -183,7 +184,7 @@ void sim_guest_port_close(struct sim_world *w, struct sim_domain *dom, uint32_t 
     if (local)
         local->remote = 0;
     TAILQ_REMOVE(&dom->ports, guest, link);
-    free(guest);
+    sim_free(guest);
 }
 
 void sim_guest_port_close_all(struct sim_world *w, struct sim_domain *dom)
@@ -207,20 +208,14 @@ static struct sim_page *find_page(struct sim_domain *dom, uint32_t ref)
 
 struct sim_page *sim_guest_page_alloc(struct sim_domain *dom)
 {
-    struct sim_page *page = calloc(1, sizeof(*page));
+    struct sim_page *page = sim_alloc(sizeof(*page));
 
-    if (!page)
-        abort();
     page->ref = REF_FIRST;
     while (find_page(dom, page->ref))
         page->ref++;
     page->domid = dom->domid;
-    page->fd = memfd_create("sim-grant", MFD_CLOEXEC);
-    if (page->fd < 0 || ftruncate(page->fd, SIM_PAGE_SIZE) != 0)
-        abort();
-    page->guest = mmap(NULL, SIM_PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, page->fd, 0);
-    if (page->guest == MAP_FAILED)
-        abort();
+    page->frame = sim_frame_alloc();
+    page->guest = page->frame.address;
     TAILQ_INSERT_TAIL(&dom->pages, page, link);
     return page;
 }
@@ -234,9 +229,8 @@ void sim_guest_page_free_all(struct sim_domain *dom)
         if (page->maps > 0)
             continue;
         TAILQ_REMOVE(&dom->pages, page, link);
-        (void)munmap(page->guest, SIM_PAGE_SIZE);
-        (void)close(page->fd);
-        free(page);
+        sim_frame_free(&page->frame);
+        sim_free(page);
     }
 }
 
@@ -259,11 +253,10 @@ int sim_page_map(struct sim_world *w, uint32_t domid, uint32_t ref, void **ret_p
 
     if (!page)
         return dom ? -EINVAL : -ESRCH;
-    map = calloc(1, sizeof(*map));
-    if (!map)
-        abort();
+    map = sim_alloc(sizeof(*map));
     map->page = page;
-    map->address = mmap(NULL, SIM_PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, page->fd, 0);
+    map->address = mmap(NULL, SIM_PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, page->frame.fd,
+                        page->frame.offset);
     if (map->address == MAP_FAILED)
         abort();
     page->maps++;
@@ -277,9 +270,10 @@ static void unmap(struct sim_world *w, struct sim_map *map)
     struct sim_domain *dom = sim_domain_find(w, map->page->domid);
 
     TAILQ_REMOVE(&w->maps, map, link);
-    (void)munmap(map->address, SIM_PAGE_SIZE);
+    if (w->loop || !sim_memory_shared()) /* else it went with its process */
+        (void)munmap(map->address, SIM_PAGE_SIZE);
     map->page->maps--;
-    free(map);
+    sim_free(map);
     if (dom)
         sim_domain_reap(w, dom);
 }

@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "sim_memory.h"
+
 #define SIM_PORTS_MAX  512
 #define SIM_PORT_FIRST 16 /* the lower ones are dom0's own */
 #define SIM_PAGE_SIZE  4096u
@@ -32,13 +34,13 @@ struct sim_local_ports {
 };
 
 /*
- * A page lives in a memfd; the guest and every mapping of the daemon's see it at another address,
+ * A page lives in a file; the guest and every mapping of the daemon's see it at another address,
  * so that a use after the unmap faults, as it does in production.
  */
 struct sim_page {
     TAILQ_ENTRY(sim_page) link;
     uint32_t ref;
-    int fd;
+    struct sim_frame frame;
     void *guest;
     unsigned maps;
     uint32_t domid;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "sim_loop.h"
 #include "sim_world.h"
 
 /* xenbus states */
@@ -126,6 +127,7 @@ void sim_front_gone(struct sim_world *w, struct sim_domain *dom)
     (void)w;
     forget_script(dom);
     op_end(dom, false);
+    sim_loop_free(dom);
     dom->front.follow = false;
     json_decref(dom->front.roots);
     dom->front.roots = NULL;
@@ -203,7 +205,7 @@ static void backend_changed(struct sim_world *w, struct sim_domain *dom, int be)
 /* A reaction that was put off. */
 struct sim_late {
     TAILQ_ENTRY(sim_late) link;
-    ev_timer timer;
+    struct sim_timer timer;
     struct sim_world *w;
     struct sim_domain *dom;
     const json_t *write; /* of the script */
@@ -212,10 +214,9 @@ struct sim_late {
 
 static void late_free(struct sim_late *late)
 {
-    if (late->w->loop)
-        ev_timer_stop(late->w->loop, &late->timer);
+    sim_timer_stop(&late->timer);
     TAILQ_REMOVE(&late->dom->front.late, late, link);
-    free(late);
+    sim_free(late);
 }
 
 static void react(struct sim_world *w, struct sim_domain *dom, const json_t *write, int be)
@@ -228,7 +229,7 @@ static void react(struct sim_world *w, struct sim_domain *dom, const json_t *wri
     }
 }
 
-static void late_react(struct ev_loop *loop, ev_timer *timer, int revents)
+static void late_react(struct sim_timer *timer)
 {
     struct sim_late *late = PB_CONTAINER_OF(timer, struct sim_late, timer);
     const json_t *write = late->write;
@@ -236,8 +237,6 @@ static void late_react(struct ev_loop *loop, ev_timer *timer, int revents)
     struct sim_world *w = late->w;
     int be = late->be;
 
-    (void)loop;
-    (void)revents;
     late_free(late);
     react(w, dom, write, be);
 }
@@ -268,13 +267,11 @@ static void react_by_script(struct sim_world *w, struct sim_domain *dom, int be)
         react(w, dom, write, be);
         return;
     }
-    late = calloc(1, sizeof(*late));
-    if (!late)
-        abort();
+    late = sim_alloc(sizeof(*late));
     *late = (struct sim_late){ .w = w, .dom = dom, .write = write, .be = be };
     TAILQ_INSERT_TAIL(&dom->front.late, late, link);
-    ev_timer_init(&late->timer, late_react, (double)ms / 1000.0, 0.0);
-    ev_timer_start(w->loop, &late->timer);
+    sim_timer_init(&late->timer, w, late_react);
+    sim_timer_start(&late->timer, (double)ms / 1000.0, 0.0);
 }
 
 static void forget_script(struct sim_domain *dom)

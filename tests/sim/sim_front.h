@@ -38,6 +38,7 @@ struct sim_front {
     TAILQ_HEAD(, sim_late) late; /* reactions to come */
     sim_op_fn op_done;
     void *op_ctx;
+    struct sim_loop *loop; /* what it does all the time, NULL: nothing */
 };
 
 /* What `publish` writes; NULL: do not write that node. */

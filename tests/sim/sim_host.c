@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The table of the host's hardware (host/host.h): configuration cycles and jobs. */
 #include <errno.h>
+#include <limits.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,11 +10,13 @@
 #include "base/bytes.h"
 #include "pci/regs.h"
 #include "pci/traits.h"
+#include "sim_host.h"
 #include "sim_hyper.h"
 #include "sim_kernel.h"
 #include "sim_world.h"
 
 struct pb_hw {
+    TAILQ_ENTRY(pb_hw) link;
     struct sim_device *dev;
     unsigned plugged; /* which time of being there it was opened in */
     unsigned late;    /* cycles that complete later */
@@ -21,11 +25,13 @@ struct pb_hw {
 /* A job or a late cycle under way. */
 struct sim_task {
     TAILQ_ENTRY(sim_task) link;
-    ev_timer timer;
+    struct sim_timer timer;
     struct sim_world *w;
     struct pb_job *job; /* one of both */
     struct pb_hw_cycle *cycle;
+    struct pb_job *copy; /* supervised: what the helper's child has of the job */
     int error;
+    bool orphan; /* whoever waited for it is dead */
 };
 
 static const char *const job_names[PB_JOB_KIND_COUNT] = {
@@ -108,43 +114,45 @@ static void cycle_run(struct sim_world *w, struct pb_hw_cycle *cycle, int error)
                         cycle->rc);
 }
 
-static struct sim_task *task_new(struct sim_world *w,
-                                 void (*run)(struct ev_loop *, ev_timer *, int), unsigned delay_ms)
+static struct sim_task *task_new(struct sim_world *w, void (*run)(struct sim_timer *),
+                                 unsigned delay_ms)
 {
-    struct sim_task *task = calloc(1, sizeof(*task));
+    struct sim_task *task = sim_alloc(sizeof(*task));
 
-    if (!task)
-        abort();
     task->w = w;
     TAILQ_INSERT_TAIL(&w->tasks, task, link);
-    ev_now_update(w->loop);
-    ev_timer_init(&task->timer, run, delay_ms / 1000.0, 0.0);
-    ev_timer_start(w->loop, &task->timer);
+    sim_timer_init(&task->timer, w, run);
+    sim_timer_start(&task->timer, delay_ms / 1000.0, 0.0);
     return task;
 }
 
 static void task_free(struct sim_task *task)
 {
-    ev_timer_stop(task->w->loop, &task->timer);
+    sim_timer_stop(&task->timer);
     TAILQ_REMOVE(&task->w->tasks, task, link);
-    free(task);
+    if (task->copy)
+        sim_free((void *)(uintptr_t)task->copy->slots);
+    sim_free(task->copy);
+    sim_free(task);
 }
 
-static void cycle_late(struct ev_loop *loop, ev_timer *timer, int revents)
+static void cycle_late(struct sim_timer *timer)
 {
     struct sim_task *task = PB_CONTAINER_OF(timer, struct sim_task, timer);
     struct pb_hw_cycle *cycle = task->cycle;
+    struct sim_world *w = task->w;
+    int error = task->error;
 
-    (void)loop;
-    (void)revents;
-    cycle_run(task->w, cycle, task->error);
     cycle->hw->late--;
     task_free(task);
+    cycle_run(w, cycle, error);
+    SIM_AS_DAEMON;
     cycle->done(cycle, cycle->ctx);
 }
 
 static enum pb_hw_when host_cycle_submit(struct pb_host *h, struct pb_hw_cycle *cycle)
 {
+    SIM_AS_WORLD;
     struct sim_world *w = world_of(h);
     int rc = sim_log_enter(w, cycle->write ? "cycle_write" : "cycle_read");
     struct sim_task *task;
@@ -160,8 +168,24 @@ static enum pb_hw_when host_cycle_submit(struct pb_host *h, struct pb_hw_cycle *
     return PB_HW_LATER;
 }
 
+static void cancel(struct pb_hw_cycle *cycle)
+{
+    SIM_AS_DAEMON;
+
+    cycle->rc = -ECANCELED;
+    cycle->done(cycle, cycle->ctx);
+}
+
+static void hw_free(struct sim_world *w, struct pb_hw *hw)
+{
+    hw->dev->open--;
+    TAILQ_REMOVE(&w->hws, hw, link);
+    sim_free(hw);
+}
+
 static void host_hw_close(struct pb_host *h, struct pb_hw *hw)
 {
+    SIM_AS_WORLD;
     struct sim_world *w = world_of(h);
     struct sim_task *task;
 
@@ -177,23 +201,21 @@ static void host_hw_close(struct pb_host *h, struct pb_hw *hw)
         cycle = task->cycle;
         hw->late--;
         task_free(task);
-        cycle->rc = -ECANCELED;
-        cycle->done(cycle, cycle->ctx);
+        cancel(cycle);
     }
-    hw->dev->open--;
-    (void)sim_log_leave(w, "hw_close", json_pack("{s:s}", "device", hw->dev->text), 0);
-    free(hw);
+    (void)sim_log_record(w, "hw_close", json_pack("{s:s}", "device", hw->dev->text), 0);
+    hw_free(w, hw);
+    sim_log_point(w, "hw_close");
 }
 
 /* Jobs */
 
-static void open_config(struct sim_device *dev, struct pb_job *job)
+static void open_config(struct sim_world *w, struct sim_device *dev, struct pb_job *job)
 {
-    job->hw = calloc(1, sizeof(*job->hw));
-    if (!job->hw)
-        abort();
+    job->hw = sim_alloc(sizeof(*job->hw));
     job->hw->dev = dev;
     job->hw->plugged = dev->plugged;
+    TAILQ_INSERT_TAIL(&w->hws, job->hw, link);
     dev->open++;
 }
 
@@ -211,27 +233,71 @@ static json_t *job_args(const struct pb_job *job)
                      (int)job->settle_ms, "deadline_ms", (int)job->deadline_ms, "plugins", plugins);
 }
 
-static void job_done(struct ev_loop *loop, ev_timer *timer, int revents)
+static void job_run(struct sim_world *w, struct pb_job *job, int error, bool orphan)
+{
+    struct sim_device *dev = sim_device_find(w, job->sbdf);
+
+    /* an abandoned child still sits in the kernel: the device stays as it is */
+    if (dev && job->kind == PB_JOB_RESET && error != -ETIMEDOUT)
+        dev->resetting = false;
+    if (error)
+        job->rc = sim_kernel_refuse(job, error, "the simulator was told to fail");
+    else
+        job->rc = sim_kernel_run(w, job);
+    if (job->rc == 0 && pb_job_opens(job->kind) && !orphan)
+        open_config(w, dev, job);
+    if (orphan)
+        (void)sim_log_record(w, "world.orphan", json_pack("{s:s}", "job", job_names[job->kind]),
+                             job->rc);
+    else
+        (void)sim_log_leave(w, job_names[job->kind], job_args(job), job->rc);
+}
+
+static void job_done(struct sim_timer *timer)
 {
     struct sim_task *task = PB_CONTAINER_OF(timer, struct sim_task, timer);
     struct sim_world *w = task->w;
     struct pb_job *job = task->job;
-    struct sim_device *dev = sim_device_find(w, job->sbdf);
+    int error = task->error;
 
-    (void)loop;
-    (void)revents;
-    /* an abandoned child still sits in the kernel: the device stays as it is */
-    if (dev && job->kind == PB_JOB_RESET && task->error != -ETIMEDOUT)
-        dev->resetting = false;
-    if (task->error)
-        job->rc = sim_kernel_refuse(job, task->error, "the simulator was told to fail");
-    else
-        job->rc = sim_kernel_run(w, job);
-    if (job->rc == 0 && pb_job_opens(job->kind))
-        open_config(dev, job);
-    (void)sim_log_leave(w, job_names[job->kind], job_args(job), job->rc);
+    if (task->orphan) {
+        job_run(w, task->copy, error, true);
+        task_free(task);
+        return;
+    }
     task_free(task);
+    job_run(w, job, error, false);
+    SIM_AS_DAEMON;
     job->done(job, job->ctx);
+}
+
+/* What a child of the helper knows, and still does when nobody waits for it any more. */
+static struct pb_job *job_copy(const struct pb_job *job)
+{
+    struct pb_job *copy = sim_alloc(sizeof(*copy));
+    struct pb_slot *slots = NULL;
+
+    *copy = *job;
+    if (job->slot_count > 0) {
+        slots = sim_alloc(job->slot_count * sizeof(*slots));
+        memcpy(slots, job->slots, job->slot_count * sizeof(*slots));
+    }
+    copy->slots = slots;
+    copy->claimed = NULL;
+    return copy;
+}
+
+/* The reset that a dead daemon's helper began still runs: how long, or for ever (UINT_MAX). */
+static unsigned orphan_ms(const struct sim_world *w, const struct sim_device *dev)
+{
+    const struct sim_task *task;
+
+    TAILQ_FOREACH (task, &w->tasks, link) {
+        if (task->orphan && task->copy->kind == PB_JOB_RESET &&
+            pb_sbdf_equal(task->copy->sbdf, dev->sbdf))
+            return (unsigned)(sim_timer_left(&task->timer) * 1000.0) + 2;
+    }
+    return dev->abandoned ? UINT_MAX : 0;
 }
 
 static unsigned job_ms(const struct sim_world *w, const struct sim_device *dev,
@@ -249,33 +315,64 @@ static unsigned job_ms(const struct sim_world *w, const struct sim_device *dev,
 
 static void host_job_submit(struct pb_host *h, struct pb_job *job)
 {
+    SIM_AS_WORLD;
     struct sim_world *w = world_of(h);
     struct sim_device *dev = sim_device_find(w, job->sbdf);
     int rc = sim_log_enter(w, job_names[job->kind]);
+    unsigned wait_ms = dev ? orphan_ms(w, dev) : 0, ms;
     struct sim_task *task;
     char name[32];
 
     (void)snprintf(name, sizeof(name), "%s.start", job_names[job->kind]);
-    (void)sim_log_leave(w, name, job_args(job), 0);
-    if (dev && dev->resetting)
+    (void)sim_log_record(w, name, job_args(job), 0);
+    if (dev && dev->resetting && wait_ms == 0)
         sim_log_violation(w, "%s: a job starts during its reset", dev->text);
     if (dev && job->kind == PB_JOB_RESET)
         dev->resetting = true;
     /* the helper abandons what lasts longer than that: the kernel goes on for ever */
-    if (rc == 0 && job_ms(w, dev, job, 0) > job->deadline_ms)
+    if (rc == 0 && (wait_ms > job->deadline_ms || job_ms(w, dev, job, 0) > job->deadline_ms))
         rc = -ETIMEDOUT;
-    task = task_new(w, job_done, job_ms(w, dev, job, rc));
+    ms = job_ms(w, dev, job, rc);
+    task = task_new(w, job_done, rc == -ETIMEDOUT ? ms : ms + wait_ms);
     task->job = job;
+    task->copy = sim_memory_shared() ? job_copy(job) : NULL;
     task->error = rc;
+    sim_log_point(w, name);
+}
+
+void sim_host_forget(struct sim_world *w)
+{
+    struct sim_task *task = TAILQ_FIRST(&w->tasks), *next;
+
+    for (; task; task = next) {
+        next = TAILQ_NEXT(task, link);
+        if (task->cycle) {
+            task_free(task);
+            continue;
+        }
+        task->orphan = true;
+        if (task->error == -ETIMEDOUT && task->copy->kind == PB_JOB_RESET) {
+            struct sim_device *dev = sim_device_find(w, task->copy->sbdf);
+
+            if (dev) /* the kernel never comes back from it, whoever waits */
+                dev->abandoned = true;
+            task_free(task);
+        }
+    }
+    while (!TAILQ_EMPTY(&w->hws))
+        hw_free(w, TAILQ_FIRST(&w->hws));
 }
 
 static void host_close(struct pb_host *h)
 {
+    SIM_AS_WORLD;
     struct sim_world *w = world_of(h);
 
-    while (!TAILQ_EMPTY(&w->tasks))
-        task_free(TAILQ_FIRST(&w->tasks));
-    sim_kernel_stop(w);
+    if (!sim_memory_shared()) {
+        while (!TAILQ_EMPTY(&w->tasks))
+            task_free(TAILQ_FIRST(&w->tasks));
+        sim_kernel_stop(w);
+    }
     memset(&w->host.events, 0, sizeof(w->host.events));
     w->host_open = false;
     sim_world_closed(w);

@@ -25,7 +25,7 @@ struct sim_uevent {
 /* A native driver whose probe begins later. */
 struct sim_probe {
     TAILQ_ENTRY(sim_probe) link;
-    ev_timer timer;
+    struct sim_timer timer;
     struct sim_world *w;
     struct sim_device *dev;
     unsigned plugged;
@@ -48,10 +48,8 @@ enum pb_uevent sim_kernel_uevent(const char *name)
 void sim_kernel_tell(struct sim_world *w, enum pb_uevent what, struct pb_sbdf sbdf,
                      const char *driver)
 {
-    struct sim_uevent *event = calloc(1, sizeof(*event));
+    struct sim_uevent *event = sim_alloc(sizeof(*event));
 
-    if (!event)
-        abort();
     event->what = what;
     event->sbdf = sbdf;
     (void)snprintf(event->driver, sizeof(event->driver), "%s", driver);
@@ -78,9 +76,12 @@ void sim_kernel_deliver(struct sim_world *w)
                                       "device", pb_sbdf_format(event->sbdf, text), "driver",
                                       event->driver),
                             0);
-        if (w->host.events.device)
+        if (w->host.events.device) {
+            SIM_AS_DAEMON;
+
             w->host.events.device(w->host.events.ctx, event->what, event->sbdf, event->driver);
-        free(event);
+        }
+        sim_free(event);
     }
 }
 
@@ -91,23 +92,29 @@ bool sim_kernel_waiting(const struct sim_world *w)
 
 static void probe_free(struct sim_probe *probe)
 {
-    ev_timer_stop(probe->w->loop, &probe->timer);
+    sim_timer_stop(&probe->timer);
     TAILQ_REMOVE(&probe->w->probes, probe, link);
-    free(probe);
+    sim_free(probe);
 }
 
 void sim_kernel_stop(struct sim_world *w)
 {
     struct sim_probe *probe = TAILQ_FIRST(&w->probes), *next;
-    struct sim_uevent *event;
 
     for (; probe; probe = next) {
         next = TAILQ_NEXT(probe, link);
         probe_free(probe);
     }
+    sim_kernel_forget(w);
+}
+
+void sim_kernel_forget(struct sim_world *w)
+{
+    struct sim_uevent *event;
+
     while ((event = TAILQ_FIRST(&w->uevents)) != NULL) {
         TAILQ_REMOVE(&w->uevents, event, link);
-        free(event);
+        sim_free(event);
     }
 }
 
@@ -163,12 +170,10 @@ static void probe_drivers(struct sim_world *w, struct sim_device *dev)
         sim_kernel_bind(w, dev, driver);
 }
 
-static void probe_later(struct ev_loop *loop, ev_timer *timer, int revents)
+static void probe_later(struct sim_timer *timer)
 {
     struct sim_probe *probe = PB_CONTAINER_OF(timer, struct sim_probe, timer);
 
-    (void)loop;
-    (void)revents;
     if (!probe->dev->gone && probe->dev->plugged == probe->plugged)
         probe_drivers(probe->w, probe->dev);
     probe_free(probe);
@@ -191,10 +196,8 @@ void sim_kernel_unplug(struct sim_world *w, struct sim_device *dev)
 void sim_kernel_plug(struct sim_world *w, struct sim_device *dev, const struct sim_device *as,
                      unsigned bind_ms)
 {
-    struct sim_probe *probe = calloc(1, sizeof(*probe));
+    struct sim_probe *probe = sim_alloc(sizeof(*probe));
 
-    if (!probe)
-        abort();
     (void)sim_log_leave(w, "world.plug", json_pack("{s:s}", "device", dev->text), 0);
     if (as)
         sim_device_replace(dev, as);
@@ -208,12 +211,11 @@ void sim_kernel_plug(struct sim_world *w, struct sim_device *dev, const struct s
     probe->dev = dev;
     probe->plugged = dev->plugged;
     TAILQ_INSERT_TAIL(&w->probes, probe, link);
-    ev_now_update(w->loop);
-    ev_timer_init(&probe->timer, probe_later, bind_ms / 1000.0, 0.0);
+    sim_timer_init(&probe->timer, w, probe_later);
     if (bind_ms > 0)
-        ev_timer_start(w->loop, &probe->timer);
+        sim_timer_start(&probe->timer, bind_ms / 1000.0, 0.0);
     else
-        probe_later(w->loop, &probe->timer, 0);
+        probe_later(&probe->timer);
 }
 
 /* Jobs */

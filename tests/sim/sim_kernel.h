@@ -36,6 +36,8 @@ enum pb_uevent sim_kernel_uevent(const char *name);
 void sim_kernel_deliver(struct sim_world *w);
 bool sim_kernel_waiting(const struct sim_world *w);
 void sim_kernel_stop(struct sim_world *w);
+/* Nobody listens any more: what was not delivered is lost. */
+void sim_kernel_forget(struct sim_world *w);
 
 /*
  * What survives the end of this process, in a file: drivers, owners, registers, what the helper

@@ -8,6 +8,7 @@
 #include "daemon/daemon.h"
 #include "sim_command.h"
 #include "sim_kernel.h"
+#include "sim_life.h"
 #include "sim_scenario.h"
 #include "sim_world.h"
 
@@ -16,6 +17,7 @@
 #endif
 
 static const char *scenario_path, *socket_path, *state_path;
+static bool supervised;
 static struct sim_world *world;
 static struct sim_server *server;
 
@@ -23,6 +25,10 @@ static enum pb_option_use option(const char *name, const char *value)
 {
     const char **place;
 
+    if (strcmp(name, "--supervise") == 0) {
+        supervised = true;
+        return PB_OPTION_FLAG;
+    }
     if (strcmp(name, "--scenario") == 0)
         place = &scenario_path;
     else if (strcmp(name, "--sim-socket") == 0)
@@ -39,19 +45,17 @@ static enum pb_option_use option(const char *name, const char *value)
     return PB_OPTION_WITH_VALUE;
 }
 
-static int open_host(struct ev_loop *loop, const char *self, const char *config_dir,
-                     struct pb_host **ret)
+static int open_world(void)
 {
     struct pb_json_error error = { 0 };
+    SIM_AS_WORLD;
 
-    (void)self;
     world = sim_world_new();
     world->log.act = sim_command_act;
     if (scenario_path && !sim_scenario_load(world, scenario_path, SIM_DEVICES_DIR, &error)) {
         (void)fprintf(stderr, "pcibackd-sim: %s\n", error.text);
         return -EINVAL;
     }
-    world->config_dir = config_dir[0] ? strdup(config_dir) : NULL;
     if (state_path)
         sim_state_load(world, state_path);
     if (socket_path) {
@@ -63,31 +67,78 @@ static int open_host(struct ev_loop *loop, const char *self, const char *config_
             return rc;
         }
     }
+    return 0;
+}
+
+static int open_host(struct ev_loop *loop, const char *self, const char *config_dir,
+                     struct pb_host **ret)
+{
+    SIM_AS_WORLD;
+    int rc = world ? 0 : open_world();
+
+    (void)self;
+    if (rc != 0)
+        return rc;
+    sim_free(world->config_dir);
+    world->config_dir = config_dir[0] ? sim_strdup(config_dir) : NULL;
     *ret = sim_host_open(world, loop);
     return 0;
 }
 
 static int open_xen(struct ev_loop *loop, struct pb_xen **ret, const char **ret_what)
 {
+    SIM_AS_WORLD;
+
     *ret_what = "the simulated hypervisor";
     *ret = sim_xen_open(world, loop);
     return 0;
 }
 
-int main(int argc, char **argv)
+struct arguments {
+    int argc;
+    char **argv;
+};
+
+static int run(void *ctx)
 {
     static const struct pb_platform platform = {
         .name = "pcibackd-sim",
-        .extra_usage = "  --scenario FILE    devices and domains of the simulated host\n"
-                       "  --sim-socket PATH  where tests drive the simulated host\n"
-                       "  --sim-state FILE   what of it survives the daemon's end\n",
+        .extra_usage =
+            "  --scenario FILE    devices and domains of the simulated host\n"
+            "  --sim-socket PATH  where tests drive the simulated host\n"
+            "  --sim-state FILE   what of it survives the daemon's end\n"
+            "  --supervise        the host survives the daemon, which is started again\n",
         .any_owner = true,
         .option = option,
         .open_host = open_host,
         .open_xen = open_xen,
     };
-    int status = pb_daemon_run(argc, argv, &platform);
+    const struct arguments *arguments = ctx;
 
+    return pb_daemon_run(arguments->argc, arguments->argv, &platform);
+}
+
+static int supervise(struct arguments *arguments)
+{
+    for (int i = 1; i < arguments->argc; i++)
+        (void)option(arguments->argv[i], arguments->argv[i + 1]);
+    sim_memory_share();
+    if (open_world() != 0)
+        return 1;
+    return sim_life_supervise(world, run, arguments);
+}
+
+int main(int argc, char **argv)
+{
+    struct arguments arguments = { argc, argv };
+    int status;
+
+    sim_memory_serve_json();
+    for (int i = 1; i < argc; i++)
+        supervised = supervised || strcmp(argv[i], "--supervise") == 0;
+    status = supervised ? supervise(&arguments) : run(&arguments);
+    if (supervised && sim_life_child())
+        return status;
     if (server)
         sim_server_free(server);
     if (world)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sim_life.h"
 #include "sim_world.h"
 
 static const char *const verb_names[] = {
@@ -41,6 +42,14 @@ void sim_store_changed(struct sim_world *w, const char *path, bool removed)
         mark(w, path, removed);
 }
 
+/* The request's, and so the daemon's. */
+static void *daemon_alloc(size_t size)
+{
+    SIM_AS_DAEMON;
+
+    return malloc(size);
+}
+
 static int step_read(struct sim_world *w, struct pb_store_step *step)
 {
     const struct sim_node *node = sim_store_find(&w->store, step->path);
@@ -49,7 +58,7 @@ static int step_read(struct sim_world *w, struct pb_store_step *step)
         return -ENOENT;
     if (node->length > PB_STORE_VALUE_MAX)
         return -E2BIG;
-    step->value = malloc(node->length + 1);
+    step->value = daemon_alloc(node->length + 1);
     if (!step->value)
         return -ENOMEM;
     memcpy(step->value, node->value, node->length + 1);
@@ -72,7 +81,7 @@ static int step_list(struct sim_world *w, struct pb_store_step *step)
         bytes += strlen(child->name) + 1;
         count++;
     }
-    step->names = malloc(count * sizeof(*step->names) + bytes + 1);
+    step->names = daemon_alloc(count * sizeof(*step->names) + bytes + 1);
     if (!step->names)
         return -ENOMEM;
     text = (char *)(step->names + count);
@@ -166,10 +175,12 @@ static void transaction_run(struct sim_world *w, struct pb_store_req *req)
     struct sim_node *saved = sim_node_clone(w->store.root, NULL);
     json_t *held;
 
+    w->store.saved = saved;
     w->store.held = json_array();
     steps_run(w, req);
     held = w->store.held;
     w->store.held = NULL;
+    w->store.saved = NULL;
     if (req->rc != 0) {
         sim_node_free(w->store.root);
         w->store.root = saved;
@@ -186,9 +197,10 @@ static void transaction_run(struct sim_world *w, struct pb_store_req *req)
     sim_log_act(w);
 }
 
-static void request_run(struct sim_world *w, struct pb_store_req *req)
+static void request_do(struct sim_world *w, struct pb_store_req *req)
 {
     req->rc = 0;
+    w->store.running = true;
     if (req->failed_alloc)
         req->rc = -ENOMEM;
     else if (w->store.dead)
@@ -197,9 +209,28 @@ static void request_run(struct sim_world *w, struct pb_store_req *req)
         transaction_run(w, req);
     else
         steps_run(w, req);
+    w->store.running = false;
+}
+
+static void request_run(struct sim_world *w, struct pb_store_req *req)
+{
+    request_do(w, req);
+    if (w->store.dies)
+        sim_life_die(w, true);
+    SIM_AS_DAEMON;
     if (req->done)
         req->done(req, req->ctx);
     pb_store_req_free(req);
+}
+
+void sim_store_flush(struct sim_world *w)
+{
+    struct pb_store_req *req;
+
+    while ((req = TAILQ_FIRST(&w->store.queue)) != NULL) {
+        TAILQ_REMOVE(&w->store.queue, req, link);
+        request_do(w, req);
+    }
 }
 
 void sim_store_submit(struct sim_world *w, struct pb_store_req *req)
@@ -255,22 +286,25 @@ static struct pb_watch *first_dirty(struct sim_world *w, unsigned long before)
 /* Each at most once a round. A callback may add and remove watches, also its own. */
 void sim_store_fire(struct sim_world *w)
 {
-    static unsigned long round;
     struct pb_watch *watch;
 
     if (w->store.tell) {
         w->store.tell = false;
         w->store.told = !w->store.dead;
-        if (w->xen.events.store_connected)
+        if (w->xen.events.store_connected) {
+            SIM_AS_DAEMON;
+
             w->xen.events.store_connected(w->xen.events.ctx, !w->store.dead);
+        }
     }
     if (w->store.dead)
         return;
-    round++;
-    while ((watch = first_dirty(w, round)) != NULL) {
+    w->store.round++;
+    while ((watch = first_dirty(w, w->store.round)) != NULL) {
         watch->dirty = false;
-        watch->serial = round;
-        (void)sim_log_leave(w, "watch", json_pack("{s:s}", "path", watch->path), 0);
+        watch->serial = w->store.round;
+        (void)sim_log_record(w, "watch", json_pack("{s:s}", "path", watch->path), 0);
+        SIM_AS_DAEMON;
         watch->fired(watch);
     }
 }
@@ -302,6 +336,24 @@ void sim_store_disconnect(struct sim_world *w)
         sim_log_violation(w, "watch on %s is still there at close",
                           TAILQ_FIRST(&w->store.watches)->path);
     TAILQ_INIT(&w->store.watches);
+}
+
+void sim_store_forget(struct sim_world *w)
+{
+    struct sim_store *store = &w->store;
+
+    if (store->saved) {
+        sim_node_free(store->root);
+        store->root = store->saved;
+        store->saved = NULL;
+        json_decref(store->held);
+        store->held = NULL;
+    }
+    TAILQ_INIT(&store->watches);
+    TAILQ_INIT(&store->queue);
+    store->running = store->dies = false;
+    store->tell = store->dead;
+    store->told = true;
 }
 
 void sim_store_kill(struct sim_world *w)

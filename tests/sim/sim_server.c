@@ -35,6 +35,96 @@ struct sim_server {
     struct sim_client_list clients;
 };
 
+/* Of the supervisor's: a connection that every life of the daemon inherits. */
+struct kept {
+    struct sim_client *client;
+    int fd;
+};
+#define KEPT_MAX 64
+static struct kept kept[KEPT_MAX];
+static int keeper = -1; /* the supervisor's end; this process's, so not in the shared memory */
+
+union control {
+    char bytes[CMSG_SPACE(sizeof(int))];
+    struct cmsghdr align;
+};
+
+/* FD -1: it is closed. */
+static void tell_keeper(struct sim_client *client, int fd)
+{
+    union control control = { .bytes = { 0 } };
+    struct iovec iov = { .iov_base = (void *)&client, .iov_len = sizeof(client) };
+    struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+    if (keeper < 0)
+        return;
+    if (fd >= 0) {
+        struct cmsghdr *header;
+
+        message.msg_control = control.bytes;
+        message.msg_controllen = sizeof(control.bytes);
+        header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(sizeof(fd));
+        memcpy(CMSG_DATA(header), &fd, sizeof(fd));
+    }
+    (void)sendmsg(keeper, &message, MSG_NOSIGNAL);
+}
+
+static void keep(struct sim_client *client, int fd)
+{
+    for (unsigned i = 0; i < KEPT_MAX; i++) {
+        if (fd >= 0 && !kept[i].client) {
+            kept[i] = (struct kept){ .client = client, .fd = fd };
+            return;
+        }
+        if (fd < 0 && kept[i].client == client) {
+            (void)close(kept[i].fd);
+            kept[i].client = NULL;
+            return;
+        }
+    }
+    if (fd >= 0)
+        abort();
+}
+
+void sim_server_keep(int end)
+{
+    struct sim_client *client;
+    union control control;
+    struct iovec iov = { .iov_base = (void *)&client, .iov_len = sizeof(client) };
+
+    for (;;) {
+        struct msghdr message = { .msg_iov = &iov,
+                                  .msg_iovlen = 1,
+                                  .msg_control = control.bytes,
+                                  .msg_controllen = sizeof(control.bytes) };
+        struct cmsghdr *header;
+        int fd = -1;
+
+        if (recvmsg(end, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) != sizeof(client))
+            break;
+        header = CMSG_FIRSTHDR(&message);
+        if (header)
+            memcpy(&fd, CMSG_DATA(header), sizeof(fd));
+        keep(client, fd);
+    }
+}
+
+void sim_server_restore(void)
+{
+    for (unsigned i = 0; i < KEPT_MAX; i++) {
+        if (kept[i].client)
+            kept[i].client->fd = kept[i].fd;
+    }
+}
+
+void sim_server_keeper(int end)
+{
+    keeper = end;
+}
+
 static void client_drop(struct sim_client *client)
 {
     if (client->fd >= 0) {
@@ -42,12 +132,13 @@ static void client_drop(struct sim_client *client)
             ev_io_stop(client->server->w->loop, &client->io);
         (void)close(client->fd);
         client->fd = -1;
+        tell_keeper(client, -1);
     }
     if (client->held > 0)
         return;
     TAILQ_REMOVE(&client->server->clients, client, link);
-    free(client->buf);
-    free(client);
+    sim_free(client->buf);
+    sim_free(client);
 }
 
 static void send_all(struct sim_client *client, const char *text, size_t length)
@@ -77,7 +168,7 @@ static void answer(struct sim_client *client, json_t *message)
         abort();
     send_all(client, text, strlen(text));
     send_all(client, "\n", 1);
-    free(text);
+    sim_free(text);
 }
 
 void sim_client_hold(struct sim_client *client)
@@ -112,6 +203,7 @@ static void client_readable(struct ev_loop *loop, ev_io *io, int revents)
     struct sim_client *client = PB_CONTAINER_OF(io, struct sim_client, io);
     char *end;
     ssize_t n;
+    SIM_AS_WORLD;
 
     (void)loop;
     (void)revents;
@@ -134,6 +226,7 @@ static void client_readable(struct ev_loop *loop, ev_io *io, int revents)
 
 static void server_readable(struct ev_loop *loop, ev_io *io, int revents)
 {
+    SIM_AS_WORLD;
     struct sim_server *server = PB_CONTAINER_OF(io, struct sim_server, io);
     int fd = accept4(server->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     struct sim_client *client;
@@ -141,25 +234,29 @@ static void server_readable(struct ev_loop *loop, ev_io *io, int revents)
     (void)revents;
     if (fd < 0)
         return;
-    client = calloc(1, sizeof(*client));
-    if (!client)
-        abort();
+    client = sim_alloc(sizeof(*client));
     client->server = server;
     client->fd = fd;
-    client->buf = malloc(LINE_MAX_BYTES);
-    if (!client->buf)
-        abort();
+    client->buf = sim_alloc(LINE_MAX_BYTES);
     TAILQ_INSERT_TAIL(&server->clients, client, link);
     ev_io_init(&client->io, client_readable, fd, EV_READ);
     ev_io_start(loop, &client->io);
+    tell_keeper(client, fd);
 }
 
 static void world_started(struct sim_world *w, void *ctx)
 {
     struct sim_server *server = ctx;
+    struct sim_client *client;
 
     ev_io_init(&server->io, server_readable, server->fd, EV_READ);
     ev_io_start(w->loop, &server->io);
+    TAILQ_FOREACH (client, &server->clients, link) {
+        if (client->fd < 0)
+            continue;
+        ev_io_init(&client->io, client_readable, client->fd, EV_READ);
+        ev_io_start(w->loop, &client->io);
+    }
 }
 
 static void world_stopped(struct sim_world *w, void *ctx)
@@ -182,9 +279,7 @@ struct sim_server *sim_server_new(struct sim_world *w, const char *path)
         errno = ENAMETOOLONG;
         return NULL;
     }
-    server = calloc(1, sizeof(*server));
-    if (!server)
-        abort();
+    server = sim_alloc(sizeof(*server));
     memcpy(address.sun_path, path, strlen(path));
     memcpy(server->path, path, strlen(path));
     TAILQ_INIT(&server->clients);
@@ -196,7 +291,7 @@ struct sim_server *sim_server_new(struct sim_world *w, const char *path)
         listen(server->fd, 8) != 0) {
         if (server->fd >= 0)
             (void)close(server->fd);
-        free(server);
+        sim_free(server);
         return NULL;
     }
     w->started = world_started;
@@ -213,5 +308,5 @@ void sim_server_free(struct sim_server *server)
     }
     (void)close(server->fd);
     (void)unlink(server->path);
-    free(server);
+    sim_free(server);
 }

@@ -12,16 +12,12 @@
 
 static struct sim_node *node_new(struct sim_node *parent, const char *name, size_t length)
 {
-    struct sim_node *node = calloc(1, sizeof(*node));
+    struct sim_node *node = sim_alloc(sizeof(*node));
 
-    if (!node)
-        abort();
     TAILQ_INIT(&node->children);
     node->parent = parent;
-    node->name = strndup(name, length);
-    node->value = strdup("");
-    if (!node->name || !node->value)
-        abort();
+    node->name = sim_strndup(name, length);
+    node->value = sim_strdup("");
     if (parent) {
         node->owner = parent->owner;
         node->reader_count = parent->reader_count;
@@ -37,9 +33,9 @@ void sim_node_free(struct sim_node *node)
         sim_node_free(TAILQ_FIRST(&node->children));
     if (node->parent)
         TAILQ_REMOVE(&node->parent->children, node, link);
-    free(node->name);
-    free(node->value);
-    free(node);
+    sim_free(node->name);
+    sim_free(node->value);
+    sim_free(node);
 }
 
 struct sim_node *sim_node_clone(const struct sim_node *node, struct sim_node *parent)
@@ -51,10 +47,8 @@ struct sim_node *sim_node_clone(const struct sim_node *node, struct sim_node *pa
     copy->reader_count = node->reader_count;
     memcpy(copy->reader, node->reader, sizeof(copy->reader));
     copy->length = node->length;
-    free(copy->value);
-    copy->value = malloc(node->length + 1);
-    if (!copy->value)
-        abort();
+    sim_free(copy->value);
+    copy->value = sim_alloc(node->length + 1);
     memcpy(copy->value, node->value, node->length + 1);
     TAILQ_FOREACH (child, &node->children, link) {
         (void)sim_node_clone(child, copy);
@@ -188,12 +182,10 @@ int sim_store_write(struct sim_world *w, uint16_t domid, const char *path, const
 
     if (!node)
         return rc;
-    copy = malloc(length + 1);
-    if (!copy)
-        abort();
+    copy = sim_alloc(length + 1);
     memcpy(copy, value, length);
     copy[length] = '\0';
-    free(node->value);
+    sim_free(node->value);
     node->value = copy;
     node->length = length;
     sim_store_changed(w, path, false);

@@ -36,6 +36,10 @@ struct sim_store {
     json_t *held; /* [["path", removed], ...]; NULL outside of a transaction */
     struct pb_watch_list watches;
     struct pb_store_queue queue;
+    struct sim_node *saved; /* the tree before the transaction that is under way */
+    unsigned long round;    /* of watches */
+    bool running;           /* a request is being carried out … */
+    bool dies;              /* … after which the daemon dies, without its answer */
     bool dead, hold;
     bool tell; /* store_connected is to be called */
     bool told; /* what it said last */
@@ -76,6 +80,10 @@ void sim_store_fire(struct sim_world *w);
 bool sim_store_waiting(const struct sim_world *w);
 /* The daemon closed its connection: what is pending is dropped without a word. */
 void sim_store_disconnect(struct sim_world *w);
+/* The daemon died: a transaction that was not committed, its watches and requests are gone. */
+void sim_store_forget(struct sim_world *w);
+/* Carries out what is queued; nobody gets an answer. */
+void sim_store_flush(struct sim_world *w);
 /* xenstored dies, and returns with the same tree or with an empty one. */
 void sim_store_kill(struct sim_world *w);
 void sim_store_return(struct sim_world *w, bool keep);

@@ -21,7 +21,7 @@ typedef void (*step_fn)(struct run *run);
 
 /* A call into libxl that is under way. */
 struct run {
-    ev_timer timer;
+    struct sim_timer timer;
     struct sim_world *w;
     struct sim_client *client;
     unsigned domid, poll_ms, polls;
@@ -103,10 +103,10 @@ static void note(const struct run *run, const char *what, const struct sim_devic
 
 static void end(struct run *run, int rc)
 {
-    ev_timer_stop(run->w->loop, &run->timer);
+    sim_timer_stop(&run->timer);
     sim_client_reply(run->client, json_pack("{s:b, s:i, s:o, s:b}", "ok", 1, "rc", rc, "waits",
                                             run->waits, "gave_up", run->gave_up ? 1 : 0));
-    free(run);
+    sim_free(run);
 }
 
 static void poll_state(struct run *run)
@@ -116,17 +116,15 @@ static void poll_state(struct run *run)
 
     if (!there && ++run->polls < POLLS)
         return;
-    ev_timer_stop(run->w->loop, &run->timer);
+    sim_timer_stop(&run->timer);
     (void)json_array_append_new(run->waits, json_integer((json_int_t)run->polls * run->poll_ms));
     if (!there)
         run->gave_up = true;
     (there ? run->next : run->gave_up_step)(run);
 }
 
-static void polled(struct ev_loop *loop, ev_timer *timer, int revents)
+static void polled(struct sim_timer *timer)
 {
-    (void)loop;
-    (void)revents;
     poll_state(PB_CONTAINER_OF(timer, struct run, timer));
 }
 
@@ -142,23 +140,20 @@ static void wait_connected(struct run *run, step_fn next, step_fn gave_up)
     run->polls = 0;
     run->next = next;
     run->gave_up_step = gave_up;
-    ev_timer_set(&run->timer, run->poll_ms / 1000.0, run->poll_ms / 1000.0);
-    ev_timer_start(run->w->loop, &run->timer);
+    sim_timer_start(&run->timer, run->poll_ms / 1000.0, run->poll_ms / 1000.0);
     poll_state(run);
 }
 
 static struct run *run_new(struct sim_world *w, const struct pb_json *at, struct sim_client *client)
 {
-    struct run *run = calloc(1, sizeof(*run));
+    struct run *run = sim_alloc(sizeof(*run));
 
-    if (!run)
-        abort();
     run->w = w;
     run->client = client;
     run->domid = (unsigned)sim_number(at, "domid", 1, 0x7fef, 0);
     run->poll_ms = (unsigned)sim_number(at, "poll_ms", 1, 1000, 5);
     run->waits = json_array();
-    ev_init(&run->timer, polled);
+    sim_timer_init(&run->timer, w, polled);
     sim_client_hold(client);
     return run;
 }

@@ -9,6 +9,7 @@
 static void world_turn(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     struct sim_world *w = PB_CONTAINER_OF(timer, struct sim_world, turn);
+    SIM_AS_WORLD;
 
     (void)loop;
     (void)revents;
@@ -26,10 +27,9 @@ static void world_turn(struct ev_loop *loop, ev_timer *timer, int revents)
 
 struct sim_world *sim_world_new(void)
 {
-    struct sim_world *w = calloc(1, sizeof(*w));
+    SIM_AS_WORLD;
+    struct sim_world *w = sim_alloc(sizeof(*w));
 
-    if (!w)
-        abort();
     w->quarantine = true;
     w->remapping = true;
     w->gsi_count = 48;
@@ -42,29 +42,30 @@ struct sim_world *sim_world_new(void)
     TAILQ_INIT(&w->uevents);
     TAILQ_INIT(&w->probes);
     TAILQ_INIT(&w->maps);
+    TAILQ_INIT(&w->timers);
+    TAILQ_INIT(&w->hws);
     ev_timer_init(&w->turn, world_turn, 0.0, 0.0);
     return w;
 }
 
 void sim_world_free(struct sim_world *w)
 {
+    SIM_AS_WORLD;
     struct sim_device *dev;
 
     sim_state_save(w);
     json_decref(w->saved_slots);
-    free(w->config_dir);
-    if (w->loop)
-        ev_timer_stop(w->loop, &w->turn);
+    sim_free(w->config_dir);
     w->loop = NULL; /* nothing is delivered any more */
     sim_page_unmap_all(w);
     sim_domain_free_all(w);
     while ((dev = TAILQ_FIRST(&w->devices)) != NULL) {
         TAILQ_REMOVE(&w->devices, dev, link);
-        free(dev);
+        sim_free(dev);
     }
     sim_store_finish(&w->store);
     sim_log_finish(&w->log);
-    free(w);
+    sim_free(w);
 }
 
 void sim_world_start(struct sim_world *w, struct ev_loop *loop)
@@ -72,6 +73,9 @@ void sim_world_start(struct sim_world *w, struct ev_loop *loop)
     if (w->loop)
         return;
     w->loop = loop;
+    ev_timer_init(&w->turn, world_turn, 0.0, 0.0);
+    sim_timers_resume(w);
+    sim_world_kick(w);
     if (w->started)
         w->started(w, w->started_ctx);
 }
@@ -82,9 +86,12 @@ void sim_world_closed(struct sim_world *w)
 
     if (w->xen_open || w->host_open || !w->loop)
         return;
-    TAILQ_FOREACH (dom, &w->domains, link) {
-        sim_front_gone(w, dom);
+    if (!sim_memory_shared()) {
+        TAILQ_FOREACH (dom, &w->domains, link) {
+            sim_front_gone(w, dom);
+        }
     }
+    sim_timers_park(w, false);
     ev_timer_stop(w->loop, &w->turn);
     if (w->stopped)
         w->stopped(w, w->started_ctx);

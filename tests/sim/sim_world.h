@@ -21,12 +21,15 @@
 #include "sim_domain.h"
 #include "sim_evtchn.h"
 #include "sim_log.h"
+#include "sim_memory.h"
 #include "sim_store.h"
+#include "sim_timer.h"
 #include "xen/xen.h"
 
 TAILQ_HEAD(sim_task_list, sim_task);
 TAILQ_HEAD(sim_uevent_list, sim_uevent);
 TAILQ_HEAD(sim_probe_list, sim_probe);
+TAILQ_HEAD(sim_hw_list, pb_hw);
 
 struct sim_world {
     struct ev_loop *loop; /* NULL until the daemon has opened a table */
@@ -35,6 +38,12 @@ struct sim_world {
     struct pb_host host;
     bool xen_open, host_open;
 
+    struct sim_timer_list timers;
+    struct sim_hw_list hws;  /* opened devices: descriptors of the daemon's */
+    uint32_t created;        /* domains, so far */
+    unsigned lives, planned; /* of the daemon: how many before this one, how many were ended */
+    bool dying;              /* it dies now: what it does in its last moment */
+    volatile bool ended;     /* on purpose */
     struct sim_log log;
     struct sim_store store;
     struct sim_domain_list domains;

@@ -23,6 +23,7 @@ static json_t *device_args(uint32_t domid, struct pb_sbdf sbdf)
 
 static int xen_domain_get(struct pb_xen *x, uint32_t domid, struct pb_domain *ret)
 {
+    SIM_AS_WORLD;
     struct sim_world *w = world_of(x);
     const struct sim_domain *dom;
     int rc = sim_log_enter(w, "domain_get");
@@ -43,6 +44,7 @@ static int xen_domain_get(struct pb_xen *x, uint32_t domid, struct pb_domain *re
 
 static int xen_port_bind(struct pb_xen *x, uint32_t domid, uint32_t remote_port, uint32_t *ret_port)
 {
+    SIM_AS_WORLD;
     struct sim_world *w = world_of(x);
     int rc = sim_log_enter(w, "port_bind");
 
@@ -58,6 +60,7 @@ static int xen_port_bind(struct pb_xen *x, uint32_t domid, uint32_t remote_port,
 #define PORT_CALL(name)                                                                           \
     static int xen_port_##name(struct pb_xen *x, uint32_t port)                                   \
     {                                                                                             \
+        SIM_AS_WORLD;                                                                             \
         struct sim_world *w = world_of(x);                                                        \
         int rc = sim_log_enter(w, "port_" #name);                                                 \
                                                                                                   \
@@ -71,6 +74,7 @@ PORT_CALL(unmask)
 
 static int xen_page_map(struct pb_xen *x, uint32_t domid, uint32_t ref, void **ret_page)
 {
+    SIM_AS_WORLD;
     struct sim_world *w = world_of(x);
     int rc = sim_log_enter(w, "page_map");
 
@@ -82,17 +86,22 @@ static int xen_page_map(struct pb_xen *x, uint32_t domid, uint32_t ref, void **r
 
 static int xen_page_unmap(struct pb_xen *x, void *page)
 {
+    SIM_AS_WORLD;
     struct sim_world *w = world_of(x);
     int rc = sim_log_enter(w, "page_unmap");
 
     /* recorded first: it may be what a zombie waits for */
-    (void)sim_log_leave(w, "page_unmap", NULL, rc);
-    return rc ? rc : sim_page_unmap(w, page);
+    (void)sim_log_record(w, "page_unmap", NULL, rc);
+    if (rc == 0)
+        rc = sim_page_unmap(w, page);
+    sim_log_after(w, "page_unmap");
+    return rc;
 }
 
 #define DEVICE_CALL(name)                                                               \
     static int xen_device_##name(struct pb_xen *x, uint32_t domid, struct pb_sbdf sbdf) \
     {                                                                                   \
+        SIM_AS_WORLD;                                                                   \
         struct sim_world *w = world_of(x);                                              \
         int rc = sim_log_enter(w, "device_" #name);                                     \
                                                                                         \
@@ -125,6 +134,7 @@ static int change_permission(struct pb_xen *x, const char *call, uint32_t domid,
 static int xen_allow_ports(struct pb_xen *x, uint32_t domid, uint32_t first, uint32_t count,
                            bool allow)
 {
+    SIM_AS_WORLD;
     return change_permission(x, "allow_ports", domid, SIM_ALLOW_PORTS,
                              (struct sim_range){ first, count }, allow);
 }
@@ -132,18 +142,21 @@ static int xen_allow_ports(struct pb_xen *x, uint32_t domid, uint32_t first, uin
 static int xen_allow_memory(struct pb_xen *x, uint32_t domid, uint64_t first_frame, uint64_t count,
                             bool allow)
 {
+    SIM_AS_WORLD;
     return change_permission(x, "allow_memory", domid, SIM_ALLOW_MEMORY,
                              (struct sim_range){ first_frame, count }, allow);
 }
 
 static int xen_allow_irq(struct pb_xen *x, uint32_t domid, uint32_t gsi, bool allow)
 {
+    SIM_AS_WORLD;
     return change_permission(x, "allow_irq", domid, SIM_ALLOW_IRQ, (struct sim_range){ gsi, 1 },
                              allow);
 }
 
 static int xen_map_gsi(struct pb_xen *x, uint32_t domid, uint32_t gsi)
 {
+    SIM_AS_WORLD;
     struct sim_world *w = world_of(x);
     int rc = sim_log_enter(w, "map_gsi");
 
@@ -156,6 +169,7 @@ static int xen_map_gsi(struct pb_xen *x, uint32_t domid, uint32_t gsi)
 static int xen_map_msi(struct pb_xen *x, uint32_t domid, const struct pb_msi_request *request,
                        uint32_t *ret_pirq)
 {
+    SIM_AS_WORLD;
     struct sim_world *w = world_of(x);
     json_t *args = device_args(domid, request->sbdf);
     int rc = sim_log_enter(w, "map_msi");
@@ -171,6 +185,7 @@ static int xen_map_msi(struct pb_xen *x, uint32_t domid, const struct pb_msi_req
 static int xen_map_multi_msi(struct pb_xen *x, uint32_t domid, struct pb_sbdf sbdf, unsigned count,
                              uint32_t *ret_first, unsigned *ret_count)
 {
+    SIM_AS_WORLD;
     struct sim_world *w = world_of(x);
     json_t *args = device_args(domid, sbdf);
     int rc = sim_log_enter(w, "map_multi_msi");
@@ -185,6 +200,7 @@ static int xen_map_multi_msi(struct pb_xen *x, uint32_t domid, struct pb_sbdf sb
 
 static int xen_unmap_pirq(struct pb_xen *x, uint32_t domid, uint32_t pirq)
 {
+    SIM_AS_WORLD;
     struct sim_world *w = world_of(x);
     int rc = sim_log_enter(w, "unmap_pirq");
 
@@ -198,6 +214,7 @@ static int xen_unmap_pirq(struct pb_xen *x, uint32_t domid, uint32_t pirq)
 #define MSI_CALL(name)                                                                           \
     static int xen_##name(struct pb_xen *x, struct pb_sbdf sbdf)                                 \
     {                                                                                            \
+        SIM_AS_WORLD;                                                                            \
         struct sim_world *w = world_of(x);                                                       \
         char text[PB_SBDF_TEXT];                                                                 \
         int rc = sim_log_enter(w, #name);                                                        \
@@ -214,22 +231,26 @@ MSI_CALL(msi_restore)
 
 static void xen_store_submit(struct pb_xen *x, struct pb_store_req *req)
 {
+    SIM_AS_WORLD;
     sim_store_submit(world_of(x), req);
 }
 
 static void xen_watch_add(struct pb_xen *x, struct pb_watch *watch)
 {
+    SIM_AS_WORLD;
     sim_store_watch_add(world_of(x), watch);
 }
 
 static void xen_watch_remove(struct pb_xen *x, struct pb_watch *watch)
 {
+    SIM_AS_WORLD;
     sim_store_watch_remove(world_of(x), watch);
 }
 
 /* As the end of the process: ports close, mappings go, pending requests are dropped. */
 static void xen_close(struct pb_xen *x)
 {
+    SIM_AS_WORLD;
     struct sim_world *w = world_of(x);
 
     sim_store_disconnect(w);

@@ -6,6 +6,26 @@
         s.follow(5)
         s.attach(5, NIC, wait=5)
 
+Supervised (`Sim(supervise=True)`) the world outlives the daemon, which is started again whenever it
+ends, in the same world and with the same arguments; the connection to the world stays:
+
+    s.die_at("device_assign", 1, when="before")   # or "after": its first such call from now
+    s.die_at("*", 17, store="done")               # the 17th call of any name; what it has asked of
+                                                  # xenstored then is carried out (else: lost)
+    s.kill9()                                     # at once, wherever its own code is
+    s.restart_gracefully()                        # SIGTERM to it alone: as an upgrade does it
+    s.wait_restarted()                            # until the next one answers
+    s.restarts                                    # how often it was started again
+    s.loop(5, [{"cmd": READ, "offset": 0, "size": 4, "expect": 0x10D38086}])
+    s.loop_end(5)                                 # {"done", "failed", "timeouts", "max_ms", ...}
+    s.tried(s.attach, 5)                          # the result, None when the daemon died meanwhile,
+                                                  # or the RpcError that it answered
+
+A verb whose daemon dies raises DaemonDied; the next call connects anew. What the guest has posted
+stays in its page: `op` goes on waiting. A call of the daemon's has the names that the log has, and
+"job_KIND.start" (submitted, under way) beside "job_KIND". An unplanned death fails the test, unless
+Sim(deaths=True).
+
 Leaving the block stops the daemon and asserts that it ended well: status 0, no sanitizer report, no
 violation (things that no correct daemon does to hardware or hypervisor), unless told otherwise.
 """
@@ -80,6 +100,10 @@ class SimError(Exception):
     pass
 
 
+class DaemonDied(Exception):
+    """Its end of the connection is closed: whether it did what was asked is not known."""
+
+
 class Lines:
     """One JSON message a line over a UNIX socket."""
 
@@ -144,7 +168,8 @@ def binary():
 
 class Sim:
     def __init__(self, devices=None, domains=None, config=None, scenario=None, clean=False,
-                 violations=False, start=True, quirks=None, keep=False):
+                 violations=False, start=True, quirks=None, keep=False, supervise=False,
+                 deaths=False):
         self.dir = tempfile.mkdtemp(prefix="pcibackd-sim-")
         self.config_path = os.path.join(self.dir, "config.json")
         self.scenario_path = os.path.join(self.dir, "scenario.json")
@@ -178,6 +203,9 @@ class Sim:
         self.clean = clean
         self.violations_allowed = violations
         self.auto_start = start
+        self.supervise = supervise
+        self.deaths_allowed = deaths
+        self.lives_seen = 0
         self.process = self.rpc = self.world = None
 
     # --- life ---
@@ -204,7 +232,8 @@ class Sim:
             self.process = subprocess.Popen(
                 [binary(), "--config", self.config_path, "--scenario", self.scenario_path,
                  "--sim-socket", self.sim_path,
-                 *(("--sim-state", self.state_path) if self.keep else ()), *arguments],
+                 *(("--sim-state", self.state_path) if self.keep else ()),
+                 *(("--supervise",) if self.supervise else ()), *arguments],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env)
         self._await(self.control_path)
         self.rpc = Rpc(self.control_path)
@@ -298,7 +327,65 @@ class Sim:
         for sign in ("AddressSanitizer", "LeakSanitizer", "runtime error:", "HOST CRASH",
                      "pcibackd: bug:"):
             assert sign not in text, text[-8000:]
+        assert self.deaths_allowed or "sim: unplanned death" not in text, text[-8000:]
         assert status == 0, "exit status %s\n%s" % (status, text[-8000:])
+
+    # --- the daemon's lives (supervised) ---
+
+    @property
+    def restarts(self):
+        return self.sim("life")["lives"]
+
+    def die_at(self, call, nth=1, when="before", store="lost", count=1):
+        self.lives_seen = self.restarts
+        self.sim("die", call=call, nth=nth, count=count, after={"before": False, "after": True}[when],
+                 done={"lost": False, "done": True}[store])
+
+    def kill9(self):
+        life = self.sim("life")
+        self.lives_seen = life["lives"]
+        os.kill(life["pid"], signal.SIGUSR2)
+
+    def restart_gracefully(self):
+        life = self.sim("life")
+        self.lives_seen = life["lives"]
+        os.kill(life["pid"], signal.SIGTERM)
+        self.wait_restarted()
+
+    def wait_restarted(self, lives=1, timeout=20):
+        """Until the daemon was started LIVES times since it was told to die, and answers."""
+        self.wait_for("the next daemon", lambda: self.restarts >= self.lives_seen + lives, timeout)
+        self.wait_for("its answer", self._answers, timeout)
+
+    def _answers(self):
+        try:
+            return self.call("version")
+        except DaemonDied:
+            return None
+
+    def tried(self, verb, *arguments, **more):
+        try:
+            return verb(*arguments, **more)
+        except RpcError as e:
+            return e
+        except DaemonDied:
+            return None
+
+    def loop(self, domid, ops, **more):
+        """What the guest does without an end: ops as of `op`, with "expect" and "expect_err".
+        more: wait_ms (2000), gap_ms (0)."""
+        self.sim("loop", domid=domid, ops=[{"devfn": 0, **o} for o in ops], **more)
+
+    def loop_report(self, domid):
+        return self.sim("loop-get", domid=domid)
+
+    def loop_end(self, domid):
+        self.sim("loop-stop", domid=domid)
+        return self.wait_for("the last operation", lambda: self._loop_ended(domid))
+
+    def _loop_ended(self, domid):
+        report = self.loop_report(domid)
+        return None if report["running"] else report
 
     # --- the simulated world ---
 
@@ -428,7 +515,20 @@ class Sim:
     # --- the daemon ---
 
     def call(self, method, **params):
-        return self.rpc.call(method, **params)
+        if self.rpc is None:
+            self._connect()
+        try:
+            return self.rpc.call(method, **params)
+        except (EOFError, ConnectionError) as e:
+            if not self.supervise:
+                raise
+            self.rpc.close()
+            self.rpc = None
+            raise DaemonDied(method) from e
+
+    def _connect(self):
+        self._await(self.control_path)
+        self.rpc = Rpc(self.control_path)
 
     def claim(self, bdf=NIC, **more):
         return self.call("claim", dev=bdf, **more)
