@@ -18,12 +18,12 @@ struct pb_wire_request {
     uint64_t id;
     uint32_t kind; /* enum pb_job_kind, or PB_WIRE_ACCESS */
     uint32_t deadline_ms;
-    bool force;
+    uint8_t force; /* no bool here: not every byte is one, and any may come */
     struct pb_sbdf sbdf;
     char driver[PB_DRIVER_NAME];
     char method[64];
     /* PB_WIRE_ACCESS */
-    bool write;
+    uint8_t write;
     uint8_t size;
     uint16_t offset;
     uint32_t value;
