@@ -16,7 +16,7 @@
 #include "fuzz.h"
 
 static char dir[] = "/tmp/pcibackd-fuzz-XXXXXX";
-static char paths[3][80], fragments[80];
+static char paths[3][96], fragments[64];
 
 static void remove_all(void)
 {
@@ -34,8 +34,8 @@ static void setup(void)
     (void)snprintf(fragments, sizeof(fragments), "%s/pcibackd.d", dir);
     PB_ASSERT(mkdir(fragments, 0700) == 0);
     (void)snprintf(paths[0], sizeof(paths[0]), "%s/pcibackd.json", dir);
-    (void)snprintf(paths[1], sizeof(paths[1]), "%s/10-more.json", fragments);
-    (void)snprintf(paths[2], sizeof(paths[2]), "%s/" PB_CONFIG_SAVED, fragments);
+    (void)snprintf(paths[1], sizeof(paths[1]), "%s/pcibackd.d/10-more.json", dir);
+    (void)snprintf(paths[2], sizeof(paths[2]), "%s/pcibackd.d/" PB_CONFIG_SAVED, dir);
     (void)atexit(remove_all);
 }
 
