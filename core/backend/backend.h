@@ -177,23 +177,24 @@ enum pb_device_state {
 const char *pb_device_state_name(enum pb_device_state state);
 
 /* Counters a guest and the whole backend: id, help. All count since the daemon started. */
-#define PB_COUNTERS(X)                                                       \
-    X(ops, "operations answered")                                            \
-    X(conf_reads, "configuration reads")                                     \
-    X(conf_writes, "configuration writes")                                   \
-    X(msi_ops, "enable and disable of MSI and MSI-X")                        \
-    X(hw_cycles, "configuration cycles that reached hardware")               \
-    X(denied_writes, "writes of which some bits were refused")               \
-    X(guest_resets, "function level resets that guests asked for")           \
-    X(refused_resets, "of those, refused: too many, or no such method")      \
-    X(bad_ops, "operations with a field out of range or an unknown command") \
-    X(failed_ops, "operations that the host failed")                         \
-    X(late_ops, "answers dropped because the guest had given up")            \
-    X(events, "event channel wake-ups")                                      \
-    X(spurious_events, "wake-ups with nothing to do")                        \
-    X(ignored_events, "states of the frontend that mean nothing here")       \
-    X(bad_frontend, "frontends refused for their magic, port or grant")      \
-    X(connects, "times that a frontend was connected")                       \
+#define PB_COUNTERS(X)                                                                    \
+    X(ops, "operations answered")                                                         \
+    X(conf_reads, "configuration reads")                                                  \
+    X(conf_writes, "configuration writes")                                                \
+    X(msi_ops, "enable and disable of MSI and MSI-X")                                     \
+    X(hw_cycles, "configuration cycles that reached hardware")                            \
+    X(denied_writes, "writes of which some bits were refused")                            \
+    X(guest_resets, "function level resets that guests asked for")                        \
+    X(refused_resets, "of those, refused: too many, or no such method")                   \
+    X(bad_ops, "operations with a field out of range or an unknown command")              \
+    X(failed_ops, "operations that the host failed")                                      \
+    X(fenced_ops, "operations failed because one of the guest's has ended two processes") \
+    X(late_ops, "answers dropped because the guest had given up")                         \
+    X(events, "event channel wake-ups")                                                   \
+    X(spurious_events, "wake-ups with nothing to do")                                     \
+    X(ignored_events, "states of the frontend that mean nothing here")                    \
+    X(bad_frontend, "frontends refused for their magic, port or grant")                   \
+    X(connects, "times that a frontend was connected")                                    \
     X(disconnects, "times that a frontend was disconnected")
 
 struct pb_counters {

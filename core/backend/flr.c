@@ -10,6 +10,7 @@
 #include "backend/interrupt.h"
 #include "backend/machine.h"
 #include "backend/profile.h"
+#include "backend/record.h"
 #include "backend/serve.h"
 #include "backend/strip.h"
 #include "base/log.h"
@@ -195,6 +196,7 @@ static enum pb_run done(struct pb_task *task)
     struct pb_device *dev = task->dev;
 
     pb_view_reset(&dev->view);
+    pb_record_shadow(dev);
     dev->guest_resets++;
     pb_device_set_state(dev, PB_DEVICE_ASSIGNED);
     return PB_RUN_NEXT;
@@ -219,8 +221,11 @@ static void over(void *ctx, const struct pb_failure *failure)
     struct pb_device *dev = ctx;
 
     (void)failure;
+    if (dev->b->stopping)
+        return; /* the next process does it again */
     dev->flr = false;
-    if (!dev->b->stopping && dev->guest)
+    pb_record_device(dev);
+    if (dev->guest)
         pb_serve_unpark(dev->guest, dev);
 }
 
@@ -247,21 +252,46 @@ static bool may_begin(struct pb_device *dev, enum pb_reset_method method)
                               &suppressed);
 }
 
-int pb_flr_begin(struct pb_device *dev, enum pb_reset_method method)
+static bool start(struct pb_device *dev, enum pb_reset_method method)
 {
-    struct pb_task *task = may_begin(dev, method) ? pb_task_new(dev->b, &kind, over, dev) : NULL;
+    struct pb_task *task = pb_task_new(dev->b, &kind, over, dev);
 
-    dev->guest->counters.guest_resets++;
-    if (!task) {
-        dev->guest->counters.refused_resets++;
-        return -EBUSY;
-    }
+    if (!task)
+        return false;
     dev->flr = true;
+    dev->flr_method = (uint8_t)method;
     dev->task = task;
     task->dev = dev;
     task->domid = dev->guest->domid;
     task->reset_method = (uint8_t)method;
     (void)pb_sbdf_format(dev->sbdf, task->device_text);
+    /* At least once, from here on: whoever dies before the device is back does not know how far the
+     * reset came, and a second one leaves it as the first does. */
+    pb_record_device(dev);
     pb_task_start(task);
+    return true;
+}
+
+int pb_flr_begin(struct pb_device *dev, enum pb_reset_method method)
+{
+    dev->guest->counters.guest_resets++;
+    if (!may_begin(dev, method) || !start(dev, method)) {
+        dev->guest->counters.refused_resets++;
+        return -EBUSY;
+    }
     return 0;
+}
+
+void pb_flr_again(struct pb_device *dev)
+{
+    enum pb_reset_method method = (enum pb_reset_method)dev->flr_method;
+
+    if (!dev->task && start(dev, method))
+        return;
+    /* It is being taken back, which resets it; or there is no memory, and only that is left. */
+    dev->flr = false;
+    if (!dev->task) {
+        pb_device_set_cause(dev, "its guest's reset could not be done again: out of memory");
+        pb_device_set_state(dev, PB_DEVICE_FAILED);
+    }
 }

@@ -23,6 +23,8 @@ struct pb_task;
  * -EBUSY: it may not have one now (another verb has the device, too many, not this method).
  */
 int pb_flr_begin(struct pb_device *dev, enum pb_reset_method method);
+/* An earlier process has begun one that it did not end: it is done again, from its beginning. */
+void pb_flr_again(struct pb_device *dev);
 /* Is TASK such a reset? It ends by itself. */
 bool pb_flr_is(const struct pb_task *task);
 

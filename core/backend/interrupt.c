@@ -4,7 +4,10 @@
 #include <errno.h>
 #include <string.h>
 
+#include "backend/inflight.h"
+#include "backend/journal.h"
 #include "backend/machine.h"
+#include "backend/record.h"
 #include "backend/strip.h"
 #include "base/log.h"
 #include "pci/regs.h"
@@ -24,6 +27,7 @@ bool pb_interrupt_unmap(struct pb_device *dev)
     struct pb_xen *xen = dev->b->xen;
     struct pb_interrupts *in = &dev->interrupts;
     unsigned kept = 0;
+    bool changed;
 
     /* Xen has torn them down with the device: to unmap one now crashes the host (H1). */
     if (dev->gone)
@@ -41,11 +45,15 @@ bool pb_interrupt_unmap(struct pb_device *dev)
     }
     if (in->block && kept)
         return false; /* the first stands for all of them */
+    changed = in->count != kept;
     in->count = kept;
     if (kept == 0) {
         in->mode = PB_INTERRUPT_NONE;
         in->block = false;
     }
+    /* Whoever dies before this unmaps some again, which Xen refuses: nobody maps in between. */
+    if (changed)
+        pb_record_device(dev);
     return kept == 0;
 }
 
@@ -65,50 +73,44 @@ static int call_unmap_anyway(struct pb_script *s, void *ctx)
 
 static int map_one(struct pb_device *dev, bool msix, uint16_t entry)
 {
+    struct pb_xen *xen = dev->b->xen;
     struct pb_interrupts *in = &dev->interrupts;
     struct pb_msi_request request = { .sbdf = dev->sbdf,
                                       .msix = msix,
                                       .entry = entry,
                                       .table_base = msix ? dev->layout.msix_table_base : 0 };
     uint32_t pirq;
-    int rc = dev->b->xen->ops->map_msi(dev->b->xen, dev->guest->domid, &request, &pirq);
+    int rc = xen->ops->map_msi(xen, dev->guest->domid, &request, &pirq);
 
+    if (rc == 0 && pb_inflight_interrupt_mapped(dev, pirq)) {
+        (void)xen->ops->unmap_pirq(xen, dev->guest->domid, pirq);
+        rc = xen->ops->map_msi(xen, dev->guest->domid, &request, &pirq);
+        if (rc == 0)
+            (void)pb_inflight_interrupt_mapped(dev, pirq);
+    }
     if (rc)
         return rc;
     in->vector[in->count].entry = entry;
     in->vector[in->count].pirq = pirq;
     in->count++;
+    pb_record_device(dev);
     /* The answer has 16 bits for an MSI-X vector (pciif.h). */
     return msix && pirq > UINT16_MAX ? -ERANGE : 0;
 }
 
-static int call_map_msi(struct pb_script *s, void *ctx)
+static int map_row(struct pb_device *dev, unsigned count)
 {
-    struct pb_guest *g = ctx;
-    int rc;
-
-    s->dev->interrupts.mode = PB_INTERRUPT_MSI;
-    rc = map_one(s->dev, false, 0);
-    if (rc == 0)
-        g->run.value = s->dev->interrupts.vector[0].pirq;
-    return rc;
-}
-
-/* Xen rounds the count up to a power of two: what it made is what is on record (H18). */
-static int call_map_multi_msi(struct pb_script *s, void *ctx)
-{
-    struct pb_guest *g = ctx;
-    struct pb_device *dev = s->dev;
-    struct pb_interrupts *in = &dev->interrupts;
     struct pb_xen *xen = dev->b->xen;
-    unsigned count = g->run.op.value;
+    struct pb_interrupts *in = &dev->interrupts;
     uint32_t first;
-    int rc;
+    int rc = xen->ops->map_multi_msi(xen, dev->guest->domid, dev->sbdf, count, &first, &count);
 
-    if (count == 1)
-        return call_map_msi(s, ctx);
-    in->mode = PB_INTERRUPT_MSI;
-    rc = xen->ops->map_multi_msi(xen, dev->guest->domid, dev->sbdf, count, &first, &count);
+    if (rc == 0 && pb_inflight_interrupt_mapped(dev, first + count - 1)) {
+        (void)xen->ops->unmap_pirq(xen, dev->guest->domid, first);
+        rc = xen->ops->map_multi_msi(xen, dev->guest->domid, dev->sbdf, count, &first, &count);
+        if (rc == 0)
+            (void)pb_inflight_interrupt_mapped(dev, first + count - 1);
+    }
     if (rc)
         return rc;
     in->block = true;
@@ -117,25 +119,58 @@ static int call_map_multi_msi(struct pb_script *s, void *ctx)
         in->vector[in->count].entry = (uint16_t)in->count;
         in->vector[in->count].pirq = first + in->count;
     }
-    g->run.value = first;
     return 0;
+}
+
+/*
+ * Xen rounds the count of a row up to a power of two: what it made is what is on record (H18). From
+ * the first map until all are on record the journal says that there may be one that is not (H10).
+ */
+static int call_map_msi(struct pb_script *s, void *ctx)
+{
+    struct pb_guest *g = ctx;
+    struct pb_device *dev = s->dev;
+    unsigned count = g->run.op.cmd == PB_CMD_ENABLE_MULTI_MSI ? g->run.op.value : 1;
+    int rc;
+
+    dev->interrupts.mode = PB_INTERRUPT_MSI;
+    pb_inflight_interrupts_open(dev);
+    rc = count == 1 ? map_one(dev, false, 0) : map_row(dev, count);
+    pb_inflight_interrupts_closed(dev);
+    if (rc)
+        return rc;
+    pb_inflight_note(g, PB_DID_MAP);
+    g->run.value = dev->interrupts.vector[0].pirq;
+    return 0;
+}
+
+void pb_interrupt_entries(struct pb_guest *g)
+{
+    const struct pb_interrupts *in = &g->run.dev->interrupts;
+
+    for (unsigned i = 0; i < in->count; i++) {
+        g->run.entries[i].entry = in->vector[i].entry;
+        g->run.entries[i].vector = (uint16_t)in->vector[i].pirq;
+    }
+    g->run.entry_count = in->count;
 }
 
 static int call_map_msix(struct pb_script *s, void *ctx)
 {
     struct pb_guest *g = ctx;
-    struct pb_interrupts *in = &s->dev->interrupts;
+    struct pb_device *dev = s->dev;
     int rc = 0;
 
-    in->mode = PB_INTERRUPT_MSIX;
+    dev->interrupts.mode = PB_INTERRUPT_MSIX;
+    pb_inflight_interrupts_open(dev);
     for (unsigned i = 0; rc == 0 && i < g->run.op.value; i++)
-        rc = map_one(s->dev, true, g->run.op.entries[i].entry);
-    for (unsigned i = 0; rc == 0 && i < in->count; i++) {
-        g->run.entries[i].entry = in->vector[i].entry;
-        g->run.entries[i].vector = (uint16_t)in->vector[i].pirq;
-    }
-    g->run.entry_count = in->count;
-    return rc;
+        rc = map_one(dev, true, g->run.op.entries[i].entry);
+    pb_inflight_interrupts_closed(dev);
+    if (rc)
+        return rc;
+    pb_inflight_note(g, PB_DID_MAP);
+    pb_interrupt_entries(g);
+    return 0;
 }
 
 void pb_interrupt_script_off(struct pb_script *s)
@@ -225,6 +260,29 @@ static void explain_failure(struct pb_device *dev, int rc)
         pb_warn("%s: enabling %s for domain %u: %s%s", pb_device_text(dev),
                 dev->interrupts.mode == PB_INTERRUPT_MSIX ? "MSI-X" : "MSI", dev->guest->domid,
                 strerror(-rc), pb_ratelimit_note(suppressed));
+}
+
+/* From here on the device is in between, and whoever finds it so has to bring it to an end. */
+static int call_begun(struct pb_script *s, void *ctx)
+{
+    struct pb_guest *g = ctx;
+    uint32_t cmd = g->run.op.cmd;
+
+    (void)s;
+    pb_inflight_note(g, cmd == PB_CMD_DISABLE_MSI || cmd == PB_CMD_DISABLE_MSIX ? PB_DID_CHANGE
+                                                                                : PB_DID_ENABLE);
+    return 0;
+}
+
+/*
+ * Did an earlier process map all that this operation asks for? Its vectors are kept, so that the
+ * guest gets the same answer whether or not it has seen a part of it (H10).
+ */
+static bool is_mapped(const struct pb_guest *g, enum pb_interrupt_mode mode)
+{
+    const struct pb_interrupts *in = &g->run.dev->interrupts;
+
+    return g->run.did & PB_DID_MAP && in->mode == mode && in->count > 0;
 }
 
 static void refuse(struct pb_guest *g, void (*done)(struct pb_guest *g))
@@ -360,9 +418,7 @@ static bool has_msix(const struct pb_device *dev)
 }
 
 /* XSA-157: MSI while MSI-X is on, or what the device does not have, is refused. */
-static void enable_msi_vectors(struct pb_guest *g, unsigned count,
-                               int (*map)(struct pb_script *s, void *ctx),
-                               void (*done)(struct pb_guest *g))
+static void enable_msi_vectors(struct pb_guest *g, unsigned count, void (*done)(struct pb_guest *g))
 {
     struct pb_device *dev = g->run.dev;
     struct pb_script *s = &g->run.script;
@@ -373,10 +429,15 @@ static void enable_msi_vectors(struct pb_guest *g, unsigned count,
     }
     pb_script_begin(s, dev);
     append_awake(s);
-    pb_script_modify(s, msi_flags(dev), 2, PCI_MSI_FLAGS_ENABLE, 0);
-    if (dev->interrupts.mode == PB_INTERRUPT_MSI)
-        pb_script_call(s, call_unmap, NULL);
-    pb_script_call(s, map, g);
+    pb_script_call(s, call_begun, g);
+    if (is_mapped(g, PB_INTERRUPT_MSI)) {
+        g->run.value = dev->interrupts.vector[0].pirq;
+    } else {
+        pb_script_modify(s, msi_flags(dev), 2, PCI_MSI_FLAGS_ENABLE, 0);
+        if (dev->interrupts.mode == PB_INTERRUPT_MSI)
+            pb_script_call(s, call_unmap, NULL);
+        pb_script_call(s, call_map_msi, g);
+    }
     append_line_off(s);
     pb_script_modify(s, msi_flags(dev), 2, 0, PCI_MSI_FLAGS_ENABLE);
     g->run.script_done = done;
@@ -398,7 +459,7 @@ static void enable_multi_msi(struct pb_guest *g, void (*done)(struct pb_guest *g
         rounded > dev->profile->caps.seen.msi_vectors)
         refuse(g, done);
     else
-        enable_msi_vectors(g, rounded, call_map_multi_msi, done);
+        enable_msi_vectors(g, rounded, done);
 }
 
 /*
@@ -422,9 +483,23 @@ static bool entries_valid(const struct pb_device *dev, const struct pb_op *op)
     return true;
 }
 
+/* A second enable without a disable in between replaces the first. */
+static void append_map_msix(struct pb_script *s, struct pb_guest *g)
+{
+    struct pb_device *dev = s->dev;
+
+    pb_script_modify(s, msix_flags(dev), 2, 0, PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL);
+    if (dev->interrupts.mode == PB_INTERRUPT_MSIX) {
+        pb_script_call(s, call_unmap, NULL);
+        append_line_off(s);
+        pb_script_modify(s, msix_flags(dev), 2, 0, PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL);
+    }
+    pb_script_call(s, call_map_msix, g);
+}
+
 /*
- * A second enable without a disable in between replaces the first: Linux's nvme driver does that
- * when it asks for more vectors, and its disable never reaches the backend.
+ * Linux's nvme driver enables twice when it asks for more vectors: its disable never reaches the
+ * backend.
  */
 static void enable_msix(struct pb_guest *g, void (*done)(struct pb_guest *g))
 {
@@ -438,31 +513,40 @@ static void enable_msix(struct pb_guest *g, void (*done)(struct pb_guest *g))
     }
     pb_script_begin(s, dev);
     append_awake(s);
-    pb_script_modify(s, msix_flags(dev), 2, 0, PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL);
-    if (dev->interrupts.mode == PB_INTERRUPT_MSIX) {
-        pb_script_call(s, call_unmap, NULL);
-        append_line_off(s);
-        pb_script_modify(s, msix_flags(dev), 2, 0, PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL);
-    }
-    pb_script_call(s, call_map_msix, g);
+    pb_script_call(s, call_begun, g);
+    if (is_mapped(g, PB_INTERRUPT_MSIX))
+        pb_interrupt_entries(g);
+    else
+        append_map_msix(s, g);
     append_line_off(s);
     pb_script_modify(s, msix_flags(dev), 2, PCI_MSIX_FLAGS_MASKALL, PCI_MSIX_FLAGS_ENABLE);
     g->run.script_done = done;
     pb_script_run(s, enable_done, NULL);
 }
 
-/* The guest put the device to sleep before: it is woken, since the vectors have to go. */
+/*
+ * The guest put the device to sleep before: it is woken, since the vectors have to go. It loses its
+ * registers on the way, and nothing in it says so afterwards.
+ */
+static void wake_and_disable(struct pb_guest *g)
+{
+    struct pb_script *s = &g->run.script;
+
+    pb_inflight_note(g, PB_DID_WAKE | PB_DID_CHANGE);
+    pb_script_begin(s, g->run.dev);
+    pb_script_wake(s);
+    pb_interrupt_script_off(s);
+    append_intx_back(s);
+    run_script(g, g->run.script_done);
+}
+
 static void disabled(struct pb_script *s, void *ctx)
 {
     struct pb_guest *g = guest_of(s);
 
     (void)ctx;
     if (s->rc == -ESTALE) {
-        pb_script_begin(s, g->run.dev);
-        pb_script_wake(s);
-        pb_interrupt_script_off(s);
-        append_intx_back(s);
-        run_script(g, g->run.script_done);
+        wake_and_disable(g);
         return;
     }
     if (s->rc)
@@ -478,12 +562,18 @@ static void disable(struct pb_guest *g, enum pb_interrupt_mode mode,
 
     /* Always a success, as the kernel's backend has it; the value is the line's pirq. */
     g->run.value = dev->grants.gsi_mapped ? dev->facts.irq : 0;
-    if (dev->interrupts.mode != mode) {
+    if (dev->interrupts.mode != mode && !(g->run.did & PB_DID_CHANGE)) {
         done(g);
+        return;
+    }
+    if (g->run.did & PB_DID_WAKE) {
+        g->run.script_done = done;
+        wake_and_disable(g);
         return;
     }
     pb_script_begin(s, dev);
     append_awake(s);
+    pb_script_call(s, call_begun, g);
     pb_interrupt_script_off(s);
     append_intx_back(s);
     g->run.script_done = done;
@@ -497,7 +587,7 @@ void pb_interrupt_op(struct pb_guest *g, void (*done)(struct pb_guest *g))
     g->run.entry_count = 0;
     switch (g->run.op.cmd) {
     case PB_CMD_ENABLE_MSI:
-        enable_msi_vectors(g, 1, call_map_msi, done);
+        enable_msi_vectors(g, 1, done);
         break;
     case PB_CMD_ENABLE_MULTI_MSI:
         enable_multi_msi(g, done);

@@ -16,6 +16,8 @@ struct pb_device;
  * .entries hold the answer (maybe inside of this call).
  */
 void pb_interrupt_op(struct pb_guest *g, void (*done)(struct pb_guest *g));
+/* The vectors on record as the entries of the answer in g->run. */
+void pb_interrupt_entries(struct pb_guest *g);
 /* The guest gave up before the answer: takes back what the operation in g->run mapped (H9). */
 void pb_interrupt_undo(struct pb_guest *g, void (*done)(struct pb_guest *g));
 /*

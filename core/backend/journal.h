@@ -26,6 +26,7 @@
 
 #include "backend/taint.h"
 #include "host/host.h"
+#include "pci/access.h"
 #include "pci/facts.h"
 #include "proto/pciif.h"
 #include "proto/topology.h"
@@ -106,7 +107,17 @@ enum pb_op_stage {
     PB_OP_IDLE,    /* none, or answered and told */
     PB_OP_BEGUN,   /* taken; what it does may be done again */
     PB_OP_ONCE,    /* the next cycle may not be repeated: it was done, or it is lost (H9) */
-    PB_OP_ANSWERED /* err and value are in the page; the flag and the event may still be missing */
+    PB_OP_ANSWERED /* err and value are known; page, flag and event may still be without them */
+};
+
+/* What of it an earlier process has done, or begun, and what follows for the next one. */
+enum pb_op_did {
+    PB_DID_CALL = 1,   /* plugins were called for the write: not again */
+    PB_DID_ASK = 2,    /* a reset by the guest was asked for */
+    PB_DID_ENABLE = 4, /* interrupts are being enabled: to be undone if nobody waits */
+    PB_DID_MAP = 8,    /* all of its vectors are mapped and on record */
+    PB_DID_WAKE = 16,  /* the device was woken for it, and may have lost its registers */
+    PB_DID_CHANGE = 32 /* the device is in between two states: to be brought to the end */
 };
 
 /*
@@ -115,9 +126,15 @@ enum pb_op_stage {
  */
 struct pb_journal_op {
     _Atomic uint32_t stage;
-    uint32_t processes; /* that began it: 2 means that it ended one */
-    uint32_t writes;    /* cycles that wrote to hardware and are done */
+    uint32_t processes; /* that carried it out: 2 means that it ended one */
     uint32_t connection;
+    uint32_t did;               /* enum pb_op_did, together */
+    struct pb_access_kept kept; /* by the access engine, before each write */
+    struct {
+        uint32_t value, mine, denied; /* what is left of a write after its plugins; PB_DID_CALL */
+    } hooks;
+    int32_t err; /* the answer; PB_OP_ANSWERED */
+    uint32_t value;
     struct pb_op op; /* entries only of PB_CMD_ENABLE_MSIX */
 };
 

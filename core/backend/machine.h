@@ -110,6 +110,7 @@ struct pb_device {
     bool serving;        /* accesses reach it */
     bool let_go;         /* the guest has removed it */
     bool stuck;          /* a reset of it did not end: its registers are not to be touched */
+    uint8_t flr_method;  /* of the reset that its guest asked for last */
     bool flr;            /* its guest has asked for a reset: until its end nothing reaches it */
     bool failing;        /* something went wrong while it was taken back */
     struct pb_script stop_script;
@@ -132,11 +133,15 @@ struct pb_xl_dir;
 /* What a guest's operation needs while it is under way. */
 
 struct pb_running_op {
-    bool busy;     /* waits for hardware */
-    bool starting; /* inside of the call that starts it */
-    bool inside;   /* of the call that brings interrupts back */
-    bool parked;   /* waits for the end of a reset: nothing of it has begun */
-    bool hooked;   /* plugins have a bit of it */
+    bool busy;       /* waits for hardware */
+    bool starting;   /* inside of the call that starts it */
+    bool inside;     /* of the call that brings interrupts back */
+    bool parked;     /* waits for the end of a reset: nothing of it has begun */
+    bool again;      /* an earlier process may have begun it: the journal says how far it came */
+    bool unwanted;   /* nobody waits for it: carried out for the device's sake alone */
+    uint32_t did;    /* enum pb_op_did of that process */
+    uint32_t before; /* processes that carried it out before this one */
+    bool hooked;     /* plugins have a bit of it */
     struct pb_op op;
     uint64_t connection; /* the frontend's connect that it came by */
     struct pb_device *dev;
@@ -162,6 +167,7 @@ struct pb_guest {
     uint64_t
         adopted_ms;    /* pb_now_ms() when it was served again; 0: it is not an earlier process's */
     bool other_domain; /* its number is another domain's by now: nothing is done to that (H11) */
+    bool held;         /* it is being adopted: nothing of it is served before pb_inflight_resume */
     bool fenced; /* an operation of its ended two processes: nothing of it is carried out (H9) */
     bool xl;     /* its nodes are the toolstack's: it numbers the devices and makes the grants */
     struct pb_xl_dir *dir; /* those nodes; only if xl */

@@ -8,9 +8,12 @@
 #include "backend/denied.h"
 #include "backend/flr.h"
 #include "backend/guest.h"
+#include "backend/inflight.h"
 #include "backend/interrupt.h"
+#include "backend/journal.h"
 #include "backend/machine.h"
 #include "backend/profile.h"
+#include "backend/record.h"
 #include "base/bytes.h"
 #include "base/log.h"
 
@@ -128,7 +131,7 @@ static bool is_command(uint32_t cmd)
     return cmd <= PB_CMD_DISABLE_MSIX || cmd == PB_CMD_ENABLE_MULTI_MSI;
 }
 
-static struct pb_device *addressed(struct pb_guest *g, const struct pb_op *op)
+struct pb_device *pb_serve_addressed(const struct pb_guest *g, const struct pb_op *op)
 {
     struct pb_device *dev;
 
@@ -152,7 +155,8 @@ static void settle(struct pb_guest *g)
 
 static void undone(struct pb_guest *g)
 {
-    g->run.busy = false;
+    g->run.busy = g->run.unwanted = false;
+    pb_inflight_end(g);
     settle(g);
     if (g->bound) {
         g->expect_empty = true;
@@ -160,20 +164,41 @@ static void undone(struct pb_guest *g)
     }
 }
 
-static void answer(struct pb_guest *g)
+/*
+ * False: its frontend waits no more. LATE: it may have given up meanwhile, and wait for another
+ * one, which must not get this one's answer.
+ */
+static bool tell(struct pb_guest *g, bool late)
 {
     struct pb_running_op *run = &g->run;
     bool entries = run->op.cmd == PB_CMD_ENABLE_MSIX && run->err == PB_GUEST_OK;
+
+    if (run->unwanted || (late && !pb_page_asks(g->page, &run->op)))
+        return false;
+    pb_inflight_answer(g);
+    if (pb_page_answer(g->page, run->err, run->value, run->entries,
+                       entries ? run->entry_count : 0)) {
+        pb_inflight_end(g);
+        return true;
+    }
+    pb_inflight_unanswered(g);
+    return false;
+}
+
+static void answer(struct pb_guest *g, bool late)
+{
+    struct pb_running_op *run = &g->run;
 
     run->busy = false;
     /* The frontend that asked is gone, or the daemon goes and leaves the request to the next one.
      */
     if (!g->page || run->connection != g->counters.connects || g->b->stopping) {
+        if (!g->b->stopping)
+            pb_inflight_end(g);
         settle(g);
         return;
     }
-    if (!pb_page_answer(g->page, run->err, run->value, run->entries,
-                        entries ? run->entry_count : 0)) {
+    if (!tell(g, late)) {
         g->counters.late_ops++;
         run->busy = true;
         pb_interrupt_undo(g, undone);
@@ -189,7 +214,7 @@ static void answer(struct pb_guest *g)
 /* An operation that had to wait is complete: answer it and look for the next. */
 static void answer_late(struct pb_guest *g)
 {
-    answer(g);
+    answer(g, true);
     if (!g->run.busy && g->bound) {
         g->expect_empty = true;
         want_turn(g);
@@ -228,6 +253,8 @@ static bool access_finished(struct pb_guest *g)
     if (run->hooked && run->op.cmd == PB_CMD_CONF_READ && run->access.err == PB_GUEST_OK)
         pb_hooks_read(run->dev->hooks, (unsigned)run->op.offset, (unsigned)run->op.size,
                       run->access.raw, &run->access.value);
+    if (run->access.shadowed)
+        pb_record_shadow(run->dev);
     run->err = run->access.err;
     run->value = run->op.cmd == PB_CMD_CONF_READ ? run->access.value : run->op.value;
     if (run->access.denied)
@@ -256,10 +283,16 @@ static bool drive(struct pb_guest *g, enum pb_step step)
             ev_timer_init(&run->wait, wait_over, run->access.cycle.wait_ms / 1000.0, 0.);
             run->wait.data = g;
             ev_timer_start(b->loop, &run->wait);
+            pb_inflight_rest(g, true);
             return false;
         }
+        if (step != PB_STEP_READ)
+            pb_inflight_write(g);
         if (step == PB_STEP_RESET) {
-            int rc = pb_flr_begin(run->dev, (enum pb_reset_method)run->access.cycle.reset);
+            int rc;
+
+            pb_inflight_note(g, PB_DID_ASK);
+            rc = pb_flr_begin(run->dev, (enum pb_reset_method)run->access.cycle.reset);
 
             step = pb_access_resume(&run->access, rc, 0);
             continue;
@@ -274,6 +307,8 @@ static bool drive(struct pb_guest *g, enum pb_step step)
                                            .ctx = g };
         if (b->host->ops->cycle_submit(b->host, &run->cycle) == PB_HW_LATER)
             return false;
+        if (run->access.cycle.once)
+            pb_inflight_written(g);
         step = pb_access_resume(&run->access, run->cycle.rc, run->cycle.value);
     }
     return access_finished(g);
@@ -281,6 +316,8 @@ static bool drive(struct pb_guest *g, enum pb_step step)
 
 static void go_on(struct pb_guest *g, int rc, uint32_t value)
 {
+    if (g->run.access.cycle.once)
+        pb_inflight_written(g);
     if (drive(g, pb_access_resume(&g->run.access, rc, value)))
         answer_late(g);
 }
@@ -294,6 +331,7 @@ static void wait_over(struct ev_loop *loop, ev_timer *timer, int events)
 {
     (void)loop;
     (void)events;
+    pb_inflight_rest(timer->data, false);
     go_on(timer->data, 0, 0);
 }
 
@@ -310,21 +348,45 @@ static bool hooked(const struct pb_device *dev, const struct pb_op *op)
            pb_hooks_cover(dev->hooks, (unsigned)op->offset, (unsigned)op->size);
 }
 
-static enum pb_step begin_access(struct pb_running_op *run)
+/* Asks the plugins about a write, once in its life: their callbacks may have any effect (H9). */
+static void ask_plugins(struct pb_guest *g, uint32_t *value, uint32_t *mine, uint32_t *denied)
 {
+    struct pb_running_op *run = &g->run;
+    unsigned offset = (unsigned)run->op.offset, size = (unsigned)run->op.size;
+    uint32_t all = pb_ones(size), handled;
+
+    *value = run->op.value & all;
+    pb_inflight_call(g, *value, all & ~pb_hooks_bits(run->dev->hooks, offset, size));
+    pb_hooks_write(run->dev->hooks, offset, size, value, &handled, denied);
+    *mine = all & ~handled & ~*denied;
+    *denied &= all;
+    pb_inflight_called(g, *value, *mine, *denied);
+}
+
+static enum pb_step begin_access(struct pb_guest *g)
+{
+    struct pb_running_op *run = &g->run;
     struct pb_device *dev = run->dev;
     const struct pb_op *op = &run->op;
+    const struct pb_journal_op *earlier = pb_inflight_earlier(g);
     bool write = op->cmd == PB_CMD_CONF_WRITE;
-    uint32_t all, value, handled, denied;
+    uint32_t value = op->value, mine = UINT32_MAX, denied = 0;
 
     run->hooked = hooked(dev, op);
-    if (!run->hooked || !write)
+    if (!write || (!run->hooked && !earlier))
         return pb_access_begin(&run->access, &dev->view, write, op->offset, op->size, op->value);
-    all = pb_ones((unsigned)op->size);
-    value = op->value & all;
-    pb_hooks_write(dev->hooks, (unsigned)op->offset, (unsigned)op->size, &value, &handled, &denied);
-    return pb_access_begin_write(&run->access, &dev->view, op->offset, op->size, value,
-                                 all & ~handled & ~denied, denied & all);
+    if (earlier && earlier->did & PB_DID_CALL) {
+        value = earlier->hooks.value;
+        mine = earlier->hooks.mine;
+        denied = earlier->hooks.denied;
+    } else if (run->hooked) {
+        ask_plugins(g, &value, &mine, &denied);
+    }
+    if (earlier)
+        return pb_access_begin_again(&run->access, &dev->view, op->offset, op->size, value, mine,
+                                     denied, &earlier->kept);
+    return pb_access_begin_write(&run->access, &dev->view, op->offset, op->size, value, mine,
+                                 denied);
 }
 
 static void interrupt_done(struct pb_guest *g)
@@ -347,6 +409,7 @@ static void parked_too_long(struct ev_loop *loop, ev_timer *timer, int events)
     (void)events;
     g->run.parked = false;
     g->run.err = PB_GUEST_OP_FAILED;
+    pb_inflight_rest(g, false);
     answer_late(g);
 }
 
@@ -376,6 +439,7 @@ static bool without_hardware(struct pb_guest *g)
     ev_timer_init(&run->wait, parked_too_long, PARKED_MS / 1000.0, 0.);
     run->wait.data = g;
     ev_timer_start(g->b->loop, &run->wait);
+    pb_inflight_rest(g, true);
     return false;
 }
 
@@ -388,6 +452,7 @@ void pb_serve_unpark(struct pb_guest *g, const struct pb_device *dev)
     run->parked = false;
     run->busy = false;
     ev_timer_stop(g->b->loop, &run->wait);
+    pb_inflight_rest(g, false);
     /* Of a frontend that went away meanwhile nothing is carried out: nobody waits for it. */
     if (!g->page || run->connection != g->counters.connects || start_op(g))
         answer_late(g);
@@ -403,7 +468,13 @@ static bool start_op(struct pb_guest *g)
     run->err = PB_GUEST_OK;
     run->value = 0;
     run->entry_count = 0;
-    run->dev = addressed(g, &run->op);
+    if (g->fenced) {
+        g->counters.fenced_ops++;
+        run->dev = NULL;
+        run->err = PB_GUEST_OP_FAILED;
+        return true;
+    }
+    run->dev = pb_serve_addressed(g, &run->op);
     if (!run->dev) {
         /* A bus scan asks for every address: not an error, an absent device. */
         if (!pb_vslots_has_root(&g->slots, run->op.domain, run->op.bus) || run->op.devfn > 255 ||
@@ -425,7 +496,7 @@ static bool start_op(struct pb_guest *g)
             g->counters.conf_writes++;
         else
             g->counters.conf_reads++;
-        done = drive(g, begin_access(run));
+        done = drive(g, begin_access(g));
         if (done)
             run->busy = false;
         if (done && run->err == PB_GUEST_INVALID_OFFSET)
@@ -446,7 +517,7 @@ static void serve(struct pb_guest *g)
     unsigned budget = g->b->policy->limits.ops_per_turn;
     bool served = false;
 
-    if (!g->page || g->run.busy)
+    if (!g->page || g->run.busy || g->held)
         return;
     while (pb_page_has_request(g->page)) {
         if (budget-- == 0) {
@@ -456,12 +527,13 @@ static void serve(struct pb_guest *g)
         served = true;
         pb_page_take(g->page, &g->run.op);
         g->run.connection = g->counters.connects;
+        pb_inflight_begin(g);
         if (!start_op(g)) {
             pb_guest_hold(g);
             stop_polling(g);
             return;
         }
-        answer(g);
+        answer(g, false);
         if (g->run.busy) {
             stop_polling(g);
             return;
@@ -551,6 +623,48 @@ void pb_serve_ports(void *backend, const uint32_t *ports, size_t count)
     }
 }
 
+/* --- an operation that an earlier process has begun --- */
+
+void pb_serve_answer(struct pb_guest *g)
+{
+    struct pb_running_op *run = &g->run;
+
+    run->dev = pb_serve_addressed(g, &run->op);
+    run->entry_count = 0;
+    if (run->dev && run->op.cmd == PB_CMD_ENABLE_MSIX && run->err == PB_GUEST_OK)
+        pb_interrupt_entries(g);
+    answer(g, true);
+}
+
+void pb_serve_finish(struct pb_guest *g)
+{
+    g->run.unwanted = true;
+    pb_inflight_begin(g);
+    if (start_op(g))
+        answer(g, true);
+    else
+        pb_guest_hold(g);
+}
+
+void pb_serve_undo(struct pb_guest *g)
+{
+    struct pb_running_op *run = &g->run;
+
+    run->dev = pb_serve_addressed(g, &run->op);
+    run->err = PB_GUEST_OK;
+    run->busy = true;
+    if (run->dev && run->dev->hw)
+        pb_interrupt_undo(g, undone);
+    else
+        undone(g);
+}
+
+void pb_serve_look(struct pb_guest *g)
+{
+    g->expect_empty = true;
+    want_turn(g);
+}
+
 /* --- life --- */
 
 void pb_serve_start(struct pb_backend *b)
@@ -633,6 +747,8 @@ void pb_serve_keep_counters(struct pb_guest *g)
 
 void pb_serve_fini(struct pb_guest *g)
 {
+    if (g->run.busy)
+        pb_inflight_rest(g, true); /* the end of this process is not its doing */
     ev_timer_stop(g->b->loop, &g->back_off);
     ev_timer_stop(g->b->loop, &g->run.wait);
     pb_script_fini(&g->run.script);

@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "proto/pciif.h"
+
 struct pb_backend;
 struct pb_device;
 struct pb_guest;
@@ -20,6 +22,19 @@ void pb_serve_init(struct pb_guest *g);
 void pb_serve_fini(struct pb_guest *g);
 /* g->port was bound: events lead to G, and the page is looked at once. -ENOMEM. */
 int pb_serve_bound(struct pb_guest *g);
+/* The device that OP names by its virtual address, NULL: none. */
+struct pb_device *pb_serve_addressed(const struct pb_guest *g, const struct pb_op *op);
+
+/*
+ * For an operation of an earlier process, in g->run.op: answers it with what g->run holds; carries
+ * it out for the device's sake alone; undoes the interrupts that it may have mapped.
+ */
+void pb_serve_answer(struct pb_guest *g);
+void pb_serve_finish(struct pb_guest *g);
+void pb_serve_undo(struct pb_guest *g);
+/* Its page is looked at when the loop runs next, and its port unmasked some time after that. */
+void pb_serve_look(struct pb_guest *g);
+
 /* Is an access or another operation of its guest to DEV under way with the hardware? */
 bool pb_serve_accesses(const struct pb_device *dev);
 /* A reset of DEV is over, or its guest ends: an operation that waited for that goes on. */

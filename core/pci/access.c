@@ -136,6 +136,20 @@ void pb_engine_push_write(struct pb_access *acc, unsigned offset, unsigned size,
              .offset = (uint16_t)offset, .size = (uint8_t)size, .value = value & pb_ones(size) });
 }
 
+/* A process before this one has begun it: it was done, or it is lost. */
+static bool was_done(const struct pb_access *acc)
+{
+    return acc->reg.offset < acc->again_end;
+}
+
+void pb_engine_push_once(struct pb_access *acc, unsigned offset, unsigned size, uint32_t value)
+{
+    if (was_done(acc))
+        return;
+    pb_engine_push_write(acc, offset, size, value);
+    acc->queue[acc->queue_count - 1].cycle.once = true;
+}
+
 void pb_engine_push_wait(struct pb_access *acc, unsigned wait_ms)
 {
     push(acc, PB_STEP_WAIT, (struct pb_cycle){ .wait_ms = (uint16_t)wait_ms });
@@ -161,9 +175,11 @@ static void commit(struct pb_access *acc)
     uint32_t hw = piece.hw & ~(ops ? ops->handles : 0);
     uint32_t denied = (piece.fixed & (piece.data ^ piece.value)) | (hw & (piece.data ^ acc->old));
 
-    if (virt)
+    if ((piece.shadow ^ piece.data) & virt) {
         pb_le_put(acc->view->shadow + acc->reg.offset, acc->reg.size,
                   (piece.shadow & ~virt) | (piece.data & virt));
+        acc->shadowed = true;
+    }
     if (!acc->reg.swallow)
         pb_engine_deny(acc, denied & ours);
 }
@@ -185,17 +201,32 @@ bool pb_engine_plain_needs_old(const struct pb_access *acc, const struct pb_piec
     return !acc->reg.swallow && (piece->hw & piece->covered);
 }
 
+/*
+ * The baseline's registers may be written twice: a guest cannot tell that from a slow write. What a
+ * quirk or permissive mode has opened may be an index, a window, a command.
+ */
+static bool is_repeatable(const struct pb_access *acc, uint32_t mine)
+{
+    const struct pb_map *map = acc->view->map;
+
+    return !acc->reg.once && (!acc->view->permissive || acc->reg.effect != PB_EFFECT_NONE ||
+                              !(mine & ~pb_le_get(map->write + acc->reg.offset, acc->reg.size)));
+}
+
 enum pb_verdict pb_engine_plain_decide(struct pb_access *acc, const struct pb_piece *piece)
 {
     uint32_t mine = piece->write & piece->covered, kept = piece->all & ~(mine | piece->w1c);
+    uint32_t value = (acc->old & kept) | (piece->data & (mine | piece->w1c));
 
     if (!plain_writes(piece))
         return PB_VERDICT_GO;
     /* Nobody answers. Were it only for a moment, the merge would set bits that nobody may set. */
     if (acc->reg.size > 1 && acc->old == piece->all && (kept & piece->lock))
         return PB_VERDICT_BROKEN;
-    pb_engine_push_write(acc, acc->reg.offset, acc->reg.size,
-                         (acc->old & kept) | (piece->data & (mine | piece->w1c)));
+    if (is_repeatable(acc, mine))
+        pb_engine_push_write(acc, acc->reg.offset, acc->reg.size, value);
+    else
+        pb_engine_push_once(acc, acc->reg.offset, acc->reg.size, value);
     return PB_VERDICT_GO;
 }
 
@@ -233,6 +264,8 @@ static enum pb_step run_queue(struct pb_access *acc)
     }
     acc->phase = PHASE_QUEUE;
     acc->cycle = acc->queue[acc->queue_head].cycle;
+    if (acc->cycle.once)
+        acc->kept.once_end = (uint16_t)(acc->reg.offset + acc->reg.size);
     return acc->queue[acc->queue_head++].step;
 }
 
@@ -298,7 +331,7 @@ static enum pb_step begin(struct pb_access *acc, struct pb_view *view, int32_t o
 
     acc->err = PB_GUEST_OK;
     acc->value = acc->raw = 0;
-    acc->restored = false;
+    acc->restored = acc->shadowed = false;
     acc->view = view;
     acc->reset_bits = 0;
     if ((size != 1 && size != 2 && size != 4) || offset < 0 || offset > map->space - size ||
@@ -329,17 +362,30 @@ enum pb_step pb_access_begin(struct pb_access *acc, struct pb_view *view, bool w
     acc->data = value;
     acc->mine = UINT32_MAX;
     acc->denied = 0;
+    acc->again_end = 0;
+    acc->kept = (struct pb_access_kept){ 0 };
+    return begin(acc, view, offset, size);
+}
+
+enum pb_step pb_access_begin_again(struct pb_access *acc, struct pb_view *view, int32_t offset,
+                                   int32_t size, uint32_t value, uint32_t mine, uint32_t denied,
+                                   const struct pb_access_kept *kept)
+{
+    acc->write = true;
+    acc->data = value;
+    acc->mine = mine;
+    acc->denied = denied;
+    acc->again_end = kept->once_end;
+    acc->kept = *kept;
     return begin(acc, view, offset, size);
 }
 
 enum pb_step pb_access_begin_write(struct pb_access *acc, struct pb_view *view, int32_t offset,
                                    int32_t size, uint32_t value, uint32_t mine, uint32_t denied)
 {
-    acc->write = true;
-    acc->data = value;
-    acc->mine = mine;
-    acc->denied = denied;
-    return begin(acc, view, offset, size);
+    static const struct pb_access_kept nothing;
+
+    return pb_access_begin_again(acc, view, offset, size, value, mine, denied, &nothing);
 }
 
 static enum pb_step go_on(struct pb_access *acc, uint32_t value)

@@ -56,7 +56,18 @@ struct pb_cycle {
     uint8_t size;
     uint16_t wait_ms;
     uint8_t reset; /* enum pb_reset_method */
+    bool once;     /* of a write: to do it twice is not the same as to do it once */
     uint32_t value;
+};
+
+/*
+ * What of an access that was begun must be known to begin it again in another process: what a
+ * register was before it was written, and which writes may not be repeated. Plain data.
+ */
+struct pb_access_kept {
+    uint16_t once_end; /* of the registers below, those that are written once were, or are lost */
+    uint16_t power, command; /* PMCSR and COMMAND before the power state changed */
+    uint8_t has_power, has_command;
 };
 
 #define PB_ACCESS_QUEUE 19 /* cycles that one effect may ask for: all BARs, ROM, command, … */
@@ -70,12 +81,15 @@ struct pb_access {
     uint32_t raw;    /* of a read that touched hardware: what it said, before virtual bits */
     uint32_t denied; /* bits of the access whose change was refused */
     bool restored;   /* registers were lost in D3hot and written back: MSI state needs the same */
+    bool shadowed;   /* a shadow has changed */
+    struct pb_access_kept kept; /* to be stored before each write and each reset */
     /* private to the engine */
     struct pb_view *view;
     uint16_t offset, at;
     uint8_t size, phase;
     bool write;
     uint32_t data, mine;
+    uint16_t again_end;  /* kept.once_end of the process that began it */
     uint32_t reset_bits; /* that asked for a reset; 0: none is to follow */
     uint8_t reset;
     struct pb_reg reg; /* a copy: bytes that no rule names are a register made up on the way */
@@ -97,6 +111,13 @@ enum pb_step pb_access_begin(struct pb_access *acc, struct pb_view *view, bool w
  */
 enum pb_step pb_access_begin_write(struct pb_access *acc, struct pb_view *view, int32_t offset,
                                    int32_t size, uint32_t value, uint32_t mine, uint32_t denied);
+/*
+ * The same for a write that another process has begun and did not end, with what it kept. Whatever
+ * may be repeated is done again; what may not be is done only if it was certainly not.
+ */
+enum pb_step pb_access_begin_again(struct pb_access *acc, struct pb_view *view, int32_t offset,
+                                   int32_t size, uint32_t value, uint32_t mine, uint32_t denied,
+                                   const struct pb_access_kept *kept);
 /* The result of the last cycle: RC 0 or a negative errno; VALUE of a read. */
 enum pb_step pb_access_resume(struct pb_access *acc, int rc, uint32_t value);
 

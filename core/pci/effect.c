@@ -42,6 +42,7 @@ static enum pb_verdict bar_decide(struct pb_access *acc, const struct pb_piece *
     uint32_t value = merge(piece->shadow, piece);
 
     value = (value | type_mask) == UINT32_MAX ? bar->length[half] : bar->address[half];
+    acc->shadowed |= value != piece->shadow;
     pb_le_put(acc->view->shadow + acc->reg.offset, 4, value);
     return PB_VERDICT_GO;
 }
@@ -54,7 +55,7 @@ static enum pb_verdict bist_decide(struct pb_access *acc, const struct pb_piece 
     uint32_t value = merge_open(acc->old, piece), changed = value ^ acc->old;
 
     if (changed != 0 && ((changed & ~(uint32_t)PCI_BIST_START) == 0 || value == PCI_BIST_START))
-        pb_engine_push_write(acc, acc->reg.offset, 1, value);
+        pb_engine_push_once(acc, acc->reg.offset, 1, value);
     return PB_VERDICT_GO;
 }
 
@@ -169,17 +170,52 @@ static void push_restore(struct pb_access *acc, uint32_t command)
     pb_engine_push_write(acc, PCI_COMMAND, 2, decode | (command & PCI_COMMAND_INTX_DISABLE));
 }
 
+/*
+ * What the registers were before the first process that carried out this write: once the state has
+ * changed they do not tell any more what was lost with it.
+ */
+static void keep_power(struct pb_access *acc)
+{
+    if (acc->kept.has_power)
+        acc->old = acc->kept.power;
+    acc->kept.has_power = true;
+    acc->kept.power = (uint16_t)acc->old;
+}
+
+static enum pb_verdict pm_woken(struct pb_access *acc, const struct pb_piece *piece)
+{
+    pb_engine_push_write(acc, acc->reg.offset, 2, pm_value(acc, piece, PCI_PM_D0));
+    pb_engine_push_wait(acc, delay_between(acc->view->map, PCI_PM_D3HOT, PCI_PM_D0));
+    push_restore(acc, acc->kept.command);
+    acc->restored = true;
+    return PB_VERDICT_GO;
+}
+
+static enum pb_verdict pm_looked(struct pb_access *acc, const struct pb_piece *piece,
+                                 uint32_t command)
+{
+    acc->kept.has_command = true;
+    acc->kept.command = (uint16_t)command;
+    return pm_woken(acc, piece);
+}
+
 static enum pb_verdict pm_decide(struct pb_access *acc, const struct pb_piece *piece)
 {
-    unsigned from = acc->old & PCI_PM_CTRL_STATE, to = state_wanted(acc, piece);
-    unsigned delay = from == to ? 0 : delay_between(acc->view->map, from, to);
-    uint32_t value = pm_value(acc, piece, to);
+    unsigned from, to, delay;
+    uint32_t value;
 
+    keep_power(acc);
+    from = acc->old & PCI_PM_CTRL_STATE;
+    to = state_wanted(acc, piece);
+    delay = from == to ? 0 : delay_between(acc->view->map, from, to);
+    value = pm_value(acc, piece, to);
     if (acc->old == pb_ones(2)) /* nobody answers: a state of "3" would be made up */
         return PB_VERDICT_BROKEN;
     if (to < from && to != PCI_PM_D0)
         return PB_VERDICT_REFUSE;
     if (from == PCI_PM_D3HOT && to == PCI_PM_D0 && !acc->view->map->layout.no_soft_reset) {
+        if (acc->kept.has_command)
+            return pm_woken(acc, piece);
         /* INTX_DISABLE may be the backend's: what it is now is what it must be afterwards */
         acc->cycle.offset = PCI_COMMAND;
         acc->cycle.size = 2;
@@ -190,16 +226,6 @@ static enum pb_verdict pm_decide(struct pb_access *acc, const struct pb_piece *p
         pb_engine_push_write(acc, acc->reg.offset, 2, value);
     if (delay)
         pb_engine_push_wait(acc, delay);
-    return PB_VERDICT_GO;
-}
-
-static enum pb_verdict pm_looked(struct pb_access *acc, const struct pb_piece *piece,
-                                 uint32_t command)
-{
-    pb_engine_push_write(acc, acc->reg.offset, 2, pm_value(acc, piece, PCI_PM_D0));
-    pb_engine_push_wait(acc, delay_between(acc->view->map, PCI_PM_D3HOT, PCI_PM_D0));
-    push_restore(acc, command);
-    acc->restored = true;
     return PB_VERDICT_GO;
 }
 
@@ -225,8 +251,28 @@ static enum pb_verdict vpd_decide(struct pb_access *acc, const struct pb_piece *
         return PB_VERDICT_REFUSE;
     if (mine == 0)
         return PB_VERDICT_GO;
+    if (acc->reg.offset < acc->again_end) {
+        acc->cycle.offset = acc->reg.offset;
+        acc->cycle.size = 2;
+        return PB_VERDICT_LOOK;
+    }
     /* F reads 1 once an earlier read is done: written back in a merge it would start a write */
-    pb_engine_push_write(acc, acc->reg.offset, 2, address);
+    pb_engine_push_once(acc, acc->reg.offset, 2, address);
+    return PB_VERDICT_GO;
+}
+
+/*
+ * An earlier process has begun it. The address says whether that reached the device: a read that
+ * was lost would leave its guest with the data of another address.
+ */
+static enum pb_verdict vpd_looked(struct pb_access *acc, const struct pb_piece *piece,
+                                  uint32_t value)
+{
+    uint32_t mine = piece->covered & piece->write & PCI_VPD_ADDR_MASK;
+    uint32_t address = ((value & ~mine) | (piece->data & mine)) & PCI_VPD_ADDR_MASK;
+
+    if ((value & PCI_VPD_ADDR_MASK) != address)
+        pb_engine_push_write(acc, acc->reg.offset, 2, address);
     return PB_VERDICT_GO;
 }
 
@@ -342,7 +388,7 @@ static const struct pb_effect_ops effects[PB_EFFECT_COUNT] = {
     [PB_EFFECT_BAR_HIGH] = { never, bar_decide, NULL, 0, UINT32_MAX },
     [PB_EFFECT_BIST] = { always, bist_decide, NULL, UINT32_MAX, 0 },
     [PB_EFFECT_PM_CONTROL] = { always, pm_decide, pm_looked, PCI_PM_CTRL_STATE, 0 },
-    [PB_EFFECT_VPD_ADDRESS] = { vpd_needs_old, vpd_decide, NULL, PCI_VPD_ADDR_F, 0 },
+    [PB_EFFECT_VPD_ADDRESS] = { vpd_needs_old, vpd_decide, vpd_looked, PCI_VPD_ADDR_F, 0 },
     [PB_EFFECT_MSI_CONTROL] = { always, interrupt_decide, interrupt_looked, UINT32_MAX, 0 },
     [PB_EFFECT_MSIX_CONTROL] = { always, interrupt_decide, interrupt_looked, UINT32_MAX, 0 },
     [PB_EFFECT_EXP_CONTROL] = { flr_needs_old, flr_decide, NULL, 0, PCI_EXP_DEVCTL_FLR },

@@ -26,6 +26,8 @@ struct pb_piece pb_engine_piece(const struct pb_access *acc);
 
 /* Cycles that are to be done in this order before the register is finished. */
 void pb_engine_push_write(struct pb_access *acc, unsigned offset, unsigned size, uint32_t value);
+/* One that may not be done twice: not at all if an earlier process has begun it. */
+void pb_engine_push_once(struct pb_access *acc, unsigned offset, unsigned size, uint32_t value);
 void pb_engine_push_wait(struct pb_access *acc, unsigned wait_ms);
 
 enum pb_verdict {

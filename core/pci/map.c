@@ -157,11 +157,12 @@ static bool joins_locked(const struct pb_map *map, const struct pb_rule *rule)
 /* Makes RULE's bytes one register, whatever registers were there before. */
 static int place_reg(struct pb_map *map, const struct pb_rule *rule)
 {
-    const struct pb_reg wanted = { .offset = rule->offset,
+    struct pb_reg wanted = { .offset = rule->offset,
                                    .size = rule->size,
                                    .effect = rule->effect,
                                    .index = rule->index,
-                                   .swallow = rule->swallow };
+                                   .swallow = rule->swallow,
+                                   .once = rule->file && rule->write };
     struct pb_reg *reg = reg_at(map, rule->offset);
 
     if (reg && reg->offset == rule->offset && reg->size == rule->size) {
@@ -170,6 +171,7 @@ static int place_reg(struct pb_map *map, const struct pb_rule *rule)
             reg->index = rule->index;
         }
         reg->swallow |= rule->swallow;
+        reg->once |= wanted.once;
         return 0;
     }
     for (unsigned i = 0; i < rule->size; i++) {
@@ -187,6 +189,7 @@ static int place_reg(struct pb_map *map, const struct pb_rule *rule)
         if (!reg)
             continue;
         whole = *reg;
+        wanted.once |= whole.once;
         drop_reg(map, reg);
         rc = keep_rest(map, whole, rule->offset, rule->size);
         if (rc < 0)

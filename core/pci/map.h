@@ -22,6 +22,7 @@ struct pb_reg {
     uint8_t effect; /* enum pb_effect */
     uint8_t index;
     bool swallow;
+    bool once; /* opened by a quirk: what a write does is not known, so none is done twice */
 };
 
 /* What BAR sizing answers (PCI Local Bus 3.0, 6.2.5.1). */

@@ -35,6 +35,30 @@ void pb_page_take(const void *page, struct pb_op *ret)
         to[i] = from[i];
 }
 
+bool pb_op_equal(const struct pb_op *a, const struct pb_op *b)
+{
+    unsigned count = a->cmd == PB_CMD_ENABLE_MSIX ? a->value : 0;
+
+    if (a->cmd != b->cmd || a->domain != b->domain || a->bus != b->bus || a->devfn != b->devfn ||
+        a->offset != b->offset || a->size != b->size || a->value != b->value)
+        return false;
+    for (unsigned i = 0; i < count && i < PB_MSIX_ENTRIES_MAX; i++) {
+        if (a->entries[i].entry != b->entries[i].entry)
+            return false;
+    }
+    return true;
+}
+
+bool pb_page_asks(const void *page, const struct pb_op *op)
+{
+    struct pb_op now;
+
+    if (!pb_page_has_request(page))
+        return false;
+    pb_page_take(page, &now);
+    return pb_op_equal(&now, op);
+}
+
 bool pb_page_answer(void *page, int32_t err, uint32_t value, const struct pb_msix_entry *entries,
                     unsigned count)
 {

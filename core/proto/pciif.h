@@ -62,6 +62,14 @@ bool pb_page_has_request(const void *page);
 void pb_page_take(const void *page, struct pb_op *ret);
 
 /*
+ * Is this request the one that waits, as far as the page tells? Who gave up may have posted
+ * another.
+ */
+bool pb_page_asks(const void *page, const struct pb_op *op);
+/* Are they the same request? What they ask for counts, not what else stands in them. */
+bool pb_op_equal(const struct pb_op *a, const struct pb_op *b);
+
+/*
  * Answers: err, value, and COUNT vectors; then releases the slot. Returns false, and writes
  * nothing, when the frontend no longer waits for this request (it gives up after 2 s): whatever the
  * operation did must then be undone. The caller notifies the port afterwards.

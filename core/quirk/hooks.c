@@ -291,6 +291,18 @@ bool pb_hooks_cover(const struct pb_hooks *hooks, unsigned offset, unsigned size
     return slots_of(hooks, offset, size) != 0;
 }
 
+uint32_t pb_hooks_bits(const struct pb_hooks *hooks, unsigned offset, unsigned size)
+{
+    uint8_t slots = slots_of(hooks, offset, size);
+    uint32_t bits = 0;
+
+    for (unsigned i = 0; slots >> i; i++) {
+        if (slots >> i & 1)
+            bits |= pb_le_get(hooks->slot[i]->binding->mask + offset, size);
+    }
+    return bits;
+}
+
 /*
  * Asks one plugin about the bits in MASK; *value changes in them only. PCIBACKD_PASS stands for
  * whatever is no verdict.

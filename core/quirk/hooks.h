@@ -35,6 +35,8 @@ void pb_hooks_move(struct pb_hooks *hooks, struct pb_profile *profile);
 
 /* Has a plugin a bit of these bytes? HOOKS may be NULL. */
 bool pb_hooks_cover(const struct pb_hooks *hooks, unsigned offset, unsigned size);
+/* Which bits of them, at the moment. */
+uint32_t pb_hooks_bits(const struct pb_hooks *hooks, unsigned offset, unsigned size);
 /* Before a write: *value is what goes on; bits in *ret_handled and *ret_denied go no further. */
 void pb_hooks_write(struct pb_hooks *hooks, unsigned offset, unsigned size, uint32_t *value,
                     uint32_t *ret_handled, uint32_t *ret_denied);
