@@ -327,7 +327,7 @@ static void T8_garbage_in_every_field(void **state)
         if (hostile_random(&seed) & 1)
             op.cmd %= 12;
         if (hostile_random(&seed) & 1) {
-            op.size = 1 << op.size % 4;
+            op.size = 1 << (uint32_t)op.size % 4;
             op.offset &= 0xfff;
         }
         if (op.cmd == PB_CMD_ENABLE_MSIX && hostile_random(&seed) & 1)
