@@ -123,6 +123,7 @@ void pb_backend_each_guest(const struct pb_backend *b,
                                       .backend_state = pb_xenbus_name(g->be_state),
                                       .frontend_state = pb_xenbus_name(g->fe_state),
                                       .connected = g->page != NULL,
+                                      .fenced = g->fenced,
                                       .counters = g->counters };
         const struct pb_device *dev;
 

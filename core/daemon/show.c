@@ -277,6 +277,7 @@ json_t *pb_show_guest(const struct pb_guest_view *view)
     set_text(object, "topology", view->topology);
     set_text(object, "assignment", view->assignment);
     set_flag(object, "connected", view->connected);
+    set_flag(object, "fenced", view->fenced);
     set_number(object, "devices", view->device_count);
     (void)json_object_set_new(object, "counters", pb_show_counters(&view->counters));
     return object;
