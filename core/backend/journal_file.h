@@ -42,7 +42,7 @@ enum { PB_JOURNAL_DEVICE, PB_JOURNAL_FACTS, PB_JOURNAL_SURROUNDINGS, PB_JOURNAL_
 
 /* One of the two copies of a part; multiples of 64 bytes. */
 struct pb_journal_copy {
-    _Atomic uint64_t sequence; /* with a check in its upper bits; 0: never written */
+    _Atomic uint64_t sequence; /* with a check in its upper bits; number 0: nothing is here */
     uint64_t checksum, length; /* of what is behind; LENGTH counts bytes */
     uint64_t data[];
 };

@@ -70,7 +70,7 @@ uint64_t pb_journal_sequence(uint64_t sequence)
 static bool sequence_read(uint64_t word, uint64_t *ret)
 {
     *ret = word & ((UINT64_C(1) << 48) - 1);
-    return word == 0 || word == pb_journal_sequence(*ret);
+    return word == pb_journal_sequence(*ret);
 }
 
 static uint64_t checksum(const struct pb_journal_part *part, uint64_t sum, uint64_t sequence,
@@ -111,6 +111,12 @@ static bool copy_is_right(const struct pb_journal_part *part, const struct pb_jo
     return copy->checksum == checksum(part, *ret_sum, *ret_sequence, copy->length);
 }
 
+/* Nobody has ever cleared it. */
+static bool is_fresh(const struct pb_journal_part *part)
+{
+    return atomic_load(&part->copy[0]->sequence) == 0 && atomic_load(&part->copy[1]->sequence) == 0;
+}
+
 /*
  * A copy that is not right may be one that was being written: then its number is still the one
  * before the other's. Anything else is damage, and the other copy may be older than what was there.
@@ -127,7 +133,7 @@ enum pb_journal_loaded pb_journal_part_load(struct pb_journal_part *part, void *
     part->sequence = part->length = 0;
     part->newest = 1;
     part->lost = false;
-    if (word[0] && word[1] && sequence[0] == 0 && sequence[1] == 0)
+    if (is_fresh(part) || (word[0] && word[1] && sequence[0] == 0 && sequence[1] == 0))
         return PB_JOURNAL_NEVER;
     i = !word[0] || sequence[1] > sequence[0];
     part->lost = true;
@@ -160,8 +166,10 @@ static void publish(struct pb_journal_part *part, struct pb_journal_copy *copy, 
 
 void pb_journal_part_clear(struct pb_journal_part *part)
 {
-    atomic_store_explicit(&part->copy[0]->sequence, 0, memory_order_release);
-    atomic_store_explicit(&part->copy[1]->sequence, 0, memory_order_release);
+    const uint64_t none = pb_journal_sequence(0);
+
+    atomic_store_explicit(&part->copy[0]->sequence, none, memory_order_release);
+    atomic_store_explicit(&part->copy[1]->sequence, none, memory_order_release);
     atomic_signal_fence(memory_order_seq_cst);
     part->sequence = part->length = part->sum = 0;
     part->newest = 1;

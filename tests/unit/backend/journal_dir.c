@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "journal_dir.h"
 
-#include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -62,14 +62,12 @@ uint8_t *test_file_read(const char *name, size_t *ret_size)
 
 void test_file_write(const char *name, const uint8_t *data, size_t size)
 {
-    FILE *file;
+    int fd = open(test_dir_file(name), O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 
-    (void)unlink(test_dir_file(name));
-    file = fopen(test_dir_file(name), "wb");
-    assert_non_null(file);
-    assert_int_equal(fchmod(fileno(file), 0600), 0);
-    assert_int_equal(fwrite(data, 1, size, file), size);
-    (void)fclose(file);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, data, size), size);
+    assert_int_equal(ftruncate(fd, (off_t)size), 0);
+    (void)close(fd);
 }
 
 struct pb_journal_options test_options(void)
