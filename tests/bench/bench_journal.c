@@ -49,7 +49,7 @@ static void device_turn(unsigned i)
     pb_journal_put_device(device, &d);
 }
 
-/* As an operation does it that writes to hardware once. */
+/* The stores that a write pays which may not be repeated. */
 static void op_turn(unsigned i)
 {
     struct pb_journal_op *op = pb_journal_op(guest);
@@ -57,12 +57,14 @@ static void op_turn(unsigned i)
 
     memcpy(&op->op, &now, offsetof(struct pb_op, entries));
     op->processes = 1;
-    op->writes = 0;
+    op->did = 0;
     op->connection = 1;
+    memset(&op->kept, 0, sizeof(op->kept));
     atomic_store_explicit(&op->stage, PB_OP_BEGUN, memory_order_release);
     atomic_store_explicit(&op->stage, PB_OP_ONCE, memory_order_release);
-    op->writes = 1;
     atomic_store_explicit(&op->stage, PB_OP_BEGUN, memory_order_release);
+    op->err = 0;
+    op->value = i;
     atomic_store_explicit(&op->stage, PB_OP_ANSWERED, memory_order_release);
     atomic_store_explicit(&op->stage, PB_OP_IDLE, memory_order_release);
 }
