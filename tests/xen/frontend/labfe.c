@@ -17,6 +17,9 @@
  *   scribble MILLISECONDS CMD DOMAIN BUS DEVFN OFFSET SIZE VALUE   post ops while another thread
  * rewrites them fuzz SEED COUNT          malformed ops, tallied by the error they got patience
  * MILLISECONDS    how long op waits; 3000 unless told sleep SECONDS | echo TEXT
+ *   malformed                the same 3343 malformed ops each time; says how many were accepted
+ *   burst KIND MILLISECONDS  as fast as it goes: events (nothing behind them), ops (good ones),
+ *                            bad (malformed ones), states (1 to 8 in turn), nodes (junk beside it)
  */
 #include <errno.h>
 #include <pthread.h>
@@ -248,6 +251,122 @@ static void fuzz(uint64_t seed, unsigned long count)
     tally_print("fuzz", tally);
 }
 
+/*
+ * A malformed op, the Nth of always the same ones: a good read or write, or an enable of MSI-X, of
+ * which one field is wrong. Whoever answers 0 has accepted it.
+ */
+static void malform(unsigned n, struct xen_pci_op *op)
+{
+    static const uint32_t beyond[] = { 0x1000,     0x1004,     0x2000,     0x10000,    0x100000,
+                                       0x7ffffffc, 0x80000000, 0xfffff000, 0xfffffffc, 0xfffffff0 };
+    static const int32_t sizes[] = { 0,     3,      5,  6,  7,         8,        16,
+                                     0x100, 0x1000, -1, -4, INT32_MIN, INT32_MAX };
+    static const uint32_t counts[] = { 0, 129, 255, 256, 0x8000, 0x10001, 0x80000000, 0xffffffff };
+    unsigned m = n / 10;
+
+    memset(op, 0, sizeof(*op));
+    op->cmd = n / 5 % 2 ? XEN_PCI_OP_conf_write : XEN_PCI_OP_conf_read;
+    op->size = 1 << m % 3;
+    op->offset = 0x40 & ~(op->size - 1);
+    op->value = 0x11 * m;
+    switch (n % 10) {
+    case 0:
+        op->domain = 1U << m % 32;
+        break;
+    case 1:
+        op->bus = m % 2 ? 1 + m % 0x300 : 1U << m % 32;
+        break;
+    case 2: /* the function's number with bits above it */
+        op->devfn = 1U << (8 + m % 24);
+        break;
+    case 3:
+        op->devfn = 8 + m;
+        break;
+    case 4:
+        op->size = sizes[m % (sizeof(sizes) / sizeof(sizes[0]))];
+        break;
+    case 5:
+        op->size = m % 2 ? 4 : 2;
+        op->offset = (int32_t)(0x41 + m % 32 * 4);
+        break;
+    case 6: /* aligned, and before the beginning */
+        op->offset = -op->size * (int32_t)(1 + m);
+        break;
+    case 7: /* aligned, and behind the end */
+        op->offset = (int32_t)beyond[m % (sizeof(beyond) / sizeof(beyond[0]))];
+        break;
+    case 8:
+        op->cmd = m % 2 ? 11 + m : 1U << (4 + m % 28);
+        break;
+    default:
+        op->cmd = XEN_PCI_OP_enable_msix;
+        op->value = m % 3 ? counts[m % (sizeof(counts) / sizeof(counts[0]))] : 2;
+        op->msix_entries[0].entry = op->msix_entries[1].entry = (uint16_t)(m % 5);
+        break;
+    }
+}
+
+#define MALFORMED 3343
+
+static void malformed(void)
+{
+    struct tally tally[TALLY_MAX] = { { 0 } };
+    unsigned accepted = 0, by_kind[10] = { 0 };
+
+    for (unsigned n = 0; n < MALFORMED; n++) {
+        struct xen_pci_op op;
+        int err;
+
+        malform(n, &op);
+        post(&op);
+        err = finish();
+        tally_add(tally, err);
+        accepted += err == 0;
+        by_kind[n % 10] += err == 0;
+    }
+    printf("malformed %u accepted %u by kind", MALFORMED, accepted);
+    for (unsigned i = 0; i < 10; i++)
+        printf(" %u", by_kind[i]);
+    printf("\n");
+    tally_print("malformed", tally);
+}
+
+static bool burst(const char *kind, double milliseconds)
+{
+    double end = now_ms() + milliseconds;
+    unsigned long n = 0, failed = 0;
+    struct xen_pci_op op;
+
+    for (; now_ms() < end; n++) {
+        if (strcmp(kind, "events") == 0) {
+            xenevtchn_notify(channel, port);
+        } else if (strcmp(kind, "ops") == 0 || strcmp(kind, "bad") == 0) {
+            memset(&op, 0, sizeof(op));
+            op.size = 4;
+            if (kind[0] == 'b')
+                malform((unsigned)n % MALFORMED, &op);
+            post(&op);
+            while (__atomic_load_n(&page->flags, __ATOMIC_ACQUIRE) & XEN_PCIF_active &&
+                   now_ms() < end + 3000)
+                ;
+            failed += (page->flags & XEN_PCIF_active) != 0;
+        } else if (strcmp(kind, "states") == 0) {
+            const char digit[2] = { (char)('1' + n % 8), '\0' };
+
+            put("state", digit);
+        } else if (strcmp(kind, "nodes") == 0) {
+            char name[32];
+
+            snprintf(name, sizeof(name), "junk-%lu", n % 64);
+            put(name, "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef");
+        } else {
+            return false;
+        }
+    }
+    printf("burst %s %lu in %.0f ms, %lu without an answer\n", kind, n, milliseconds, failed);
+    return true;
+}
+
 static volatile bool scribbling;
 
 static void *scribbler(void *unused)
@@ -374,8 +493,12 @@ static bool obey(char **word, int n)
         printf("flags=0x%x\n", page->flags);
     else if (strcmp(verb, "be") == 0)
         printf("backend state=%d\n", backend_state());
+    else if (strcmp(verb, "malformed") == 0)
+        malformed();
     else if (n < 2)
         return false;
+    else if (strcmp(verb, "burst") == 0 && n == 3)
+        return burst(word[1], strtod(word[2], NULL));
     else if (strcmp(verb, "state") == 0)
         put("state", word[1]);
     else if (strcmp(verb, "write-node") == 0 && n == 3)
