@@ -248,7 +248,7 @@ struct pb_guest_view {
     const char *topology; /* "vpci" ... */
     unsigned device_count;
     bool connected;
-    bool fenced; /* an operation of its has ended two processes (H9) */
+    bool fenced;            /* an operation of its has ended two processes (H9) */
     const char *assignment; /* what became of its assignments: "", "done", or why they wait */
     struct pb_counters counters;
 };

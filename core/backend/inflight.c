@@ -221,15 +221,16 @@ static unsigned sweep_above(struct pb_guest *g, uint32_t pirq)
     return found;
 }
 
-bool pb_inflight_interrupt_mapped(struct pb_device *dev, uint32_t pirq)
+bool pb_inflight_interrupt_mapped(struct pb_device *dev, uint32_t first, unsigned count)
 {
     struct pb_journal *j = dev->b->journal;
 
     if (!j)
         return false;
-    if (pb_journal_pirq_top(j) == 0 && sweep_above(dev->guest, pirq) > 0)
+    if (pb_journal_pirq_top(j) == 0 && sweep_above(dev->guest, first + count - 1) > 0)
         return true;
-    pb_journal_note_pirq(j, pirq);
+    pb_journal_note_pirq(j, first + count - 1);
+    pb_journal_note_pirq(j, first);
     return false;
 }
 
@@ -245,15 +246,21 @@ static bool may_sweep(const struct pb_guest *g)
     return true;
 }
 
+/*
+ * Xen gives the highest number that is free. So all above an orphan were in use when it was mapped:
+ * they are on record, or were, and then they are not below the lowest that was ever given. Below
+ * that the first that is not mapped is the end: GSIs are further down, and stay out of reach.
+ */
 unsigned pb_inflight_sweep(struct pb_guest *g)
 {
-    uint32_t pirq = g->b->journal ? pb_journal_pirq_top(g->b->journal) : 0;
+    const struct pb_journal *j = g->b->journal;
+    uint32_t pirq = j ? pb_journal_pirq_top(j) : 0, bottom = j ? pb_journal_pirq_bottom(j) : 0;
     unsigned found = 0;
 
     for (; pirq > 0 && may_sweep(g); pirq--) {
         int rc = is_on_record(g, pirq) ? -EBUSY : unmap(g, pirq);
 
-        if (rc != 0 && rc != -EBUSY)
+        if (rc != 0 && rc != -EBUSY && (rc != -EINVAL || pirq < bottom))
             break;
         found += rc == 0;
     }

@@ -46,10 +46,11 @@ void pb_inflight_end(struct pb_guest *g);
 /* Before the first map of DEV's message interrupts; after each map; when they are all on record. */
 void pb_inflight_interrupts_open(struct pb_device *dev);
 /*
- * PIRQ was mapped. True: there was one that nobody knew of, and it is gone. Then PIRQ has to go
- * too, and be mapped again, since freeing the other one has masked its vector (H10).
+ * COUNT in a row from FIRST were mapped. True: there was one that nobody knew of, and it is gone.
+ * Then they have to go too, and be mapped again, since freeing the other one has masked its vector
+ * (H10).
  */
-bool pb_inflight_interrupt_mapped(struct pb_device *dev, uint32_t pirq);
+bool pb_inflight_interrupt_mapped(struct pb_device *dev, uint32_t first, unsigned count);
 void pb_inflight_interrupts_closed(struct pb_device *dev);
 /*
  * Unmaps what nobody has on record of the message interrupts of G's domain: what a process left

@@ -82,11 +82,11 @@ static int map_one(struct pb_device *dev, bool msix, uint16_t entry)
     uint32_t pirq;
     int rc = xen->ops->map_msi(xen, dev->guest->domid, &request, &pirq);
 
-    if (rc == 0 && pb_inflight_interrupt_mapped(dev, pirq)) {
+    if (rc == 0 && pb_inflight_interrupt_mapped(dev, pirq, 1)) {
         (void)xen->ops->unmap_pirq(xen, dev->guest->domid, pirq);
         rc = xen->ops->map_msi(xen, dev->guest->domid, &request, &pirq);
         if (rc == 0)
-            (void)pb_inflight_interrupt_mapped(dev, pirq);
+            (void)pb_inflight_interrupt_mapped(dev, pirq, 1);
     }
     if (rc)
         return rc;
@@ -105,11 +105,11 @@ static int map_row(struct pb_device *dev, unsigned count)
     uint32_t first;
     int rc = xen->ops->map_multi_msi(xen, dev->guest->domid, dev->sbdf, count, &first, &count);
 
-    if (rc == 0 && pb_inflight_interrupt_mapped(dev, first + count - 1)) {
+    if (rc == 0 && pb_inflight_interrupt_mapped(dev, first, count)) {
         (void)xen->ops->unmap_pirq(xen, dev->guest->domid, first);
         rc = xen->ops->map_multi_msi(xen, dev->guest->domid, dev->sbdf, count, &first, &count);
         if (rc == 0)
-            (void)pb_inflight_interrupt_mapped(dev, first + count - 1);
+            (void)pb_inflight_interrupt_mapped(dev, first, count);
     }
     if (rc)
         return rc;

@@ -412,17 +412,31 @@ int pb_journal_load(struct pb_journal *j)
 
 /* --- beside the records --- */
 
+static uint32_t number(const _Atomic uint64_t *word)
+{
+    uint32_t value;
+
+    return pb_journal_number_read(atomic_load(word), &value) ? value : 0;
+}
+
 uint32_t pb_journal_pirq_top(const struct pb_journal *j)
 {
-    uint32_t top;
+    return number(&j->file->pirq_top);
+}
 
-    return pb_journal_number_read(atomic_load(&j->file->pirq_top), &top) ? top : 0;
+uint32_t pb_journal_pirq_bottom(const struct pb_journal *j)
+{
+    return number(&j->file->pirq_bottom);
 }
 
 void pb_journal_note_pirq(struct pb_journal *j, uint32_t pirq)
 {
+    uint32_t bottom = pb_journal_pirq_bottom(j);
+
     if (pirq > pb_journal_pirq_top(j))
         atomic_store(&j->file->pirq_top, pb_journal_number(pirq));
+    if (bottom == 0 || pirq < bottom)
+        atomic_store(&j->file->pirq_bottom, pb_journal_number(pirq));
 }
 
 static void name_put(struct pb_journal_name *place, const char *name)

@@ -206,6 +206,8 @@ void pb_journal_each(struct pb_journal *j,
  * none yet. Xen hands them out from the top, and the top is every guest's.
  */
 uint32_t pb_journal_pirq_top(const struct pb_journal *j);
+/* And the lowest, 0: none yet. A GSI is below it. */
+uint32_t pb_journal_pirq_bottom(const struct pb_journal *j);
 void pb_journal_note_pirq(struct pb_journal *j, uint32_t pirq);
 
 /*

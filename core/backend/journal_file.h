@@ -74,7 +74,7 @@ struct pb_journal_header {
     uint64_t checksum; /* of all above */
     /* What changes: each a word that carries its own check. */
     _Atomic uint64_t room[PB_JOURNAL_AREAS]; /* records that have room on the file system */
-    _Atomic uint64_t pirq_top;
+    _Atomic uint64_t pirq_top, pirq_bottom;
     struct pb_journal_name plugin;                  /* being called */
     struct pb_journal_name off[PB_JOURNAL_OFF_MAX]; /* each has ended a process */
 };

@@ -272,7 +272,8 @@ static int copy_all(struct pb_journal *to, struct pb_journal *from)
             copy_parts(r, from->area[a].record[i]);
         }
     }
-    atomic_store(&to->file->pirq_top, pb_journal_number(pb_journal_pirq_top(from)));
+    atomic_store(&to->file->pirq_top, from->file->pirq_top);
+    atomic_store(&to->file->pirq_bottom, from->file->pirq_bottom);
     memcpy(&to->file->plugin, &from->file->plugin,
            sizeof(to->file->plugin) + sizeof(to->file->off));
     return 0;

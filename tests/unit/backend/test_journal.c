@@ -157,6 +157,7 @@ static void what_was_put_is_there_in_the_next_process(void **state)
     assert_int_equal(op->connection, 3);
     assert_int_equal(op->stage, PB_OP_ONCE);
     assert_int_equal(pb_journal_pirq_top(j), 151);
+    assert_int_equal(pb_journal_pirq_bottom(j), 140);
     assert_int_equal(pb_journal_stats(j).lost_parts, 0);
     assert_int_equal(pb_journal_stats(j).devices, 2);
     pb_journal_close(j);
