@@ -190,7 +190,7 @@ class Verbs(unittest.TestCase):
         s.settle()
         devices = {k: {x: d.get(x) for x in ("owner", "driver", "command", "prepared", "vectors")}
                    for k, d in s.leaks()["devices"].items()}
-        return devices, s.sim("store-dump", path="/")["nodes"], s.leaks()["permissions"]
+        return devices, s.sim("store-dump", path="")["nodes"], s.leaks()["permissions"]
 
     def refused(self, s, *calls, codes=CODES, which=None):
         for method, params in calls:
@@ -285,7 +285,7 @@ class Verbs(unittest.TestCase):
             s.write_node(s.reservation(), "6")
             self.refused(s, *self.verbs(NIC, "attach"), codes=("wrong-state",))
             self.assertEqual(s.read_node(s.reservation()), "6")
-            s.remove_node(s.reservation())
+            s.remove_node(s.reservation().rsplit("/", 1)[0])
             for errno in ("EBUSY", "ENODEV"):
                 s.fault("device_test", errno)
                 self.refused(s, *self.verbs(NIC, "attach"), codes=("wrong-state", "refused"))

@@ -360,7 +360,7 @@ class Hotplug(unittest.TestCase):
     def test_fifty_rounds_leave_nothing(self):
         with Sim(devices=three(), clean=True) as s:
             self.begin(s, DISK)
-            before = s.sim("store-dump", path="/")["nodes"]
+            before = s.sim("store-dump", path="")["nodes"]
             for i in range(50):
                 s.attach(5, DISK, wait=5)
                 self.assertEqual(s.config_read(5, 0, devfn=8), DISK_IDS)
@@ -373,7 +373,7 @@ class Hotplug(unittest.TestCase):
                     s.detach(5, DISK, force=True)
                     s.follow(5)
             s.settle()
-            self.assertEqual(s.sim("store-dump", path="/")["nodes"], before)
+            self.assertEqual(s.sim("store-dump", path="")["nodes"], before)
             s.detach(5, NIC)
 
 
