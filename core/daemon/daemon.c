@@ -23,6 +23,7 @@
 #include "daemon/names.h"
 #include "daemon/notify.h"
 #include "daemon/options.h"
+#include "daemon/privilege.h"
 #include "daemon/reload.h"
 #include "daemon/verbs.h"
 
@@ -41,9 +42,11 @@ struct daemon {
     struct pb_verbs verbs;
     ev_signal term, interrupt, hangup;
     char summary[PB_GENERATION_TEXT], socket[PB_CONFIG_SOCKET_MAX + 1];
-    bool started;      /* requests may come */
-    bool refused;      /* the backend cannot work here */
-    bool hangup_waits; /* for the start */
+    bool started; /* requests may come */
+    bool refused; /* the backend cannot work here */
+    bool helper_gone;
+    struct pb_user user; /* whom it becomes */
+    bool hangup_waits;   /* for the start */
 };
 
 static void on_stop(struct ev_loop *loop, ev_signal *watcher, int events)
@@ -87,26 +90,95 @@ static bool open_standard_descriptors(void)
     return fd >= 0;
 }
 
+/*
+ * No other helper can be started: exec is over with root. What was asked of it stays unanswered, so
+ * that nothing is undone or given up for it; a new daemon finds what is in the journal.
+ */
+static void on_helper_gone(void *ctx)
+{
+    struct daemon *d = ctx;
+
+    pb_err("the helper process is gone: ending, so that a new start brings another; guests stay "
+           "connected");
+    d->helper_gone = true;
+    ev_break(d->loop, EVBREAK_ALL);
+}
+
+/* What devices may be claimed for, as the configuration says at the start. */
+static const char **list_drivers(const struct pb_policy *policy)
+{
+    const char **drivers = calloc(policy->device_count + 1, sizeof(*drivers));
+
+    for (size_t i = 0; drivers && i < policy->device_count; i++)
+        drivers[i] = policy->devices[i].driver;
+    return drivers;
+}
+
 static bool start_host(struct daemon *d)
 {
+    const struct pb_config *config = d->generation.config;
+    const char **drivers = list_drivers(config->policy);
     char self[PATH_MAX], *config_dir;
     ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
-    int rc;
+    int rc = drivers ? 0 : -ENOMEM;
 
     if (length < 0) {
         pb_err("cannot find this program's path: %s; is /proc mounted?", strerror(errno));
+        free(drivers);
         return false;
     }
     self[length] = '\0';
     config_dir = pb_config_dir(d->options.config);
-    rc = d->platform->open_host(d->loop, self, config_dir ? config_dir : "", &d->host);
+    if (rc == 0) {
+        const struct pb_host_options options = {
+            .config_dir = config_dir ? config_dir : "",
+            .run_dir = config->state_dir,
+            .uid = d->user.uid,
+            .plugin_dirs = (const char *const *)config->plugin_dirs.word,
+            .plugin_dir_count = config->plugin_dirs.count,
+            .drivers = drivers,
+            .driver_count = config->policy->device_count,
+            .self = self,
+        };
+
+        rc = d->platform->open_host(d->loop, &options, &d->host);
+    }
     free(config_dir);
+    free(drivers);
     if (rc != 0) {
         pb_err("cannot start the helper process: %s; it needs root and a mounted /sys",
                strerror(-rc));
         d->host = NULL;
+        return false;
     }
+    d->host->gone = on_helper_gone;
+    d->host->gone_ctx = d;
+    return true;
+}
+
+/* What follows has threads. */
+static bool bound_privileges(struct daemon *d)
+{
+    int rc = d->platform->drops_root ? pb_privilege_bound() : 0;
+
+    if (rc != 0)
+        pb_err("cannot give capabilities up: %s; CAP_SETPCAP is needed", strerror(-rc));
     return rc == 0;
+}
+
+/* Everything that takes root is open. */
+static bool drop_privileges(struct daemon *d, const struct pb_config *config)
+{
+    char why[300];
+
+    if (!d->platform->drops_root)
+        return true;
+    if (pb_privilege_drop(&d->user, d->platform->ioctls, why, sizeof(why)) != 0) {
+        pb_err("cannot give root up: %s", why);
+        return false;
+    }
+    pb_privilege_check_files(d->options.config, config);
+    return true;
 }
 
 static bool start_xen(struct daemon *d)
@@ -210,6 +282,8 @@ static bool open_journal(struct daemon *d)
 static bool start(struct daemon *d)
 {
     (void)signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is an error like a full disk */
+    if (d->platform->drops_root && !pb_privilege_user(&d->user))
+        return false;
     if (!take_lock(d) || !open_journal(d))
         return false;
     d->loop = ev_default_loop(EVFLAG_AUTO);
@@ -221,8 +295,8 @@ static bool start(struct daemon *d)
     watch_signal(d, &d->term, SIGTERM, on_stop);
     watch_signal(d, &d->interrupt, SIGINT, on_stop);
     watch_signal(d, &d->hangup, SIGHUP, on_hangup);
-    return start_host(d) && start_xen(d) && start_backend(d) && start_control(d) &&
-           start_reloader(d);
+    return start_host(d) && bound_privileges(d) && start_xen(d) && start_backend(d) &&
+           start_control(d) && drop_privileges(d, d->generation.config) && start_reloader(d);
 }
 
 /* Guests stay connected: xenstore is left as it is, and Xen keeps what they have. */
@@ -276,7 +350,7 @@ static void backend_started(void *ctx, const struct pb_failure *failure)
 static bool serve(struct daemon *d)
 {
     pb_backend_start(d->backend, backend_started, d);
-    if (!d->refused)
+    if (!d->refused && !d->helper_gone)
         ev_run(d->loop, 0);
     pb_notify_stopping();
     return !d->refused;
@@ -292,6 +366,8 @@ static int run(struct daemon *d)
     (void)snprintf(d->socket, sizeof(d->socket), "%s", d->generation.config->socket);
     started = start(d) && serve(d);
     stop(d);
+    if (d->helper_gone)
+        return PB_EXIT_HELPER;
     return started ? 0 : 1;
 }
 

@@ -1,20 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /* pcibackd over the real hypervisor and the real hardware, and its helper process. */
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "daemon/daemon.h"
 
-static int open_host(struct ev_loop *loop, const char *self, const char *config_dir,
+static int open_host(struct ev_loop *loop, const struct pb_host_options *options,
                      struct pb_host **ret)
 {
-    struct pb_host_options options = { .sysfs = "/sys",
-                                       .proc = "/proc",
-                                       .lib_dir = "/var/lib/pcibackd",
-                                       .boot_dir = "/run/pcibackd-boot",
-                                       .config_dir = config_dir,
-                                       .self = self };
+    struct pb_host_options all = *options;
+    char relay[PATH_MAX];
 
-    return pb_host_open(loop, &options, ret);
+    all.sysfs = "/sys";
+    all.proc = "/proc";
+    all.lib_dir = "/var/lib/pcibackd";
+    all.boot_dir = "/run/pcibackd-boot";
+    all.store = pb_xen_store_socket();
+    (void)snprintf(relay, sizeof(relay), "%s/" PB_HOST_RELAY, options->run_dir);
+    pb_xen_use_relay(relay);
+    return pb_host_open(loop, &all, ret);
 }
 
 int main(int argc, char **argv)
@@ -22,6 +27,8 @@ int main(int argc, char **argv)
     static const struct pb_platform platform = {
         .name = "pcibackd",
         .extra_usage = "",
+        .drops_root = true,
+        .ioctls = pb_xen_ioctls,
         .open_host = open_host,
         .open_xen = pb_xen_open,
     };

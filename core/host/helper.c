@@ -19,7 +19,10 @@
 
 #include "base/bytes.h"
 #include "base/log.h"
+#include "host/arguments.h"
+#include "host/confine.h"
 #include "host/job.h"
+#include "host/relay.h"
 #include "host/wire.h"
 
 #define CHILDREN_MAX  16
@@ -29,7 +32,7 @@
 enum child_state { RUNNING, KILLED, ABANDONED };
 
 struct child {
-    LIST_ENTRY(child) link;
+    TAILQ_ENTRY(child) link;
     pid_t pid;
     enum child_state state;
     uint64_t due_ms;
@@ -42,7 +45,7 @@ struct waiting {
     struct pb_wire_request request;
 };
 
-LIST_HEAD(child_list, child);
+TAILQ_HEAD(child_list, child);
 TAILQ_HEAD(waiting_list, waiting);
 
 struct helper {
@@ -52,6 +55,7 @@ struct helper {
     unsigned running; /* not abandoned */
     struct waiting_list queue;
     unsigned queued;
+    struct pb_relay relay;
 };
 
 static void answer(struct helper *h, const struct pb_wire_request *request, int rc,
@@ -68,7 +72,7 @@ static struct child *child_of_device(struct helper *h, struct pb_sbdf sbdf)
 {
     struct child *c;
 
-    LIST_FOREACH (c, &h->children, link) {
+    TAILQ_FOREACH (c, &h->children, link) {
         if (pb_sbdf_equal(c->request.sbdf, sbdf))
             return c;
     }
@@ -103,7 +107,7 @@ static void start(struct helper *h, const struct pb_wire_request *request, uint6
     c->pid = pid;
     c->request = *request;
     c->due_ms = due_ms;
-    LIST_INSERT_HEAD(&h->children, c, link);
+    TAILQ_INSERT_HEAD(&h->children, c, link);
     h->running++;
 }
 
@@ -164,7 +168,7 @@ static void child_ended(struct helper *h, struct child *c, int status)
     }
     if (c->state != ABANDONED)
         h->running--;
-    LIST_REMOVE(c, link);
+    TAILQ_REMOVE(&h->children, c, link);
     free(c);
 }
 
@@ -179,7 +183,9 @@ static void reap(struct helper *h, int signal_fd)
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
         struct child *c;
 
-        LIST_FOREACH (c, &h->children, link) {
+        if (pb_relay_ended(&h->relay, pid))
+            continue;
+        TAILQ_FOREACH (c, &h->children, link) {
             if (c->pid == pid) {
                 child_ended(h, c, status);
                 break;
@@ -193,7 +199,7 @@ static void check_deadlines(struct helper *h)
     uint64_t now = pb_now_ms();
     struct child *c;
 
-    LIST_FOREACH (c, &h->children, link) {
+    TAILQ_FOREACH (c, &h->children, link) {
         if (c->state == ABANDONED || now < c->due_ms)
             continue;
         if (c->state == RUNNING) {
@@ -214,7 +220,7 @@ static int next_timeout(const struct helper *h)
     const struct waiting *w;
     const struct child *c;
 
-    LIST_FOREACH (c, &h->children, link) {
+    TAILQ_FOREACH (c, &h->children, link) {
         if (c->state != ABANDONED && c->due_ms < first)
             first = c->due_ms;
     }
@@ -236,84 +242,102 @@ static void forget(struct helper *h)
         TAILQ_REMOVE(&h->queue, w, link);
         free(w);
     }
-    while ((c = LIST_FIRST(&h->children)) != NULL) {
-        LIST_REMOVE(c, link);
+    while ((c = TAILQ_FIRST(&h->children)) != NULL) {
+        TAILQ_REMOVE(&h->children, c, link);
         free(c);
     }
 }
 
-/* False: not what pb_host_open() starts us with. */
-static bool take_arguments(struct helper *h, int argc, char **argv)
+/* Signals of the terminal or the manager do not end us: the end of the socket does. */
+static int block_signals(void)
 {
-    struct pb_host_options *o = &h->options;
-    const struct {
-        const char *name;
-        const char **value;
-    } table[] = {
-        { "--sysfs", &o->sysfs },           { "--proc", &o->proc },
-        { "--lib-dir", &o->lib_dir },       { "--boot-dir", &o->boot_dir },
-        { "--config-dir", &o->config_dir },
-    };
-    char *end;
-    long fd;
+    sigset_t mask;
 
-    if (argc != 3 + 2 * (int)PB_ARRAY_SIZE(table) || strcmp(argv[1], "--helper") != 0)
-        return false;
-    fd = strtol(argv[2], &end, 10);
-    if (*end || end == argv[2] || fd < 0 || fd > 1 << 20)
-        return false;
-    h->socket_fd = (int)fd;
-    for (unsigned i = 0; i < PB_ARRAY_SIZE(table); i++) {
-        if (strcmp(argv[3 + 2 * i], table[i].name) != 0)
-            return false;
-        *table[i].value = argv[4 + 2 * i];
+    (void)signal(SIGTERM, SIG_IGN);
+    (void)signal(SIGINT, SIG_IGN);
+    (void)signal(SIGHUP, SIG_IGN);
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGCHLD, SIG_DFL); /* ignored, children would leave no status */
+    (void)sigemptyset(&mask);
+    (void)sigaddset(&mask, SIGCHLD);
+    (void)sigprocmask(SIG_BLOCK, &mask, NULL);
+    return signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+/* In the child it does not return. */
+static void serve_relay(struct helper *h, int signal_fd)
+{
+    int client, status;
+
+    pb_relay_accept(&h->relay, &client);
+    if (client < 0)
+        return;
+    (void)close(h->socket_fd);
+    (void)close(signal_fd);
+    (void)close(h->relay.fd);
+    status = pb_relay_main(&h->relay, client);
+    _exit(status);
+}
+
+static void run(struct helper *h, int signal_fd)
+{
+    struct pollfd fds[] = { { .fd = h->socket_fd },
+                            { .fd = signal_fd, .events = POLLIN },
+                            { .fd = h->relay.fd, .events = POLLIN } };
+
+    for (;;) {
+        fds[0].events = h->queued < REQUESTS_MAX ? POLLIN : 0;
+        if (poll(fds, PB_ARRAY_SIZE(fds), next_timeout(h)) < 0) {
+            if (errno != EINTR)
+                return;
+            continue;
+        }
+        if (fds[1].revents)
+            reap(h, signal_fd);
+        check_deadlines(h);
+        /* Children go on without us: what they began must not be left half done. */
+        if (fds[0].revents && !receive(h))
+            return;
+        start_waiting(h);
+        if (fds[2].revents)
+            serve_relay(h, signal_fd);
     }
-    return true;
+}
+
+/* False: it must not run with what it has. */
+static bool confine(struct helper *h)
+{
+    int rc = pb_relay_open(&h->relay, h->options.run_dir, h->options.store, h->options.uid);
+
+    if (rc)
+        pb_warn("%s/" PB_HOST_RELAY ": %s; restart pcibackd when xenstored has been restarted",
+                h->options.run_dir, strerror(-rc));
+    if (geteuid() != 0)
+        return true; /* nothing to give up: a test */
+    rc = pb_confine_helper();
+    if (rc)
+        pb_err("helper: cannot give up what it does not need: %s", strerror(-rc));
+    return rc == 0;
 }
 
 int pb_helper_main(int argc, char **argv)
 {
     struct helper h = { .socket_fd = -1 };
-    struct pollfd fds[2];
-    sigset_t mask;
     int signal_fd;
 
-    if (!take_arguments(&h, argc, argv))
+    if (!pb_arguments_take(argc, argv, &h.options, &h.socket_fd))
         return 2;
-    LIST_INIT(&h.children);
+    TAILQ_INIT(&h.children);
     TAILQ_INIT(&h.queue);
-    /* The end of the socket ends us, not a signal to the process group. */
-    (void)signal(SIGTERM, SIG_IGN);
-    (void)signal(SIGINT, SIG_IGN);
-    (void)signal(SIGHUP, SIG_IGN);
-    (void)signal(SIGPIPE, SIG_IGN);
-    (void)signal(SIGCHLD, SIG_DFL);                /* ignored, children would leave no status */
     (void)fcntl(h.socket_fd, F_SETFD, FD_CLOEXEC); /* not modprobe's */
-    (void)sigemptyset(&mask);
-    (void)sigaddset(&mask, SIGCHLD);
-    (void)sigprocmask(SIG_BLOCK, &mask, NULL);
-    signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
+    signal_fd = block_signals();
     if (signal_fd < 0) {
         pb_err("helper: signalfd: %s", strerror(errno));
         return 1;
     }
-    fds[0] = (struct pollfd){ .fd = h.socket_fd, .events = POLLIN };
-    fds[1] = (struct pollfd){ .fd = signal_fd, .events = POLLIN };
-    for (;;) {
-        fds[0].events = h.queued < REQUESTS_MAX ? POLLIN : 0;
-        if (poll(fds, 2, next_timeout(&h)) < 0) {
-            if (errno != EINTR)
-                return 1;
-            continue;
-        }
-        if (fds[1].revents)
-            reap(&h, signal_fd);
-        check_deadlines(&h);
-        /* Children go on without us: what they began must not be left half done. */
-        if (fds[0].revents && !receive(&h))
-            break;
-        start_waiting(&h);
-    }
+    if (!confine(&h))
+        return 1;
+    run(&h, signal_fd);
     forget(&h);
     (void)close(signal_fd);
     return 0;

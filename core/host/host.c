@@ -12,12 +12,14 @@
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "base/log.h"
 #include "base/ratelimit.h"
+#include "host/arguments.h"
 #include "host/uevent.h"
 #include "host/wire.h"
 
@@ -88,7 +90,7 @@ static int send_request(struct host *h, const struct pb_wire_request *request)
 /* Runs while anything waits for the helper; at once when there is none to wait for. */
 static void start_tick(struct host *h)
 {
-    if (ev_is_active(&h->tick) && !h->dead)
+    if ((ev_is_active(&h->tick) && !h->dead) || (h->dead && h->base.gone))
         return;
     ev_timer_stop(h->loop, &h->tick);
     ev_timer_set(&h->tick, h->dead ? 0. : TICK_S, TICK_S);
@@ -411,6 +413,14 @@ static void take_reply(struct host *h, const struct pb_wire_reply *reply, int fd
 
 static void helper_gone(struct host *h)
 {
+    if (h->base.gone) {
+        ev_io_stop(h->loop, &h->io);
+        ev_io_stop(h->loop, &h->end);
+        ev_timer_stop(h->loop, &h->tick);
+        h->dead = true;
+        h->base.gone(h->base.gone_ctx);
+        return;
+    }
     pb_err(
         "the helper process is gone: devices that guests have go on, nothing else works; restart "
         "pcibackd");
@@ -480,22 +490,55 @@ static const struct pb_host_ops ops = {
     .job_submit = job_submit,
 };
 
-/* After fork: exactly our end of the socket survives, as HELPER_FD (H5). */
-static void exec_helper(const struct pb_host_options *options, int fd)
+/* After fork: exactly our end of the socket survives, as HELPER_FD (H5); REPORT tells a failure. */
+static void exec_helper(const char *self, char **argv, int fd, int report)
+{
+    int error, other = fcntl(report, F_DUPFD_CLOEXEC, HELPER_FD + 2);
+
+    if (other >= 0 && fd != HELPER_FD && dup2(fd, HELPER_FD) < 0)
+        other = -1;
+    if (other >= 0) {
+        (void)fcntl(HELPER_FD, F_SETFD, 0);
+        (void)close_range(HELPER_FD + 1, (unsigned)other - 1, 0);
+        (void)close_range((unsigned)other + 1, ~0U, 0);
+        (void)execv(self, argv);
+    }
+    error = errno;
+    (void)!write(other >= 0 ? other : report, &error, sizeof(error));
+    _exit(127);
+}
+
+/* Returns the helper's pid when it runs its program; negative errno. */
+static pid_t start_helper(const struct pb_host_options *options, int fd)
 {
     char number[8];
+    char **argv;
+    int report[2], error = 0;
+    pid_t pid;
+    ssize_t n;
 
-    if (fd == HELPER_FD) {
-        (void)fcntl(fd, F_SETFD, 0);
-    } else if (dup2(fd, HELPER_FD) < 0) {
-        _exit(126);
-    }
-    (void)close_range(HELPER_FD + 1, ~0U, 0);
     (void)snprintf(number, sizeof(number), "%d", HELPER_FD);
-    (void)execl(options->self, "pcibackd-helper", "--helper", number, "--sysfs", options->sysfs,
-                "--proc", options->proc, "--lib-dir", options->lib_dir, "--boot-dir",
-                options->boot_dir, "--config-dir", options->config_dir, (char *)NULL);
-    _exit(127);
+    argv = pb_arguments_make(options, number);
+    if (!argv)
+        return -ENOMEM;
+    if (pipe2(report, O_CLOEXEC) != 0) {
+        free(argv);
+        return -errno;
+    }
+    pid = fork();
+    if (pid == 0)
+        exec_helper(options->self, argv, fd, report[1]);
+    if (pid < 0)
+        error = errno;
+    free(argv);
+    (void)close(report[1]);
+    do
+        n = pid < 0 ? 0 : read(report[0], &error, sizeof(error)); /* EOF: the exec worked */
+    while (n < 0 && errno == EINTR);
+    (void)close(report[0]);
+    if (pid > 0 && error)
+        (void)waitpid(pid, NULL, 0);
+    return error ? -error : pid;
 }
 
 int pb_host_open(struct ev_loop *loop, const struct pb_host_options *options, struct pb_host **ret)
@@ -510,12 +553,10 @@ int pb_host_open(struct ev_loop *loop, const struct pb_host_options *options, st
         free(h);
         return rc;
     }
-    h->helper = fork();
-    if (h->helper == 0)
-        exec_helper(options, fds[1]);
-    rc = -errno;
+    h->helper = start_helper(options, fds[1]);
     (void)close(fds[1]);
     if (h->helper < 0) {
+        rc = h->helper;
         (void)close(fds[0]);
         free(h);
         return rc;

@@ -196,6 +196,12 @@ struct pb_host_events {
 struct pb_host {
     const struct pb_host_ops *ops;
     struct pb_host_events events; /* set by the user; nothing is told before */
+    /*
+     * The helper is gone, and nobody can start another one any more. When it is set, what was asked
+     * of the helper stays without an answer: whoever takes over does it again. Otherwise it fails.
+     */
+    void (*gone)(void *ctx);
+    void *gone_ctx;
 };
 
 struct ev_loop;
@@ -206,16 +212,29 @@ struct pb_host_options {
     /* "/run/pcibackd-boot": a file BDF there says that a boot script has set that override */
     const char *boot_dir;
     const char *config_dir; /* "/etc/pcibackd.d"; "": the configuration has none */
-    const char *self;       /* path of this binary: the helper is exec'ed from it */
+    /* "/run/pcibackd": the relay's socket, and which jobs run; "": none is kept */
+    const char *run_dir;
+    const char *store; /* xenstored's socket; "": there is no relay to it */
+    uint32_t uid;      /* of the daemon once it has no privileges: may use the relay, as root may */
+    /* Where plugins of a reset may be. */
+    const char *const *plugin_dirs;
+    size_t plugin_dir_count;
+    /* What devices may be claimed for, besides "none" and the stub drivers. */
+    const char *const *drivers;
+    size_t driver_count;
+    const char *self; /* path of this binary: the helper is exec'ed from it */
 };
+/* The relay: whoever may connect to it (see `uid`) talks to xenstored. In RUN_DIR. */
+#define PB_HOST_RELAY "xenstored.sock"
 /*
  * Starts the helper process (exec of options->self with --helper) and connects to it. Must be
- * called before anything of Xen's is opened (H5).
+ * called before anything of Xen's is opened (H5). An exec that fails is the error returned.
  */
 int pb_host_open(struct ev_loop *loop, const struct pb_host_options *options, struct pb_host **ret);
 /*
  * The helper's whole life: runs until its socket closes; returns an exit status. The arguments are
- * those that pb_host_open() gave it: "--helper FD", then an option and a value for each directory.
+ * those that pb_host_open() gave it: "--helper FD", then an option and a value for each of
+ * `options` but self.
  */
 int pb_helper_main(int argc, char **argv);
 

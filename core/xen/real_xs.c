@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The store thread's calls, by libxenstore. */
 #include "xen/real_store.h"
+#include "xen/xen.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -58,15 +59,60 @@ static int stay_on_socket(void)
     return result(setenv("XENSTORED_PATH", xs_daemon_socket(), 0) == 0);
 }
 
+static char relay[sizeof(((struct sockaddr_un *)0)->sun_path)];
+static bool by_relay;
+
+const char *pb_xen_store_socket(void)
+{
+    const char *path = getenv("XENSTORED_PATH");
+
+    return path ? path : xs_daemon_socket();
+}
+
+void pb_xen_use_relay(const char *path)
+{
+    relay[0] = '\0';
+    if (strlen(path) < sizeof(relay))
+        memcpy(relay, path, strlen(path) + 1);
+}
+
+/* A relay accepts before it knows whether xenstored is there: only an answer tells. */
+static int check_answer(struct xs_handle *conn)
+{
+    char *path = xs_get_domain_path(conn, 0);
+    int rc = result(path);
+
+    free(path);
+    return rc;
+}
+
+/* Still without a second thread that could read the environment. */
+static int turn_to_relay(void)
+{
+    if (by_relay || !relay[0])
+        return 0;
+    by_relay = true;
+    return result(setenv("XENSTORED_PATH", relay, 1) == 0);
+}
+
 static int lib_open(void *ctx, void **ret)
 {
+    bool later = by_relay;
+    struct xs_handle *conn;
     int rc = stay_on_socket();
 
     (void)ctx;
     if (rc)
         return rc;
-    *ret = xs_open(0);
-    return result(*ret);
+    conn = xs_open(0);
+    rc = result(conn);
+    if (rc == 0)
+        rc = later ? check_answer(conn) : turn_to_relay();
+    if (rc && conn)
+        xs_close(conn);
+    if (rc == 0)
+        *ret = conn;
+    return rc;
 }
 
 static void lib_close(void *conn)

@@ -121,4 +121,14 @@ struct ev_loop;
  */
 int pb_xen_open(struct ev_loop *loop, struct pb_xen **ret, const char **ret_what);
 
+/* Requests of ioctl() that the real one makes once it is open, ended by 0. */
+extern const unsigned long pb_xen_ioctls[];
+/* The socket that xenstored listens at. */
+const char *pb_xen_store_socket(void);
+/*
+ * Before pb_xen_open(): the first connection is made as always, later ones by way of PATH, a socket
+ * that leads to the same xenstored. Copied; "" changes nothing.
+ */
+void pb_xen_use_relay(const char *path);
+
 #endif

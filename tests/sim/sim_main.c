@@ -70,17 +70,16 @@ static int open_world(void)
     return 0;
 }
 
-static int open_host(struct ev_loop *loop, const char *self, const char *config_dir,
+static int open_host(struct ev_loop *loop, const struct pb_host_options *options,
                      struct pb_host **ret)
 {
     SIM_AS_WORLD;
     int rc = world ? 0 : open_world();
 
-    (void)self;
     if (rc != 0)
         return rc;
     sim_free(world->config_dir);
-    world->config_dir = config_dir[0] ? sim_strdup(config_dir) : NULL;
+    world->config_dir = options->config_dir[0] ? sim_strdup(options->config_dir) : NULL;
     *ret = sim_host_open(world, loop);
     return 0;
 }

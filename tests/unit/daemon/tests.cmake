@@ -13,11 +13,11 @@ pb_unit(verbs daemon ${fake})
 find_program(PB_PYTHON NAMES python3 PATHS /usr/bin NO_DEFAULT_PATH)
 find_program(PB_PYTHON NAMES python3 REQUIRED)
 add_executable(pcibackd-fake ${CMAKE_CURRENT_SOURCE_DIR}/daemon/fake_main.c ${fake})
-target_link_libraries(pcibackd-fake PRIVATE pb_daemon pb_build_options)
+target_link_libraries(pcibackd-fake PRIVATE pb_daemon pb_libev Threads::Threads pb_build_options)
 # What contrib/limits asks for the tables of limits.
 add_executable(pcibackd-limits ${CMAKE_CURRENT_SOURCE_DIR}/daemon/limits_main.c)
 target_link_libraries(pcibackd-limits PRIVATE pb_daemon pb_build_options)
-foreach(name IN ITEMS ctl docs life schema)
+foreach(name IN ITEMS ctl docs life privilege schema)
   add_test(NAME unit.daemon.${name}
     COMMAND ${PB_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/daemon/${name}_test.py -b)
   set_tests_properties(unit.daemon.${name} PROPERTIES LABELS unit TIMEOUT 120

@@ -473,14 +473,55 @@ static void a_job_submitted_again_and_again_leaves_others_their_turn(void **stat
     assert_true(retries > 0);
 }
 
-static void a_helper_that_cannot_be_started_is_EPIPE(void **state)
+static void a_helper_that_cannot_be_executed_is_noticed_at_once(void **state)
 {
-    struct world_job j;
+    struct pb_host_options options = kernel_options;
+    unsigned fds;
 
     (void)state;
     (void)world_end();
-    world_open("/nonexistent/pcibackd");
-    assert_int_equal(world_do(&j, PB_JOB_PROBE, kernel_nic), -EPIPE);
+    fds = world_fds();
+    options.self = "/nonexistent/pcibackd";
+    assert_int_equal(pb_host_open(world_loop, &options, &world_host), -ENOENT);
+    options.self = "/etc/passwd";
+    assert_int_equal(pb_host_open(world_loop, &options, &world_host), -EACCES);
+    world_host = NULL;
+    assert_int_equal(world_fds(), fds);
+    assert_int_equal(world_child_of(getpid()), 0);
+}
+
+static void on_gone(void *ctx)
+{
+    ++*(unsigned *)ctx;
+}
+
+/* The daemon ends then: a job that failed for it would be undone, and its device given up. */
+static void who_is_told_that_the_helper_is_gone_gets_no_answers_for_it(void **state)
+{
+    struct world_job before, after;
+    struct pb_hw *hw = doubtful();
+    struct world_cycle c;
+    unsigned gone = 0;
+
+    (void)state;
+    world_host->gone = on_gone;
+    world_host->gone_ctx = &gone;
+    atomic_store(&kernel->hold, true);
+    assert_int_equal(world_read(&c, hw, 0, 4), PB_HW_LATER);
+    world_submit(&before, PB_JOB_RESET, kernel_nic, 20000);
+    world_run(100);
+    kill_helper();
+    world_run(300);
+    assert_int_equal(gone, 1);
+    world_submit(&after, PB_JOB_PROBE, kernel_nic, 20000);
+    world_run(300);
+    assert_false(before.done);
+    assert_false(after.done);
+    assert_false(c.done);
+    assert_int_equal(gone, 1);
+    atomic_store(&kernel->hold, false);
+    hw_close(hw);
+    assert_true(c.done); /* its owner closes the device */
 }
 
 static void what_was_answered_before_the_helper_died_counts(void **state)
@@ -708,7 +749,8 @@ int main(int argc, char **argv)
         RULE(a_device_without_doubt_goes_on_without_a_helper),
         RULE(callbacks_may_close_devices_when_the_helper_is_gone),
         RULE(a_job_submitted_again_and_again_leaves_others_their_turn),
-        RULE(a_helper_that_cannot_be_started_is_EPIPE),
+        RULE(a_helper_that_cannot_be_executed_is_noticed_at_once),
+        RULE(who_is_told_that_the_helper_is_gone_gets_no_answers_for_it),
         RULE(what_was_answered_before_the_helper_died_counts),
         RULE(a_late_reply_is_dropped_and_its_descriptor_closed),
         RULE(cycles_without_an_answer_time_out_one_by_one),
