@@ -112,7 +112,7 @@ for kind in events ops bad states nodes; do
 	frontend publish 'wait-be 4 20' "burst $kind 8000" >"/tmp/burst-$kind.out" 2>&1 &
 	burst=$!
 	sleep 1
-	p99= slowest=
+	p99='' slowest=''
 	check "the victim works while there is a flood of $kind" measure
 	note "flood of $kind: p99 of the victim's accesses $p99 us, alone $alone us, ratio \
 $((${p99:-0} * 100 / alone)) %; slowest ${slowest:-none} us"
