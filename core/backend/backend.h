@@ -247,17 +247,23 @@ struct pb_guest_view {
     const char *kind;     /* "pcibackd"; "pci": the toolstack made its nodes */
     const char *topology; /* "vpci" ... */
     unsigned device_count;
+    unsigned pirqs; /* mapped for it */
     bool connected;
     bool fenced;            /* an operation of its has ended two processes (H9) */
     const char *assignment; /* what became of its assignments: "", "done", or why they wait */
     struct pb_counters counters;
 };
 
-/* Visits each, in order of address or domid; what is visited must not be changed meanwhile. */
-void pb_backend_each_device(const struct pb_backend *b,
-                            void (*visit)(void *ctx, const struct pb_device_view *view), void *ctx);
-void pb_backend_each_guest(const struct pb_backend *b,
-                           void (*visit)(void *ctx, const struct pb_guest_view *view), void *ctx);
+/*
+ * Visits MAX of them at most, in order of address or domid, from *FROM on, which is 0 for the first
+ * call and is changed for the next one. False: these were the last. What is visited must not be
+ * changed meanwhile; between two calls anything may.
+ */
+bool pb_backend_some_devices(const struct pb_backend *b, uint64_t *from, unsigned max,
+                             void (*visit)(void *ctx, const struct pb_device_view *view),
+                             void *ctx);
+bool pb_backend_some_guests(const struct pb_backend *b, uint64_t *from, unsigned max,
+                            void (*visit)(void *ctx, const struct pb_guest_view *view), void *ctx);
 /* One device by address or name; false when it is not known here (FAILURE says why). */
 bool pb_backend_device(const struct pb_backend *b, const char *dev, struct pb_device_view *ret,
                        struct pb_failure *failure);

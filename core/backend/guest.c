@@ -96,7 +96,8 @@ bool pb_guest_may_log(struct pb_guest *g)
 
     if (!g)
         return true;
-    if (!pb_ratelimit_allow(&g->chatter, pb_now_ms(), 60, 60000, &suppressed))
+    if (!pb_ratelimit_allow(&g->chatter, pb_now_ms(), g->b->policy->limits.guest_log_lines, 60000,
+                            &suppressed))
         return false;
     if (suppressed)
         pb_notice("domain %u: %u lines suppressed", g->domid, suppressed);

@@ -65,18 +65,27 @@ struct pb_assignment {
     X(guests, 128, 1, 10000, "guests served at once")                                         \
     X(devices, 1024, 1, 16384, "devices known at once")                                       \
     X(devices_per_guest, 32, 1, 32, "devices of one guest (vpci has 32 slots)")               \
-    X(ops_per_turn, 16, 1, 1024, "operations of one guest before others are served")          \
     X(pirqs_per_guest, 256, 1, 4096, "interrupts mapped for one guest")                       \
+    X(ops_per_turn, 16, 1, 1024, "operations of one guest before others are served")          \
+    X(spurious_backoff_max_ms, 1000, 1, 1000,                                                 \
+      "pause of a guest whose events are about nothing, at most")                             \
+    X(guest_log_lines, 60, 1, 6000,                                                           \
+      "lines a minute that one guest causes in the log, of each sort")                        \
     X(attach_timeout_ms, 30000, 100, 600000, "time for the steps of attach, in milliseconds") \
     X(detach_timeout_ms, 10000, 100, 600000, "time for a guest to let go of a device")        \
     X(reset_timeout_ms, 65000, 1000, 600000, "time for one reset or driver binding")          \
     X(control_clients, 64, 1, 1024, "connections to the control socket")                      \
-    X(control_message_bytes, 65536, 256, 1048576, "length of one control message")
+    X(control_clients_per_uid, 16, 1, 1024, "connections of one user, except root")           \
+    X(control_message_bytes, 16384, 256, 65536, "length of one control message")              \
+    X(control_answer_bytes, 8388608, 65536, 16777215, "length of one answer")                 \
+    X(control_unread_bytes, 33554432, 65536, 1073741824,                                      \
+      "answers that wait to be read by clients other than root")                              \
+    X(control_requests_per_s, 200, 1, 100000, "requests a second of one client, except root") \
+    X(control_readers_requests_per_s, 1000, 1, 100000, "requests a second of all clients but root")
 
 /* Those that something was made for at the start: a change of them needs a restart. */
 #define PB_LIMITS_AT_START(X) \
     X(devices)                \
-    X(control_clients)        \
     X(control_message_bytes)
 
 struct pb_limits {

@@ -105,7 +105,7 @@ static void back_off_over(struct ev_loop *loop, ev_timer *timer, int events)
  * (XSA-332). */
 static void spurious(struct pb_guest *g)
 {
-    unsigned shift;
+    unsigned ms, max = g->b->policy->limits.spurious_backoff_max_ms;
 
     if (g->expect_empty) {
         g->expect_empty = false;
@@ -118,9 +118,9 @@ static void spurious(struct pb_guest *g)
         unmask(g);
         return;
     }
-    shift = g->spurious - 3 < 10 ? g->spurious - 3 : 10;
+    ms = 1u << (g->spurious - 3 < 10 ? g->spurious - 3 : 10);
     ev_timer_stop(g->b->loop, &g->back_off);
-    ev_timer_set(&g->back_off, (1u << shift) < 1000 ? (1u << shift) / 1000.0 : 1.0, 0.);
+    ev_timer_set(&g->back_off, (ms < max ? ms : max) / 1000., 0.);
     ev_timer_start(g->b->loop, &g->back_off);
 }
 

@@ -71,17 +71,23 @@ struct pb_device_view pb_device_view_of(const struct pb_device *dev)
     };
 }
 
-void pb_backend_each_device(const struct pb_backend *b,
-                            void (*visit)(void *ctx, const struct pb_device_view *view), void *ctx)
+bool pb_backend_some_devices(const struct pb_backend *b, uint64_t *from, unsigned max,
+                             void (*visit)(void *ctx, const struct pb_device_view *view), void *ctx)
 {
     const struct pb_device *dev;
 
     TAILQ_FOREACH (dev, &b->devices, link) {
-        struct pb_device_view view = pb_device_view_of(dev);
+        struct pb_device_view view;
 
-        if (pb_slots_is_known(dev))
-            visit(ctx, &view);
+        if (pb_sbdf_machine(dev->sbdf) < *from || !pb_slots_is_known(dev))
+            continue;
+        if (max-- == 0)
+            return true;
+        view = pb_device_view_of(dev);
+        visit(ctx, &view);
+        *from = (uint64_t)pb_sbdf_machine(dev->sbdf) + 1;
     }
+    return false;
 }
 
 const struct pb_device *pb_device_known(const struct pb_backend *b, const char *text,
@@ -109,28 +115,44 @@ bool pb_backend_device(const struct pb_backend *b, const char *text, struct pb_d
     return true;
 }
 
-void pb_backend_each_guest(const struct pb_backend *b,
-                           void (*visit)(void *ctx, const struct pb_guest_view *view), void *ctx)
+static struct pb_guest_view guest_view_of(const struct pb_guest *g)
+{
+    struct pb_guest_view view = { .domid = g->domid,
+                                  .name = g->name,
+                                  .kind = pb_guest_kind(g),
+                                  .topology = pb_topology_name(g->topology),
+                                  .assignment = pb_assign_text(g),
+                                  .backend_state = pb_xenbus_name(g->be_state),
+                                  .frontend_state = pb_xenbus_name(g->fe_state),
+                                  .connected = g->page != NULL,
+                                  .fenced = g->fenced,
+                                  .counters = g->counters };
+    const struct pb_device *dev;
+
+    TAILQ_FOREACH (dev, &g->devices, sibling) {
+        view.device_count++;
+        view.pirqs += dev->interrupts.count;
+    }
+    return view;
+}
+
+bool pb_backend_some_guests(const struct pb_backend *b, uint64_t *from, unsigned max,
+                            void (*visit)(void *ctx, const struct pb_guest_view *view), void *ctx)
 {
     const struct pb_guest *g;
 
     TAILQ_FOREACH (g, &b->guests, link) {
-        struct pb_guest_view view = { .domid = g->domid,
-                                      .name = g->name,
-                                      .kind = pb_guest_kind(g),
-                                      .topology = pb_topology_name(g->topology),
-                                      .assignment = pb_assign_text(g),
-                                      .backend_state = pb_xenbus_name(g->be_state),
-                                      .frontend_state = pb_xenbus_name(g->fe_state),
-                                      .connected = g->page != NULL,
-                                      .fenced = g->fenced,
-                                      .counters = g->counters };
-        const struct pb_device *dev;
+        struct pb_guest_view view;
 
-        TAILQ_FOREACH (dev, &g->devices, sibling)
-            view.device_count++;
+        if (g->domid < *from)
+            continue;
+        if (max-- == 0)
+            return true;
+        view = guest_view_of(g);
         visit(ctx, &view);
+        *from = (uint64_t)g->domid + 1;
     }
+    return false;
 }
 
 void pb_backend_counters(const struct pb_backend *b, struct pb_counters *ret)

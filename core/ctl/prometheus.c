@@ -114,6 +114,26 @@ static void print_gauge(const char *name, const char *help, long long value)
     (void)printf("%s %lld\n", name, value);
 }
 
+static void print_control(const json_t *control)
+{
+    static const struct {
+        const char *key, *name, *help;
+    } rows[] = {
+        { "messages", "pcibackd_control_messages_total", "messages at the control socket" },
+        { "delayed", "pcibackd_control_delayed_total", "of those, how many came too fast" },
+        { "refused", "pcibackd_control_refused_total", "connections beyond a limit" },
+        { "dropped", "pcibackd_control_dropped_total", "clients that did not read, or made place" },
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        head(rows[i].name, "counter", rows[i].help);
+        (void)printf("%s %lld\n", rows[i].name, number(control, rows[i].key));
+    }
+    head("pcibackd_control_longest_turn_seconds", "gauge", "how long others waited for it at most");
+    (void)printf("pcibackd_control_longest_turn_seconds %.12g\n",
+                 (double)number(control, "longest_turn_us") * 1e-6);
+}
+
 /* What is in force. A daemon that was never reloaded has read it well at its start. */
 static void print_generation(const json_t *result)
 {
@@ -232,4 +252,6 @@ void pb_ctl_print_prometheus(const json_t *result)
     print_plugins(devices);
     print_limits(limits, "value", "pcibackd_limit", "limits of the configuration");
     print_limits(limits, "used", "pcibackd_limit_used", "how far a limit is used");
+    print_limits(limits, "most", "pcibackd_limit_most", "how far it was used since the start");
+    print_control(json_object_get(result, "control"));
 }

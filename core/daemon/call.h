@@ -32,6 +32,12 @@ void pb_call_failed(struct pb_call *call, const struct pb_failure *failure);
 /* The same with PROBLEMS, an array that is taken over, as the error's `data.problems`. */
 void pb_call_failed_with(struct pb_call *call, const struct pb_failure *failure, json_t *problems);
 
+/* The whole answer, malloc's with room for a byte more, which is taken over. */
+void pb_call_answer(struct pb_call *call, char *text, size_t length);
+/* It may have so many bytes, or else is this failure. */
+size_t pb_call_answer_max(const struct pb_call *call);
+void pb_call_too_long(struct pb_call *call);
+
 /* The handlers that only read. */
 void pb_report_list(struct pb_call *call);
 void pb_report_show(struct pb_call *call);

@@ -239,8 +239,7 @@ static bool start_control(struct daemon *d)
     struct pb_control_options options = {
         .path = d->generation.config->socket,
         .group = d->generation.config->group,
-        .max_clients = d->verbs.limits.control_clients,
-        .max_message = d->verbs.limits.control_message_bytes,
+        .limits = &d->verbs.limits,
         .held = true,
         .message = pb_verbs_message,
         .ctx = &d->verbs,

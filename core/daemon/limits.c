@@ -37,6 +37,8 @@ static const struct pb_bound bounds_table[] = {
     { "config_bytes", PB_CONFIG_FILE_MAX, "length of one file of the configuration" },
     { "manifest_bytes", PB_MANIFEST_MAX, "length of one manifest" },
     { "quirks", PB_QUIRKS_MAX, "quirks at once" },
+    { "control_turn_messages", PB_CONTROL_TURN_MESSAGES,
+      "control messages in one turn of the loop, or fewer that take a millisecond" },
     { "control_stall_s", (uint64_t)PB_CONTROL_STALL_S,
       "seconds after which a client that does not read its answer is dropped" },
 };

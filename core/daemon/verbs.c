@@ -16,11 +16,10 @@ static void call_free(struct pb_call *call)
     free(call);
 }
 
-/* TEXT is freed. Without memory for an answer the client sees none, but its connection goes on. */
+/* Without memory for an answer the client sees none, but its connection goes on. */
 static void answer(struct pb_reply *reply, char *text)
 {
     pb_reply_send(reply, text, text ? strlen(text) : 0);
-    free(text);
 }
 
 static void call_end(struct pb_call *call, char *text)
@@ -35,6 +34,35 @@ static void call_end(struct pb_call *call, char *text)
     answer(reply, text);
 }
 
+size_t pb_call_answer_max(const struct pb_call *call)
+{
+    const struct pb_limits *limits = &call->verbs->limits;
+    size_t max = limits->control_answer_bytes;
+
+    if (pb_reply_uid(call->reply) != 0 && max >= limits->control_unread_bytes)
+        max = limits->control_unread_bytes - 1;
+    return max;
+}
+
+void pb_call_too_long(struct pb_call *call)
+{
+    struct pb_failure failure = { .code = PB_FAIL_LIMIT };
+
+    (void)snprintf(failure.reason, sizeof(failure.reason), "the answer is longer than %zu bytes",
+                   pb_call_answer_max(call));
+    (void)snprintf(failure.next, sizeof(failure.next),
+                   "see control_answer_bytes and control_unread_bytes in the limits");
+    pb_call_failed(call, &failure);
+}
+
+void pb_call_answer(struct pb_call *call, char *text, size_t length)
+{
+    struct pb_reply *reply = call->reply;
+
+    call_free(call);
+    pb_reply_send(reply, text, length);
+}
+
 void pb_call_failed(struct pb_call *call, const struct pb_failure *failure)
 {
     call_end(call, pb_rpc_failure(call->request.id, failure));
@@ -46,10 +74,16 @@ void pb_call_done(struct pb_call *call, json_t *result)
                                                  .reason = "the answer could not be composed",
                                                  .next = "try again" };
 
-    if (result)
-        call_end(call, pb_rpc_result(call->request.id, result));
-    else
+    char *text = result ? pb_rpc_result(call->request.id, result) : NULL;
+
+    if (text && strlen(text) > pb_call_answer_max(call)) {
+        free(text);
+        pb_call_too_long(call);
+    } else if (text) {
+        call_end(call, text);
+    } else {
         pb_call_failed(call, &no_memory);
+    }
 }
 
 void pb_call_failed_with(struct pb_call *call, const struct pb_failure *failure, json_t *problems)
@@ -139,10 +173,10 @@ static void run_reset(struct pb_call *call)
     }
 
 static const struct pb_verb table[] = {
-    { "claim", true, { DEV, FORCE }, run_claim, "take a device from its driver" },
-    { "release", true, { DEV, FORCE }, run_release, "give a device back to its driver" },
+    { "claim", PB_LEVEL_ROOT, { DEV, FORCE }, run_claim, "take a device from its driver" },
+    { "release", PB_LEVEL_ROOT, { DEV, FORCE }, run_release, "give a device back to its driver" },
     { "attach",
-      true,
+      PB_LEVEL_ROOT,
       { GUEST,
         DEV,
         { "claim", PB_PARAM_FLAG, false },
@@ -151,45 +185,77 @@ static const struct pb_verb table[] = {
         { "wait", PB_PARAM_SECONDS, false } },
       run_attach,
       "give a device to a guest" },
-    { "detach", true, { GUEST, DEV, FORCE }, run_detach, "take a device from a guest" },
-    { "reset", true, { DEV }, run_reset, "reset a device that no guest has, and verify it" },
-    { "slot.list", false, { { 0 } }, pb_slot_list, "what is claimed as soon as it is there" },
-    { "slot.add", true, { SLOT, SAVE }, pb_slot_add, "claim what is there, or comes there" },
+    { "detach", PB_LEVEL_ROOT, { GUEST, DEV, FORCE }, run_detach, "take a device from a guest" },
+    { "reset",
+      PB_LEVEL_ROOT,
+      { DEV },
+      run_reset,
+      "reset a device that no guest has, and verify it" },
+    { "slot.list",
+      PB_LEVEL_READER,
+      { { 0 } },
+      pb_slot_list,
+      "what is claimed as soon as it is there" },
+    { "slot.add",
+      PB_LEVEL_ROOT,
+      { SLOT, SAVE },
+      pb_slot_add,
+      "claim what is there, or comes there" },
     { "slot.remove",
-      true,
+      PB_LEVEL_ROOT,
       { SLOT, SAVE },
       pb_slot_remove,
       "claim no more there; releases nothing" },
-    { "list", false, { { 0 } }, pb_report_list, "all devices" },
-    { "show", false, { DEV }, pb_report_show, "one device" },
-    { "why", false, { DEV }, pb_report_why, "what stands in the way of giving it to a guest" },
-    { "guests", false, { { 0 } }, pb_report_guests, "all guests" },
-    { "stats", false, { { 0 } }, pb_report_stats, "counters and limits" },
-    { "quirks.list", false, { { 0 } }, pb_report_quirks, "the quirks in force, and what is wrong" },
+    { "list", PB_LEVEL_READER, { { 0 } }, pb_report_list, "all devices" },
+    { "show", PB_LEVEL_READER, { DEV }, pb_report_show, "one device" },
+    { "why",
+      PB_LEVEL_READER,
+      { DEV },
+      pb_report_why,
+      "what stands in the way of giving it to a guest" },
+    { "guests", PB_LEVEL_READER, { { 0 } }, pb_report_guests, "all guests" },
+    { "stats", PB_LEVEL_READER, { { 0 } }, pb_report_stats, "counters and limits" },
+    { "quirks.list",
+      PB_LEVEL_READER,
+      { { 0 } },
+      pb_report_quirks,
+      "the quirks in force, and what is wrong" },
     { "quirks.explain",
-      false,
+      PB_LEVEL_READER,
       { DEV },
       pb_report_explain,
       "what a guest may do with each register" },
-    { "map", false, { DEV }, pb_report_map, "the same, a letter a byte" },
-    { "denied", false, { DEV }, pb_report_denied, "writes that were refused, by register" },
-    { "suggest-quirk", false, { DEV }, pb_report_suggest, "a manifest that would allow them" },
+    { "map", PB_LEVEL_READER, { DEV }, pb_report_map, "the same, a letter a byte" },
+    { "denied",
+      PB_LEVEL_READER,
+      { DEV },
+      pb_report_denied,
+      "writes that were refused, by register" },
+    { "suggest-quirk",
+      PB_LEVEL_READER,
+      { DEV },
+      pb_report_suggest,
+      "a manifest that would allow them" },
     { "trace",
-      false,
+      PB_LEVEL_READER,
       { DEV, { "since", PB_PARAM_NUMBER, false } },
       pb_report_trace,
       "the accesses that a plugin recorded" },
     { "reload",
-      true,
+      PB_LEVEL_ROOT,
       { { "dry_run", PB_PARAM_FLAG, false } },
       pb_reload_verb,
       "reads configuration and quirks anew and changes over to them" },
     { "check-config",
-      false,
+      PB_LEVEL_READER,
       { { 0 } },
       pb_reload_check_config,
       "reads configuration and quirks anew, and tells what is wrong" },
-    { "version", false, { { 0 } }, pb_report_version, "the daemon's version and protocols" },
+    { "version",
+      PB_LEVEL_READER,
+      { { 0 } },
+      pb_report_version,
+      "the daemon's version and protocols" },
 };
 
 const struct pb_verb *pb_verbs_table(size_t *ret_count)
@@ -356,7 +422,7 @@ void pb_verbs_message(void *ctx, struct pb_reply *reply, const char *text, size_
         refuse(call, fault);
         return;
     }
-    if (call->verb->changes && pb_reply_uid(reply) != 0) {
+    if (call->verb->level != PB_LEVEL_READER && pb_reply_uid(reply) != 0) {
         (void)snprintf(denied.device, sizeof(denied.device), "%s", call->dev ? call->dev : "");
         (void)snprintf(denied.reason, sizeof(denied.reason), "only root may %s%s", call->verb->name,
                        call->dev ? " devices" : "");

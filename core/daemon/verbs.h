@@ -35,6 +35,12 @@ enum pb_param_type {
 #define PB_VERB_PARAMS_MAX 6
 #define PB_WAIT_MAX_S      600
 
+/* Who may use a verb. There is none without: 0 is neither. */
+enum pb_level {
+    PB_LEVEL_READER = 1, /* whoever may connect */
+    PB_LEVEL_ROOT,
+};
+
 struct pb_call;
 struct pb_param {
     const char *name;
@@ -44,7 +50,7 @@ struct pb_param {
 
 struct pb_verb {
     const char *name;
-    bool changes; /* needs uid 0 */
+    enum pb_level level;
     struct pb_param params[PB_VERB_PARAMS_MAX];
     void (*run)(struct pb_call *call);
     const char *help;

@@ -58,8 +58,7 @@ static void remove_socket(struct daemon *d)
 static void start(struct daemon *d)
 {
     struct pb_control_options options = { .group = "root",
-                                          .max_clients = 4,
-                                          .max_message = MESSAGE_MAX,
+                                          .limits = &d->verbs.limits,
                                           .message = pb_verbs_message,
                                           .ctx = &d->verbs };
     struct pb_reloader_options reload = {
@@ -70,6 +69,9 @@ static void start(struct daemon *d)
     char why[300];
 
     pb_policy_init(&policy);
+    policy.limits.control_message_bytes = MESSAGE_MAX;
+    /* who is not root must not wait for a second here */
+    policy.limits.control_requests_per_s = policy.limits.control_readers_requests_per_s = 1000000;
     (void)snprintf(d->dir, sizeof(d->dir), "/tmp/pb-fuzz-XXXXXX");
     PB_ASSERT(mkdtemp(d->dir));
     (void)snprintf(d->path, sizeof(d->path), "%s/socket", d->dir);
@@ -217,7 +219,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     PB_ASSERT(client_uid == 0 || calls->count == before);
     (void)close(c.fd);
     turn(&daemon, false);
-    PB_ASSERT(pb_control_clients(daemon.verbs.control) == 0);
+    PB_ASSERT(pb_control_use(daemon.verbs.control)->clients == 0);
     remove_socket(&daemon);
     return 0;
 }

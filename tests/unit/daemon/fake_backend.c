@@ -370,23 +370,33 @@ static struct pb_device_view disk(void)
                                     .assign_reason = "" };
 }
 
-void pb_backend_each_device(const struct pb_backend *b,
-                            void (*visit)(void *ctx, const struct pb_device_view *view), void *ctx)
+/* The nic, the disk, and as many more as the test asked for. */
+static struct pb_device_view device_number(const struct pb_backend *b, uint64_t number)
 {
-    struct pb_device_view view = nic(b);
+    struct pb_device_view view = number == 0 ? nic(b) : disk();
 
-    visit(ctx, &view);
-    view = disk();
-    visit(ctx, &view);
-    for (unsigned i = 0; i < b->more_devices; i++) {
-        view.sbdf.bus = (uint8_t)(5 + i / 256);
-        view.sbdf.devfn = (uint8_t)i;
-        visit(ctx, &view);
+    if (number >= 2) {
+        view.sbdf.bus = (uint8_t)(5 + (number - 2) / 256);
+        view.sbdf.devfn = (uint8_t)(number - 2);
     }
+    return view;
 }
 
-void pb_backend_each_guest(const struct pb_backend *b,
-                           void (*visit)(void *ctx, const struct pb_guest_view *view), void *ctx)
+bool pb_backend_some_devices(const struct pb_backend *b, uint64_t *from, unsigned max,
+                             void (*visit)(void *ctx, const struct pb_device_view *view), void *ctx)
+{
+    for (; *from < 2 + b->more_devices; (*from)++) {
+        struct pb_device_view view = device_number(b, *from);
+
+        if (max-- == 0)
+            return true;
+        visit(ctx, &view);
+    }
+    return false;
+}
+
+bool pb_backend_some_guests(const struct pb_backend *b, uint64_t *from, unsigned max,
+                            void (*visit)(void *ctx, const struct pb_guest_view *view), void *ctx)
 {
     struct pb_guest_view view = { .domid = 7,
                                   .name = b->guest_name,
@@ -396,10 +406,17 @@ void pb_backend_each_guest(const struct pb_backend *b,
                                   .topology = "slot",
                                   .assignment = "done",
                                   .device_count = 1,
+                                  .pirqs = 3,
                                   .connected = true,
                                   .counters = { .ops = 10, .conf_reads = 8, .denied_writes = 2 } };
 
+    if (*from > view.domid)
+        return false;
+    if (max == 0)
+        return true;
     visit(ctx, &view);
+    *from = view.domid + 1;
+    return false;
 }
 
 bool pb_backend_device(const struct pb_backend *b, const char *dev, struct pb_device_view *ret,

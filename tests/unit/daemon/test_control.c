@@ -21,183 +21,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "daemon/control.h"
-#include "daemon/verbs.h"
-#include "fake_backend.h"
-
-#define MESSAGE_MAX 4096
-#define CLIENTS_MAX 4
-#define REPLY_MAX   ((size_t)4 * 1024 * 1024)
-#define PATIENCE_MS 5000
-
-struct fixture {
-    char dir[32], path[64];
-    struct ev_loop *loop;
-    struct pb_backend *backend;
-    struct pb_verbs verbs;
-    struct pb_control *control;
-    char *reply;
-};
-
-static int open_with_stall(void **state, double stall_s)
-{
-    struct fixture *f = calloc(1, sizeof(*f));
-    struct pb_control_options options = { .group = "root",
-                                          .max_clients = CLIENTS_MAX,
-                                          .max_message = MESSAGE_MAX,
-                                          .stall_s = stall_s,
-                                          .message = pb_verbs_message };
-    char why[300];
-
-    pb_log_setup(PB_LOG_TEXT, PB_LOG_ERR);
-    strcpy(f->dir, "/tmp/pb-control-XXXXXX");
-    assert_non_null(mkdtemp(f->dir));
-    assert_int_equal(chmod(f->dir, 0755), 0);
-    snprintf(f->path, sizeof(f->path), "%s/socket", f->dir);
-    f->loop = ev_loop_new(EVFLAG_AUTO);
-    f->reply = malloc(REPLY_MAX);
-    assert_int_equal(pb_backend_new(f->loop, NULL, NULL, NULL, NULL, &f->backend), 0);
-    f->verbs = (struct pb_verbs){ .backend = f->backend };
-    options.path = f->path;
-    options.ctx = &f->verbs;
-    assert_int_equal(pb_control_open(f->loop, &options, &f->control, why, sizeof(why)), 0);
-    f->verbs.control = f->control;
-    *state = f;
-    return 0;
-}
-
-static int setup(void **state)
-{
-    return open_with_stall(state, PB_CONTROL_STALL_S);
-}
-
-static int setup_impatient(void **state)
-{
-    return open_with_stall(state, 0.5);
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-
-    pb_control_quiesce(f->control);
-    pb_backend_free(f->backend);
-    pb_control_close(f->control);
-    assert_int_equal(access(f->path, F_OK), -1);
-    ev_loop_destroy(f->loop);
-    rmdir(f->dir);
-    free(f->reply);
-    free(f);
-    return 0;
-}
-
-static int connect_to(const char *path)
-{
-    struct sockaddr_un address = { .sun_family = AF_UNIX };
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-    if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) != 0) {
-        close(fd);
-        return -1;
-    }
-    return fd;
-}
-
-static void turn(struct fixture *f)
-{
-    ev_run(f->loop, EVRUN_NOWAIT);
-}
-
-/* Some turns of the loop: whatever can happen without anybody's doing has happened then. */
-static void settle(struct fixture *f)
-{
-    for (int i = 0; i < 20; i++)
-        turn(f);
-}
-
-static int new_client(struct fixture *f)
-{
-    int fd = connect_to(f->path);
-
-    assert_true(fd >= 0);
-    settle(f);
-    return fd;
-}
-
-static void send_bytes(int fd, const char *text, size_t length)
-{
-    assert_int_equal(send(fd, text, length, MSG_NOSIGNAL | MSG_DONTWAIT), length);
-}
-
-static void send_text(int fd, const char *text)
-{
-    send_bytes(fd, text, strlen(text));
-}
-
-/* The next line, which stays in f->reply; NULL: the connection was closed. */
-static const char *receive(struct fixture *f, int fd)
-{
-    uint64_t end = pb_now_ms() + PATIENCE_MS;
-    size_t n = 0;
-
-    while (pb_now_ms() < end) {
-        char *newline;
-        ssize_t r;
-
-        turn(f);
-        assert_true(n + 1 < REPLY_MAX);
-        r = recv(fd, f->reply + n, REPLY_MAX - n - 1, MSG_DONTWAIT | MSG_PEEK);
-        if (r == 0)
-            return NULL;
-        if (r < 0 && (errno == ECONNRESET || errno == EPIPE))
-            return NULL;
-        if (r < 0)
-            continue;
-        newline = memchr(f->reply + n, '\n', (size_t)r);
-        if (newline) /* what comes behind it is the next one's */
-            r = newline + 1 - (f->reply + n);
-        assert_int_equal(recv(fd, f->reply + n, (size_t)r, MSG_DONTWAIT), r);
-        n += (size_t)r;
-        if (newline) {
-            *newline = '\0';
-            return f->reply;
-        }
-    }
-    fail_msg("no answer after %d ms; so far: %.*s", PATIENCE_MS, (int)n, f->reply);
-    return NULL;
-}
-
-static bool nothing_arrives(struct fixture *f, int fd)
-{
-    char byte;
-
-    settle(f);
-    return recv(fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK) < 0 && errno == EAGAIN;
-}
-
-static void assert_has(const char *text, const char *part)
-{
-    assert_non_null(text);
-    if (!strstr(text, part))
-        fail_msg("\"%s\" is not in %s", part, text);
-}
-
-static const char *ask(struct fixture *f, int fd, const char *method, const char *params)
-{
-    char request[512];
-
-    snprintf(request, sizeof(request),
-             "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\",\"params\":%s}\n", method, params);
-    send_text(fd, request);
-    return receive(f, fd);
-}
-
-static void needs_root(void)
-{
-    if (geteuid() != 0)
-        skip();
-}
+#include "control_fixture.h"
 
 static void request_is_answered_with_its_id(void **state)
 {
@@ -237,7 +61,7 @@ static void client_that_closes_its_sending_side_is_answered(void **state)
     assert_int_equal(shutdown(fd, SHUT_WR), 0);
     assert_has(receive(f, fd), "\"result\"");
     assert_null(receive(f, fd));
-    assert_int_equal(pb_control_clients(f->control), 0);
+    assert_int_equal(pb_control_use(f->control)->clients, 0);
     close(fd);
 }
 
@@ -254,7 +78,7 @@ static void oversized_message_is_refused_and_closed(void **state)
     assert_has(reply, "-32600");
     assert_has(reply, "longer than 4096 bytes");
     assert_null(receive(f, fd));
-    assert_int_equal(pb_control_clients(f->control), 0);
+    assert_int_equal(pb_control_use(f->control)->clients, 0);
     close(fd);
 }
 
@@ -332,7 +156,7 @@ static void vanished_client_during_attach_leaves_the_verb_to_finish(void **state
     assert_int_equal(fake_backend_calls(f->backend)->pending, 1);
     fake_backend_complete(f->backend);
     settle(f);
-    assert_int_equal(pb_control_clients(f->control), 0);
+    assert_int_equal(pb_control_use(f->control)->clients, 0);
     fd = new_client(f);
     assert_has(ask(f, fd, "version", "{}"), "\"result\"");
     close(fd);
@@ -355,7 +179,7 @@ static void client_reset_during_attach_is_not_touched_again(void **state)
     settle(f);
     fake_backend_complete(f->backend);
     settle(f);
-    assert_int_equal(pb_control_clients(f->control), 0);
+    assert_int_equal(pb_control_use(f->control)->clients, 0);
 }
 
 static void shutdown_during_attach_answers_it_and_runs_nothing_more(void **state)
@@ -409,7 +233,7 @@ static void slow_reader_is_not_read_from(void **state)
     assert_int_equal(total, 3);
     close(fd);
     settle(f);
-    assert_int_equal(pb_control_clients(f->control), 0);
+    assert_int_equal(pb_control_use(f->control)->clients, 0);
 }
 
 static void slow_reader_that_vanishes_is_forgotten(void **state)
@@ -420,10 +244,10 @@ static void slow_reader_that_vanishes_is_forgotten(void **state)
     fake_backend_multiply(f->backend, 2000);
     send_text(fd, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"list\"}\n");
     settle(f);
-    assert_int_equal(pb_control_clients(f->control), 1);
+    assert_int_equal(pb_control_use(f->control)->clients, 1);
     close(fd);
     settle(f);
-    assert_int_equal(pb_control_clients(f->control), 0);
+    assert_int_equal(pb_control_use(f->control)->clients, 0);
 }
 
 static void slow_reader_that_never_reads_is_dropped(void **state)
@@ -435,23 +259,32 @@ static void slow_reader_that_never_reads_is_dropped(void **state)
     fake_backend_multiply(f->backend, 2000);
     send_text(fd, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"list\"}\n");
     settle(f);
-    assert_int_equal(pb_control_clients(f->control), 1);
-    while (pb_control_clients(f->control) > 0 && pb_now_ms() - begin < PATIENCE_MS)
+    assert_int_equal(pb_control_use(f->control)->clients, 1);
+    while (pb_control_use(f->control)->clients > 0 && pb_now_ms() - begin < PATIENCE_MS)
         turn(f);
-    assert_int_equal(pb_control_clients(f->control), 0);
+    assert_int_equal(pb_control_use(f->control)->clients, 0);
     assert_true(pb_now_ms() - begin >= 400);
     close(fd);
 }
 
-static void answer_beyond_the_bound_drops_its_client(void **state)
+static void T17_answer_beyond_the_bound_says_so(void **state)
 {
     struct fixture *f = *state;
     int fd = new_client(f);
+    const char *reply;
 
+    f->verbs.limits.control_answer_bytes = 1 << 20;
     fake_backend_multiply(f->backend, 15000);
-    send_text(fd, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"list\"}\n");
-    assert_null(receive(f, fd));
-    assert_int_equal(pb_control_clients(f->control), 0);
+    reply = ask(f, fd, "list", "{}");
+    assert_has(reply, "\"id\":1,");
+    assert_has(reply, "-32007");
+    assert_has(reply, "longer than 1048576 bytes");
+    assert_has(reply, "control_answer_bytes");
+    /* also one that is composed at once */
+    f->verbs.limits.control_answer_bytes = 1000;
+    assert_has(ask(f, fd, "version", "{}"), "longer than 1000 bytes");
+    f->verbs.limits.control_answer_bytes = 1 << 20;
+    assert_has(ask(f, fd, "version", "{}"), "\"result\"");
     close(fd);
 }
 
@@ -464,12 +297,12 @@ static void too_many_clients_are_refused(void **state)
         fd[i] = new_client(f);
     assert_has(receive(f, fd[CLIENTS_MAX]), "-32007");
     assert_null(receive(f, fd[CLIENTS_MAX]));
-    assert_int_equal(pb_control_clients(f->control), CLIENTS_MAX);
+    assert_int_equal(pb_control_use(f->control)->clients, CLIENTS_MAX);
     assert_has(ask(f, fd[0], "version", "{}"), "\"result\"");
     for (int i = 0; i <= CLIENTS_MAX; i++)
         close(fd[i]);
     settle(f);
-    assert_int_equal(pb_control_clients(f->control), 0);
+    assert_int_equal(pb_control_use(f->control)->clients, 0);
 }
 
 static void messages_that_are_no_requests(void **state)
@@ -609,10 +442,10 @@ static void root_is_not_locked_out_by_readers(void **state)
     }
     assert_int_equal(read(pipe_fd[0], &byte, 1), 1);
     settle(f);
-    assert_int_equal(pb_control_clients(f->control), CLIENTS_MAX);
+    assert_int_equal(pb_control_use(f->control)->clients, CLIENTS_MAX);
     fd = new_client(f);
     assert_has(ask(f, fd, "version", "{}"), "\"result\"");
-    assert_int_equal(pb_control_clients(f->control), CLIENTS_MAX);
+    assert_int_equal(pb_control_use(f->control)->clients, CLIENTS_MAX);
     close(fd);
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);
@@ -625,8 +458,7 @@ static int open_another(struct fixture *f, const char *path, const char *group,
 {
     struct pb_control_options options = { .path = path,
                                           .group = group,
-                                          .max_clients = 1,
-                                          .max_message = 256,
+                                          .limits = &f->verbs.limits,
                                           .message = pb_verbs_message,
                                           .ctx = &f->verbs };
 
@@ -694,7 +526,7 @@ static void living_socket_and_other_files_are_left_alone(void **state)
     settle(f);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, control_setup, control_teardown)
 
 int main(void)
 {
@@ -711,9 +543,9 @@ int main(void)
         TEST(shutdown_during_attach_answers_it_and_runs_nothing_more),
         TEST(slow_reader_is_not_read_from),
         TEST(slow_reader_that_vanishes_is_forgotten),
-        cmocka_unit_test_setup_teardown(slow_reader_that_never_reads_is_dropped, setup_impatient,
-                                        teardown),
-        TEST(answer_beyond_the_bound_drops_its_client),
+        cmocka_unit_test_setup_teardown(slow_reader_that_never_reads_is_dropped,
+                                        control_setup_impatient, control_teardown),
+        TEST(T17_answer_beyond_the_bound_says_so),
         TEST(too_many_clients_are_refused),
         TEST(messages_that_are_no_requests),
         TEST(notification_gets_no_answer),

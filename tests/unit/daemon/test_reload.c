@@ -102,11 +102,9 @@ static void connect_client(struct fixture *f, struct client *c)
 static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
-    struct pb_control_options control = { .group = "root",
-                                          .max_clients = CLIENTS,
-                                          .max_message = 4096,
-                                          .message = pb_verbs_message,
-                                          .ctx = &f->verbs };
+    struct pb_control_options control = {
+        .group = "root", .limits = &f->verbs.limits, .message = pb_verbs_message, .ctx = &f->verbs
+    };
     struct pb_reloader_options options = { .verbs = &f->verbs, .load = load };
     struct pb_json_error error = { 0 };
     struct pb_generation start;
@@ -370,13 +368,8 @@ static void dry_run_changes_nothing(void **state)
 static void keys_that_need_a_restart_are_named_until_it(void **state)
 {
     static const char *const keys[] = {
-        "control.socket",
-        "control.group",
-        "state_dir",
-        "backend.kinds",
-        "limits.devices",
-        "limits.control_clients",
-        "limits.control_message_bytes",
+        "control.socket", "control.group",  "state_dir",
+        "backend.kinds",  "limits.devices", "limits.control_message_bytes",
     };
     struct fixture *f = *state;
     const json_t *restart;
@@ -394,7 +387,8 @@ static void keys_that_need_a_restart_are_named_until_it(void **state)
             assert_true(tells(restart, keys[i]));
         assert_false(fake_backend_calls(f->verbs.backend)->xl_mode);
     }
-    assert_int_equal(f->verbs.limits.control_clients, 64);
+    assert_int_equal(f->verbs.limits.control_clients, 3);
+    assert_int_equal(f->verbs.limits.control_message_bytes, 16384);
     assert_int_equal(f->verbs.limits.guests, 4);
     write_config(f, "");
     assert_int_equal(json_array_size(json_object_get(ask(f, "reload", "{}"), "needs_restart")), 0);
@@ -470,6 +464,12 @@ static void warnings_are_told_and_do_not_refuse(void **state)
     assert_int_equal(number(result, "generation"), 2);
 }
 
+static void until_taken(struct fixture *f, uint64_t messages)
+{
+    while (pb_control_use(f->verbs.control)->messages < messages)
+        ev_run(f->loop, EVRUN_NOWAIT);
+}
+
 static void loop_serves_others_while_files_are_read(void **state)
 {
     struct fixture *f = *state;
@@ -500,8 +500,7 @@ static void who_asks_while_files_are_read_gets_what_they_say_after_it(void **sta
         ev_run(f->loop, EVRUN_NOWAIT);
     write_quirk(f, "q/50-a.json", "test-a");
     post(f, 1, "reload", "{}");
-    post(f, 2, "version", "{}");
-    result_to(f, 2); /* so that the request before it was taken too */
+    until_taken(f, 2);
     gated = false;
     sem_post(&go_on);
     assert_int_equal(number(result_to(f, 0), "quirks"), 0);
@@ -553,11 +552,9 @@ static void request_right_behind_another_one_gets_a_reading_of_its_own(void **st
     while (sem_trywait(&read_done) != 0)
         ev_run(f->loop, EVRUN_NOWAIT);
     assert_int_equal(send(c->fd, two, (size_t)n, MSG_NOSIGNAL), n);
-    post(f, 3, "version", "{}");
-    result_to(f, 3); /* so that the request before it was taken too, and the next one comes later */
+    until_taken(f, 2); /* the next one comes later */
     post(f, 1, "check-config", "{}");
-    post(f, 3, "version", "{}");
-    result_to(f, 3);
+    until_taken(f, 3);
     for (unsigned i = 0; i < 2; i++) {
         sem_post(&go_on);
         while (sem_trywait(&read_done) != 0 && pb_now_ms() < end)
@@ -606,8 +603,7 @@ static void client_that_vanishes_does_not_stop_its_reload(void **state)
     close(f->client[3].fd);
     f->client[3].fd = -1;
     post(f, 0, "reload", "{}");
-    post(f, 1, "version", "{}");
-    result_to(f, 1);
+    until_taken(f, 2);
     gated = false;
     sem_post(&go_on);
     assert_int_equal(number(result_to(f, 0), "generation"), 3);
@@ -623,8 +619,7 @@ static void end_of_the_daemon_answers_those_who_wait(void **state)
     while (sem_trywait(&read_done) != 0)
         ev_run(f->loop, EVRUN_NOWAIT);
     post(f, 1, "reload", "{}");
-    post(f, 2, "version", "{}");
-    result_to(f, 2);
+    until_taken(f, 2);
     sem_post(&go_on);
     pb_control_quiesce(f->verbs.control);
     pb_reloader_free(f->verbs.reloader);

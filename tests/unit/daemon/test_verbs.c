@@ -50,11 +50,9 @@ static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
     struct sockaddr_un address = { .sun_family = AF_UNIX };
-    struct pb_control_options options = { .group = "root",
-                                          .max_clients = 4,
-                                          .max_message = 4096,
-                                          .message = pb_verbs_message,
-                                          .ctx = &f->verbs };
+    struct pb_control_options options = {
+        .group = "root", .limits = &f->verbs.limits, .message = pb_verbs_message, .ctx = &f->verbs
+    };
     struct pb_policy policy;
     char why[300];
 
