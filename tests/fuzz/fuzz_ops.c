@@ -282,15 +282,24 @@ static void behave(struct run *run)
 }
 
 /* The page changes while an operation in it is carried out (XSA-155). */
+static void flip_now(struct sim_world *w, json_t *action)
+{
+    const struct sim_domain *dom = sim_domain_live(w, MACHINE_GUEST);
+    json_int_t offset = json_integer_value(json_object_get(action, "offset"));
+
+    if (!page(dom))
+        return;
+    memset(page(dom) + offset, offset & 1 ? 0 : 0xff, 8);
+    if (json_is_true(json_object_get(action, "gives_up")))
+        sim_front_set_flags(dom, 0, PB_FLAG_REQUEST);
+}
+
 static void flip(struct run *run)
 {
     static const char *const calls[] = { "cycle_read", "cycle_write", "map_*", "unmap_pirq" };
     unsigned byte = bytes_take(&run->in, 1), offset = bytes_take(&run->in, 2) % 1024;
-    json_t *action = json_pack("{s:s, s:i, s:i, s:s, s:b}", "do", "post", "domid", MACHINE_GUEST,
-                               "offset", (int)offset, "hex", "ffffffff00000000", "notify", 0);
+    json_t *action = json_pack("{s:i, s:b}", "offset", (int)offset, "gives_up", byte >> 7);
 
-    if (byte & 0x80) /* gives up meanwhile */
-        (void)json_object_set_new(action, "flags", json_integer(0));
     if (!sim_log_fault(&run->m->w->log, calls[byte & 3], 1 + (byte >> 2 & 7), 1, NULL, action))
         json_decref(action);
 }
@@ -422,6 +431,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     };
 
     run.m = machine_new(&options);
+    run.m->w->log.act = flip_now;
     PB_ASSERT(machine_connect(run.m, MACHINE_GUEST, MACHINE_NIC));
     run.two = modes & 0x20;
     PB_ASSERT(!run.two || machine_connect(run.m, MACHINE_OTHER, MACHINE_DISK));
