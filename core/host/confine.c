@@ -237,7 +237,7 @@ int pb_confine_helper(void)
     /* The kernel's messages are heard by the daemon; nothing here talks to a network. */
     if (rc == 0)
         rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-                              SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+                              SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0));
     if (rc == 0)
         rc = pb_confine_bounds(helper_keeps, PB_ARRAY_SIZE(helper_keeps));
     if (rc == 0)
