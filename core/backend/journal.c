@@ -233,12 +233,10 @@ static void put(struct pb_journal_record *r, enum pb_journal_area_id area, unsig
 #if PB_JOURNAL_GROWN
     static uint8_t grown[PB_JOURNAL_STRIDE_MAX];
 
-    if (pb_journal_part_size(area, part) > size && size != PB_CONFIG_SIZE_PCI) {
-        memset(grown, 0xb0, size + PB_JOURNAL_GROWN);
-        memcpy(grown, data, size);
-        data = grown;
-        size += PB_JOURNAL_GROWN;
-    }
+    memset(grown, 0xb0, size + PB_JOURNAL_GROWN);
+    memcpy(grown, data, size);
+    data = grown;
+    size += PB_JOURNAL_GROWN;
 #endif
     pb_journal_part_put(&r->part[part], data, size);
     r->changed = true;
@@ -353,12 +351,9 @@ static void drop_if_known(const struct pb_journal_area *area, struct pb_journal_
 /* An operation's marker has no checksum: it is written for each operation, in a few stores. */
 static void check_op(struct pb_journal_record *r)
 {
-    struct pb_journal_op *op = pb_journal_op(r);
-    uint32_t stage = atomic_load(&op->stage);
-
-    if (stage <= PB_OP_ANSWERED && op->processes <= INT32_MAX)
+    if (pb_journal_check(PB_JOURNAL_GUESTS, PB_JOURNAL_OP, pb_journal_op(r)))
         return;
-    memset(op, 0, sizeof(*op));
+    memset(pb_journal_op(r), 0, sizeof(struct pb_journal_op));
     r->j->lost++;
 }
 

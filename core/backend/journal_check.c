@@ -125,10 +125,17 @@ static bool check_surroundings(const struct pb_surroundings *s)
            is_bool(&s->more_neighbours);
 }
 
+static bool check_op(const struct pb_journal_op *op)
+{
+    return atomic_load(&op->stage) <= PB_OP_ANSWERED && op->processes <= INT32_MAX &&
+           op->kept.once_end <= PB_CONFIG_SIZE_PCIE && op->kept.has_power <= 1 &&
+           op->kept.has_command <= 1;
+}
+
 bool pb_journal_check(enum pb_journal_area_id area, unsigned part, const void *blob)
 {
     if (area == PB_JOURNAL_GUESTS)
-        return part != PB_JOURNAL_GUEST || check_guest(blob);
+        return part == PB_JOURNAL_OP ? check_op(blob) : check_guest(blob);
     switch (part) {
     case PB_JOURNAL_DEVICE:
         return check_device(blob);
