@@ -17,6 +17,7 @@
 #include "backend/uevents.h"
 #include "backend/xl.h"
 #include "base/log.h"
+#include "quirk/plugin.h"
 
 /*
  * Something of a domain's end happened; the watch does not say which one. `dying` shows only late
@@ -99,9 +100,31 @@ static void begin(void *ctx, const struct pb_failure *failure)
     b->tell_started(b->tell_started_ctx, failure);
 }
 
+static void enter_plugin(void *ctx, const char *name, uint64_t file)
+{
+    pb_journal_enter_plugin(ctx, name, file);
+}
+
+static void leave_plugin(void *ctx)
+{
+    pb_journal_leave_plugin(ctx);
+}
+
+static bool plugin_is_off(void *ctx, const char *name, uint64_t file)
+{
+    return pb_journal_has_crashed(ctx, name, file);
+}
+
+/* Of the one backend that a process has. */
+static struct pb_plugin_guard plugin_guard = { .enter = enter_plugin,
+                                               .leave = leave_plugin,
+                                               .is_off = plugin_is_off };
+
 void pb_backend_use_journal(struct pb_backend *b, struct pb_journal *j)
 {
     b->journal = j;
+    plugin_guard.ctx = j;
+    pb_plugin_set_guard(j ? &plugin_guard : NULL);
 }
 
 /* Guests that wait are served again: now for everything else. */
@@ -159,6 +182,7 @@ void pb_backend_free(struct pb_backend *b)
     pb_policy_free(b->policy);
     free(b->policy);
     pb_quirk_set_unref(b->quirks);
+    pb_plugin_set_guard(NULL);
     pb_journal_close(b->journal);
     free(b);
 }

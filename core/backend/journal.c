@@ -434,14 +434,21 @@ void pb_journal_note_pirq(struct pb_journal *j, uint32_t pirq)
         atomic_store(&j->file->pirq_bottom, pb_journal_number(pirq));
 }
 
-static void name_put(struct pb_journal_name *place, const char *name)
-{
-    char text[sizeof(place->name)] = "";
+/* Both halves of what is checked lie side by side. */
+#define NAME_BYTES (sizeof(struct pb_journal_name) - offsetof(struct pb_journal_name, file))
 
-    memcpy(text, name, strnlen(name, PB_PLUGIN_NAME_MAX));
-    memcpy(place->name, text, sizeof(text));
-    atomic_store_explicit(&place->check, pb_journal_sum(text, sizeof(text)) | 1,
-                          memory_order_release);
+static uint64_t name_check(const struct pb_journal_name *name)
+{
+    return pb_journal_sum(&name->file, NAME_BYTES) | 1;
+}
+
+static void name_put(struct pb_journal_name *place, const char *name, uint64_t file)
+{
+    struct pb_journal_name now = { .file = file };
+
+    memcpy(now.name, name, strnlen(name, PB_PLUGIN_NAME_MAX));
+    memcpy(&place->file, &now.file, NAME_BYTES);
+    atomic_store_explicit(&place->check, name_check(&now), memory_order_release);
     atomic_signal_fence(memory_order_seq_cst);
 }
 
@@ -452,22 +459,18 @@ static void name_clear(struct pb_journal_name *place)
     atomic_signal_fence(memory_order_seq_cst);
 }
 
-static bool name_read(const struct pb_journal_name *place, char ret[PB_PLUGIN_NAME_MAX + 1])
+static bool name_read(const struct pb_journal_name *place, struct pb_journal_name *ret)
 {
-    char text[sizeof(place->name)];
     uint64_t check = atomic_load_explicit(&place->check, memory_order_acquire);
 
-    memcpy(text, place->name, sizeof(text));
-    text[PB_PLUGIN_NAME_MAX] = '\0';
-    if (check != (pb_journal_sum(text, sizeof(text)) | 1) || !pb_plugin_name_check(text))
-        return false;
-    memcpy(ret, text, PB_PLUGIN_NAME_MAX + 1);
-    return true;
+    memcpy(&ret->file, &place->file, NAME_BYTES);
+    return check == name_check(ret) && memchr(ret->name, 0, sizeof(ret->name)) &&
+           pb_plugin_name_check(ret->name);
 }
 
-void pb_journal_enter_plugin(struct pb_journal *j, const char *name)
+void pb_journal_enter_plugin(struct pb_journal *j, const char *name, uint64_t file)
 {
-    name_put(&j->file->plugin, name);
+    name_put(&j->file->plugin, name, file);
 }
 
 void pb_journal_leave_plugin(struct pb_journal *j)
@@ -480,9 +483,40 @@ const char *pb_journal_crashed_plugin(const struct pb_journal *j)
     return j->crashed;
 }
 
+bool pb_journal_has_crashed(const struct pb_journal *j, const char *name, uint64_t file)
+{
+    struct pb_journal_name one;
+
+    for (unsigned i = 0; i < PB_JOURNAL_OFF_MAX; i++) {
+        if (name_read(&j->file->off[i], &one) && one.file == file && strcmp(one.name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The oldest is forgotten when there are too many. */
+static void remember(struct pb_journal *j, const struct pb_journal_name *name)
+{
+    struct pb_journal_name one;
+    unsigned i = 0;
+
+    while (i < PB_JOURNAL_OFF_MAX && name_read(&j->file->off[i], &one))
+        i++;
+    if (i == PB_JOURNAL_OFF_MAX) {
+        for (i = 0; i + 1 < PB_JOURNAL_OFF_MAX && name_read(&j->file->off[i + 1], &one); i++)
+            name_put(&j->file->off[i], one.name, one.file);
+    }
+    name_put(&j->file->off[i], name->name, name->file);
+}
+
 void pb_journal_note_crashed(struct pb_journal *j)
 {
-    if (!name_read(&j->file->plugin, j->crashed))
+    struct pb_journal_name name;
+
+    if (!name_read(&j->file->plugin, &name))
         return;
+    memcpy(j->crashed, name.name, sizeof(j->crashed));
+    if (!pb_journal_has_crashed(j, name.name, name.file))
+        remember(j, &name);
     name_clear(&j->file->plugin);
 }

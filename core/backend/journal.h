@@ -211,12 +211,16 @@ uint32_t pb_journal_pirq_bottom(const struct pb_journal *j);
 void pb_journal_note_pirq(struct pb_journal *j, uint32_t pirq);
 
 /*
- * The plugin that is being called now, "" none: stored before and after each call. A process that
- * finds a name here at its start knows whose call ended the last one (T16).
+ * The plugin that is being called now, stored before and after each call; FILE tells its file from
+ * one that replaced it. A process that finds one here at its start knows whose call ended the last
+ * one, and that is not forgotten (T16).
  */
-void pb_journal_enter_plugin(struct pb_journal *j, const char *name);
+void pb_journal_enter_plugin(struct pb_journal *j, const char *name, uint64_t file);
 void pb_journal_leave_plugin(struct pb_journal *j);
+/* Who ended the last process, "" nobody. */
 const char *pb_journal_crashed_plugin(const struct pb_journal *j);
+/* Has a call of this one ever ended a process? */
+bool pb_journal_has_crashed(const struct pb_journal *j, const char *name, uint64_t file);
 
 struct pb_journal_stats {
     unsigned guests, devices;         /* records in use */

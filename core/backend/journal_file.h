@@ -31,7 +31,7 @@
 #define PB_JOURNAL_PARTS_MAX  8u
 #define PB_JOURNAL_COUNT_MAX  65536u  /* records of an area */
 #define PB_JOURNAL_STRIDE_MAX 262144u /* bytes of a record */
-#define PB_JOURNAL_OFF_MAX    16u     /* plugins that are switched off */
+#define PB_JOURNAL_OFF_MAX    16u     /* plugins that are remembered */
 
 enum pb_journal_area_id { PB_JOURNAL_GUESTS, PB_JOURNAL_DEVICES, PB_JOURNAL_AREAS };
 
@@ -61,7 +61,8 @@ struct pb_journal_layout {
 };
 
 struct pb_journal_name {
-    _Atomic uint64_t check; /* of NAME; 0: there is none */
+    _Atomic uint64_t check; /* of what follows; 0: there is none */
+    uint64_t file;
     char name[(PB_PLUGIN_NAME_MAX + 8) & ~7u];
 };
 

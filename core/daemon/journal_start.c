@@ -58,7 +58,7 @@ static void warn_of_disk(const char *dir)
 static void tell(const struct pb_journal *j, enum pb_journal_found found, const char *dir)
 {
     const struct pb_journal_stats stats = pb_journal_stats(j);
-    const char *text = pb_journal_found_text(found);
+    const char *text = pb_journal_found_text(found), *crashed = pb_journal_crashed_plugin(j);
 
     switch (found) {
     case PB_JOURNAL_FOUND_NEW:
@@ -77,6 +77,10 @@ static void tell(const struct pb_journal *j, enum pb_journal_found found, const 
                text, dir);
         break;
     }
+    if (crashed[0])
+        pb_err("journal: the last daemon ended in a call of plugin %s, which is not called any "
+               "more; replace its file, or list its quirk under `disable`, and `pcibackctl reload`",
+               crashed);
     if (stats.lost_parts > 0)
         pb_err("journal: %u parts of records are damaged; what they said is looked up elsewhere, "
                "or the device is taken back from its guest",

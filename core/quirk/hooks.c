@@ -102,6 +102,19 @@ static void count_time(struct slot *s, uint64_t began_ns)
     }
 }
 
+/* Should the call not come back, the next process knows whose it was (T16). */
+static uint64_t begin_call(const struct slot *s)
+{
+    pb_plugin_enter(s->plugin);
+    return pb_now_ns();
+}
+
+static void end_call(struct slot *s, uint64_t began_ns)
+{
+    pb_plugin_leave();
+    count_time(s, began_ns);
+}
+
 /* --- the life of a slot --- */
 
 static uint16_t size_of(const struct pb_profile *profile)
@@ -112,6 +125,15 @@ static uint16_t size_of(const struct pb_profile *profile)
 static bool wants_trace(const struct pb_binding *b)
 {
     return pb_plugin_ops(b->plugin)->flags & PCIBACKD_WANT_TRACE;
+}
+
+/* It has ended the daemon: whoever has the device does without it. */
+static void leave_out(struct slot *s)
+{
+    (void)snprintf(s->why, sizeof(s->why),
+                   "a call of it ended the daemon; replace its file and reload, or disable the "
+                   "quirk");
+    s->disabled = true;
 }
 
 static int attach(struct pb_hooks *hooks, struct slot *s, char *why, size_t why_size)
@@ -125,6 +147,10 @@ static int attach(struct pb_hooks *hooks, struct slot *s, char *why, size_t why_
         return rc;
     }
     s->dev.lines = &hooks->profile->lines;
+    if (pb_plugin_is_off(s->plugin)) {
+        leave_out(s);
+        return 0;
+    }
     if (wants_trace(s->binding) && !hooks->trace)
         hooks->trace = calloc(1, sizeof(*hooks->trace));
     if (wants_trace(s->binding) && !hooks->trace) {
@@ -135,10 +161,10 @@ static int attach(struct pb_hooks *hooks, struct slot *s, char *why, size_t why_
     rc = pb_plugin_load(s->plugin, why, why_size);
     if (rc)
         return rc;
-    began_ns = pb_now_ns();
+    began_ns = begin_call(s);
     if (s->ops->attach)
         rc = s->ops->attach(&s->dev, &s->state);
-    count_time(s, began_ns);
+    end_call(s, began_ns);
     rc = rc > 0 ? -EPROTO : rc;
     s->attached = rc == 0;
     if (rc)
@@ -148,8 +174,11 @@ static int attach(struct pb_hooks *hooks, struct slot *s, char *why, size_t why_
 
 static void slot_free(struct slot *s)
 {
-    if (s->attached && s->ops->detach)
+    if (s->attached && s->ops->detach) {
+        pb_plugin_enter(s->plugin);
         s->ops->detach(&s->dev, s->state);
+        pb_plugin_leave();
+    }
     pb_device_fini(&s->dev);
     pb_plugin_unref(s->plugin);
     free(s);
@@ -320,9 +349,9 @@ static enum pcibackd_verdict ask(struct slot *s, struct pcibackd_access *access,
     access->struct_size = sizeof(*access);
     access->value = *value & mask;
     access->raw &= s->ops->flags & PCIBACKD_WANT_RAW ? mask : 0;
-    began_ns = pb_now_ns();
+    began_ns = begin_call(s);
     verdict = call(&s->dev, s->state, access);
-    count_time(s, began_ns);
+    end_call(s, began_ns);
     if (verdict != PCIBACKD_PASS && verdict != PCIBACKD_HANDLED && verdict != PCIBACKD_DENY) {
         fault(s, verdict < 0 ? "an error instead of a verdict" : "a verdict that does not exist");
         return PCIBACKD_PASS;
@@ -435,9 +464,9 @@ void pb_hooks_stats(struct pb_hooks *hooks, pcibackd_stat_fn stat, void *ctx)
 
         if (s->disabled || !s->ops->stats)
             continue;
-        began_ns = pb_now_ns();
+        began_ns = begin_call(s);
         s->ops->stats(&s->dev, s->state, prefix, &p);
-        count_time(s, began_ns);
+        end_call(s, began_ns);
         changed |= judge(s);
     }
     if (changed)

@@ -20,7 +20,8 @@ struct pb_hooks;
 
 /*
  * Calls `load` where needed, and `attach` of each plugin of PROFILE (the hooks take a reference).
- * An error of a plugin undoes the others; WHY says which. *ret is never NULL, so that a reload can
+ * An error of a plugin undoes the others; WHY says which. One that has ended the daemon is left
+ * out, and shown as switched off. *ret is never NULL, so that a reload can
  * bring plugins to a device that has none.
  */
 int pb_hooks_new(struct pb_profile *profile, struct pb_hooks **ret, char *why, size_t why_size);

@@ -36,6 +36,7 @@ struct pb_plugin {
     unsigned refs;
     dev_t dev;
     ino_t ino;
+    uint64_t file; /* tells it from one that replaced it, also in another process */
     void *library;
     enum { NOT_LOADED, LOADED, REFUSED } state;
     int refused; /* what load said */
@@ -47,6 +48,8 @@ struct pb_plugin {
 /* Sets of quirks are read in another thread than that which uses them. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static LIST_HEAD(, pb_plugin) plugins = LIST_HEAD_INITIALIZER(plugins);
+
+static const struct pb_plugin_guard *guard;
 
 struct opening {
     const char *name;
@@ -235,6 +238,20 @@ static int check_structure(const struct opening *o, void *library, struct pcibac
     return 0;
 }
 
+/* An overwritten file keeps its inode, one that was put back its size and time. */
+static uint64_t number_of(const struct stat *st)
+{
+    const uint64_t words[] = { st->st_dev, st->st_ino, (uint64_t)st->st_size,
+                               (uint64_t)st->st_mtim.tv_sec, (uint64_t)st->st_mtim.tv_nsec };
+    uint64_t number = 0;
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        number = (number ^ words[i]) * UINT64_C(0x9e3779b97f4a7c15);
+        number ^= number >> 29;
+    }
+    return number;
+}
+
 /* Under the lock. */
 static int open_new(const struct opening *o, struct pb_plugin **ret)
 {
@@ -259,6 +276,7 @@ static int open_new(const struct opening *o, struct pb_plugin **ret)
     }
     plugin->dev = o->st.st_dev;
     plugin->ino = o->st.st_ino;
+    plugin->file = number_of(&o->st);
     (void)snprintf(plugin->name, sizeof(plugin->name), "%s", o->name);
     (void)snprintf(plugin->path, sizeof(plugin->path), "%s", o->path);
     plugin->ops.name = plugin->name;
@@ -333,7 +351,9 @@ void pb_plugin_unref(struct pb_plugin *plugin)
         LIST_REMOVE(plugin, link);
         if (plugin->state == LOADED && plugin->ops.unload) {
             pb_services_for(plugin->name);
+            pb_plugin_enter(plugin);
             plugin->ops.unload();
+            pb_plugin_leave();
             pb_services_for(NULL);
         }
         (void)dlclose(plugin->library);
@@ -348,8 +368,10 @@ int pb_plugin_load(struct pb_plugin *plugin, char *why, size_t why_size)
         int rc = 0;
 
         pb_services_for(plugin->name);
+        pb_plugin_enter(plugin);
         if (plugin->ops.load)
             rc = plugin->ops.load(&pb_services);
+        pb_plugin_leave();
         pb_services_for(NULL);
         plugin->refused = rc > 0 ? -EPROTO : rc;
         plugin->state = rc ? REFUSED : LOADED;
@@ -358,6 +380,28 @@ int pb_plugin_load(struct pb_plugin *plugin, char *why, size_t why_size)
         (void)snprintf(why, why_size, "plugin %s: load: %s", plugin->name,
                        strerror(-plugin->refused));
     return plugin->refused;
+}
+
+void pb_plugin_set_guard(const struct pb_plugin_guard *new_guard)
+{
+    guard = new_guard;
+}
+
+void pb_plugin_enter(const struct pb_plugin *plugin)
+{
+    if (guard)
+        guard->enter(guard->ctx, plugin->name, plugin->file);
+}
+
+void pb_plugin_leave(void)
+{
+    if (guard)
+        guard->leave(guard->ctx);
+}
+
+bool pb_plugin_is_off(const struct pb_plugin *plugin)
+{
+    return guard && guard->is_off(guard->ctx, plugin->name, plugin->file);
 }
 
 const char *pb_plugin_name(const struct pb_plugin *plugin)

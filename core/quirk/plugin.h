@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "pcibackd/plugin.h"
 
@@ -34,6 +35,22 @@ struct pb_plugin *pb_plugin_ref(struct pb_plugin *plugin);
 void pb_plugin_unref(struct pb_plugin *plugin);
 /* Calls `load` once for all; on the loop (or in the process that resets). */
 int pb_plugin_load(struct pb_plugin *plugin, char *why, size_t why_size);
+
+/*
+ * Who wants to know whose code runs on the loop: told before and after each call, by the plugin's
+ * name and a number that tells its file from one that replaced it (T16). IS_OFF: it is never to be
+ * called again. One for all, which stays the caller's; NULL: nobody.
+ */
+struct pb_plugin_guard {
+    void (*enter)(void *ctx, const char *name, uint64_t file);
+    void (*leave)(void *ctx);
+    bool (*is_off)(void *ctx, const char *name, uint64_t file);
+    void *ctx;
+};
+void pb_plugin_set_guard(const struct pb_plugin_guard *guard);
+void pb_plugin_enter(const struct pb_plugin *plugin);
+void pb_plugin_leave(void);
+bool pb_plugin_is_off(const struct pb_plugin *plugin);
 
 const char *pb_plugin_name(const struct pb_plugin *plugin);
 const char *pb_plugin_path(const struct pb_plugin *plugin);

@@ -72,7 +72,7 @@ static void op_turn(unsigned i)
 static void plugin_turn(unsigned i)
 {
     (void)i;
-    pb_journal_enter_plugin(j, "nvme-quiesce");
+    pb_journal_enter_plugin(j, "nvme-quiesce", 7);
     pb_journal_leave_plugin(j);
 }
 

@@ -515,18 +515,47 @@ static void t16_the_plugin_that_was_called_is_named(void **state)
 
     (void)state;
     assert_string_equal(pb_journal_crashed_plugin(j), "");
-    pb_journal_enter_plugin(j, "nvme-quiesce");
+    pb_journal_enter_plugin(j, "nvme-quiesce", 7);
     pb_journal_leave_plugin(j);
     pb_journal_close(j);
     j = test_open(PB_JOURNAL_FOUND_KEPT);
     assert_string_equal(pb_journal_crashed_plugin(j), "");
-    pb_journal_enter_plugin(j, "a-name-that-is-as-long-as-it-may");
+    pb_journal_enter_plugin(j, "a-name-that-is-as-long-as-it-may", 7);
     pb_journal_close(j);
     j = test_open(PB_JOURNAL_FOUND_KEPT);
     assert_string_equal(pb_journal_crashed_plugin(j), "a-name-that-is-as-long-as-it-may");
     pb_journal_close(j);
     j = test_open(PB_JOURNAL_FOUND_KEPT);
     assert_string_equal(pb_journal_crashed_plugin(j), "");
+    pb_journal_close(j);
+}
+
+/* Two that end the daemon in turn must not bring each other back. */
+static void t16_plugins_that_crashed_are_not_forgotten(void **state)
+{
+    char name[20];
+    struct pb_journal *j;
+
+    (void)state;
+    for (unsigned i = 0; i < 20; i++) {
+        j = test_open(i ? PB_JOURNAL_FOUND_KEPT : PB_JOURNAL_FOUND_NEW);
+        (void)snprintf(name, sizeof(name), "plugin-%u", i);
+        assert_false(pb_journal_has_crashed(j, name, i));
+        pb_journal_enter_plugin(j, name, i);
+        pb_journal_close(j);
+        j = test_open(PB_JOURNAL_FOUND_KEPT);
+        assert_string_equal(pb_journal_crashed_plugin(j), name);
+        assert_true(pb_journal_has_crashed(j, name, i));
+        assert_false(pb_journal_has_crashed(j, name, i + 100)); /* another file of that name */
+        /* Once more: it takes no second place. */
+        pb_journal_enter_plugin(j, name, i);
+        pb_journal_close(j);
+    }
+    j = test_open(PB_JOURNAL_FOUND_KEPT);
+    for (unsigned i = 0; i < 20; i++) {
+        (void)snprintf(name, sizeof(name), "plugin-%u", i);
+        assert_int_equal(pb_journal_has_crashed(j, name, i), i >= 20 - PB_JOURNAL_OFF_MAX);
+    }
     pb_journal_close(j);
 }
 
@@ -607,6 +636,7 @@ int main(void)
         TEST(h11_the_last_bad_one_is_kept),
         TEST(it_is_for_root_alone),
         TEST(t16_the_plugin_that_was_called_is_named),
+        TEST(t16_plugins_that_crashed_are_not_forgotten),
         TEST(h11_a_full_file_system_is_met_at_the_start),
         TEST(limits_are_raised_and_lowered),
     };

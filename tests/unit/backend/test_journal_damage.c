@@ -94,7 +94,7 @@ static uint8_t *make_image_of(unsigned puts, size_t *ret_size)
         pb_journal_put_guest(g, &guest);
     }
     pb_journal_note_pirq(j, 151);
-    pb_journal_enter_plugin(j, "guard");
+    pb_journal_enter_plugin(j, "guard", 7);
     pb_journal_close(j);
     return test_file_read("journal", ret_size);
 }
@@ -613,7 +613,7 @@ static void remove_device(void)
 
 static void call_a_plugin(void)
 {
-    pb_journal_enter_plugin(victim, "slow-poke");
+    pb_journal_enter_plugin(victim, "slow-poke", 7);
     pb_journal_leave_plugin(victim);
 }
 

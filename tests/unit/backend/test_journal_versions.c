@@ -126,7 +126,7 @@ static int one_process(const char *dir, unsigned before)
         put_all(&p, n, before + 1);
     }
     pb_journal_note_pirq(p.j, 101 + before);
-    pb_journal_enter_plugin(p.j, "guard");
+    pb_journal_enter_plugin(p.j, "guard", 7);
     pb_journal_close(p.j);
     return 0;
 }
