@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A plugin whose manifest says what it does: "attach": "fail" refuses guests; "write": "deny",
- * "handle" or "invert"; "read": "invert". It counts what it is called for.
+ * A plugin whose manifest says what it does: "attach": "fail" refuses guests, "crash" ends the
+ * daemon; "write": "deny", "handle", "invert", or "crash" when CRASH_VALUE is written; "read":
+ * "invert"; "stats": "crash". It counts what it is called for.
  */
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdlib.h>
 
 #include "pcibackd/plugin.h"
+
+#define CRASH_VALUE 0xdeadbeefu
 
 static const struct pcibackd_host *host;
 static uint64_t attaches, detaches;
@@ -32,6 +36,8 @@ static int load(const struct pcibackd_host *services)
 
 static int attach(const struct pcibackd_device *dev, void **ret_state)
 {
+    if (says(dev, "attach", 'c'))
+        abort();
     if (says(dev, "attach", 'f'))
         return -5; /* EIO */
     for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
@@ -69,6 +75,8 @@ static int on_write(const struct pcibackd_device *dev, void *state, struct pciba
     struct state *s = state;
 
     s->writes++;
+    if (says(dev, "write", 'c') && access->value == CRASH_VALUE)
+        abort();
     if (says(dev, "write", 'd'))
         return PCIBACKD_DENY;
     if (says(dev, "write", 'h'))
@@ -88,7 +96,8 @@ static void stats(const struct pcibackd_device *dev, void *state, pcibackd_stat_
 {
     const struct state *s = state;
 
-    (void)dev;
+    if (says(dev, "stats", 'c'))
+        abort();
     stat(ctx, "reads", s->reads);
     stat(ctx, "writes", s->writes);
     stat(ctx, "attaches", attaches);

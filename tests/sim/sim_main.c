@@ -16,7 +16,7 @@
 #define SIM_DEVICES_DIR "."
 #endif
 
-static const char *scenario_path, *socket_path, *state_path;
+static const char *scenario_path, *socket_path, *state_path, *boot;
 static bool supervised;
 static struct sim_world *world;
 static struct sim_server *server;
@@ -35,14 +35,22 @@ static enum pb_option_use option(const char *name, const char *value)
         place = &socket_path;
     else if (strcmp(name, "--sim-state") == 0)
         place = &state_path;
+    else if (strcmp(name, "--sim-boot") == 0)
+        place = &boot;
     else
         return PB_OPTION_UNKNOWN;
     if (!value) {
-        (void)fprintf(stderr, "pcibackd-sim: %s needs a path\n", name);
+        (void)fprintf(stderr, "pcibackd-sim: %s needs a value\n", name);
         return PB_OPTION_BAD;
     }
     *place = value;
     return PB_OPTION_WITH_VALUE;
+}
+
+/* Two hosts share the directory of a test, one after the other. */
+static const char *boot_id(void)
+{
+    return boot ? boot : "simulated";
 }
 
 static int open_world(void)
@@ -106,9 +114,11 @@ static int run(void *ctx)
             "  --scenario FILE    devices and domains of the simulated host\n"
             "  --sim-socket PATH  where tests drive the simulated host\n"
             "  --sim-state FILE   what of it survives the daemon's end\n"
+            "  --sim-boot ID      the boot of the host that it stands for\n"
             "  --supervise        the host survives the daemon, which is started again\n",
         .any_owner = true,
         .option = option,
+        .boot_id = boot_id,
         .open_host = open_host,
         .open_xen = open_xen,
     };

@@ -178,6 +178,7 @@ class Sim:
         self.log_path = os.path.join(self.dir, "stderr")
         self.state_path = os.path.join(self.dir, "world.json")
         self.keep = keep
+        self.boot = 1
         self.config = {
             "control": {"socket": self.control_path},
             "state_dir": os.path.join(self.dir, "state"),
@@ -231,7 +232,7 @@ class Sim:
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 [binary(), "--config", self.config_path, "--scenario", self.scenario_path,
-                 "--sim-socket", self.sim_path,
+                 "--sim-socket", self.sim_path, "--sim-boot", "boot-%d" % self.boot,
                  *(("--sim-state", self.state_path) if self.keep else ()),
                  *(("--supervise",) if self.supervise else ()), *arguments],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env)
@@ -489,6 +490,7 @@ class Sim:
         """Another boot of the host: nothing of the world is left."""
         self.check_exit(self.stop())
         os.unlink(self.state_path)
+        self.boot += 1
         self.scenario.update(scenario)
         self.start()
 
