@@ -497,6 +497,107 @@ static void numbers_carry_their_plugins_name(void **state)
     assert_int_equal(view_of(0).calls, 4);
     pb_hooks_stats(NULL, count_line, &sum);
 }
+
+/* --- who is called (T16) --- */
+
+static struct {
+    bool off;
+    unsigned entered, left, calls;
+    char name[PB_PLUGIN_NAME_MAX + 1];
+    uint64_t file;
+} guarded;
+
+static void entered(void *ctx, const char *name, uint64_t file)
+{
+    assert_ptr_equal(ctx, &guarded);
+    assert_int_equal(guarded.entered++, guarded.left);
+    (void)snprintf(guarded.name, sizeof(guarded.name), "%s", name);
+    guarded.file = file;
+}
+
+static void left(void *ctx)
+{
+    assert_ptr_equal(ctx, &guarded);
+    assert_int_equal(++guarded.left, guarded.entered);
+}
+
+static bool is_off(void *ctx, const char *name, uint64_t file)
+{
+    assert_ptr_equal(ctx, &guarded);
+    (void)name;
+    (void)file;
+    return guarded.off;
+}
+
+static const struct pb_plugin_guard plugin_guard = {
+    .enter = entered, .leave = left, .is_off = is_off, .ctx = &guarded
+};
+
+static void inside(const struct pcibackd_device *dev, const char *callback)
+{
+    (void)dev;
+    (void)callback;
+    assert_int_equal(guarded.entered, guarded.left + 1);
+    guarded.calls++;
+}
+
+static int inside_access(const struct pcibackd_device *dev, void *state,
+                         struct pcibackd_access *access)
+{
+    (void)state;
+    (void)access;
+    inside(dev, "access");
+    return PCIBACKD_PASS;
+}
+
+static void t16_each_call_is_told_before_and_after(void **state)
+{
+    unsigned sum = 0;
+
+    (void)state;
+    memset(&guarded, 0, sizeof(guarded));
+    own(plug(profile, "fake", "{}"), 0x40, 4, UINT32_MAX);
+    f->call = inside;
+    f->access = inside_access;
+    pb_plugin_set_guard(&plugin_guard);
+    start();
+    (void)read_it(0x40, 4, 0, 0);
+    (void)write_it(0x40, 4, 0);
+    pb_hooks_stats(hooks, count_line, &sum);
+    pb_hooks_free(hooks);
+    hooks = NULL;
+    assert_string_equal(guarded.name, "fake");
+    assert_int_not_equal(guarded.file, 0);
+    assert_int_equal(guarded.entered, guarded.left);
+    assert_in_range(guarded.calls, 6,
+                    guarded.entered); /* load, attach, 2 accesses, stats, detach */
+    pb_plugin_set_guard(NULL);
+    f->call = NULL;
+}
+
+static void t16_one_that_ended_the_daemon_is_never_called(void **state)
+{
+    unsigned sum = 0;
+
+    (void)state;
+    memset(&guarded, 0, sizeof(guarded));
+    guarded.off = true;
+    own(plug(profile, "fake", "{}"), 0x40, 4, UINT32_MAX);
+    f->attach_rc = -EIO;
+    pb_plugin_set_guard(&plugin_guard);
+    start();
+    assert_false(pb_hooks_cover(hooks, 0x40, 4));
+    assert_int_equal(read_it(0x40, 4, 0, 0x1234), 0x1234);
+    pb_hooks_stats(hooks, count_line, &sum);
+    assert_true(view_of(0).disabled);
+    assert_non_null(strstr(view_of(0).why_disabled, "ended the daemon"));
+    pb_hooks_free(hooks);
+    hooks = NULL;
+    assert_int_equal(guarded.entered, 0);
+    assert_int_equal(f->attaches + f->detaches + f->accesses, 0);
+    pb_plugin_set_guard(NULL);
+}
+
 int main(void)
 {
 #define RULE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -524,6 +625,8 @@ int main(void)
         RULE(the_services_tell_what_was_true_at_claim),
         RULE(plugins_that_begin_anew_do_not_log_more_for_it),
         RULE(numbers_carry_their_plugins_name),
+        RULE(t16_each_call_is_told_before_and_after),
+        RULE(t16_one_that_ended_the_daemon_is_never_called),
     };
 
     pb_log_setup(PB_LOG_TEXT, PB_LOG_ERR);
