@@ -146,21 +146,27 @@ struct flipper {
     bool flags; /* the flag, too: gives up and asks again at any moment */
 };
 
+static void put_word(uint32_t *page, unsigned word, uint32_t value)
+{
+    __atomic_store_n(page + word, value, __ATOMIC_RELAXED);
+}
+
 static void *flip(void *ctx)
 {
     struct flipper *f = ctx;
-    volatile uint32_t *page = (volatile uint32_t *)(void *)f->h->page;
+    uint32_t *page = (uint32_t *)(void *)f->h->page;
     uint32_t seed = 77;
 
     while (!atomic_load(&f->stop)) {
         unsigned word = PB_PAGE_OP / 4 + hostile_random(&seed) % 9;
 
-        page[word] = word == PB_PAGE_OP / 4 ? hostile_random(&seed) % 12 : hostile_word(&seed);
+        put_word(page, word,
+                 word == PB_PAGE_OP / 4 ? hostile_random(&seed) % 12 : hostile_word(&seed));
         if (hostile_random(&seed) & 1) { /* valid again, so that it gets further */
             for (unsigned i = 2; i < 6; i++)
-                page[PB_PAGE_OP / 4 + i] = 0;
-            page[PB_PAGE_OP / 4 + 6] = 1U << hostile_random(&seed) % 3;
-            page[PB_PAGE_OP / 4 + 7] = hostile_random(&seed) % 8;
+                put_word(page, PB_PAGE_OP / 4 + i, 0);
+            put_word(page, PB_PAGE_OP / 4 + 6, 1U << hostile_random(&seed) % 3);
+            put_word(page, PB_PAGE_OP / 4 + 7, hostile_random(&seed) % 8);
         }
         if (f->flags && hostile_random(&seed) % 64 == 0)
             sim_front_set_flags(f->h->dom, hostile_random(&seed) & 1, SIM_FLAG_ACTIVE);

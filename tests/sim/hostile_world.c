@@ -178,8 +178,13 @@ bool hostile_waits(const struct sim_domain *dom)
 
 void hostile_post(struct hostile *h, const struct sim_domain *dom, const struct pb_op *op)
 {
+    uint32_t *page = dom->front.page->guest, word;
+
     (void)h;
-    memcpy((char *)dom->front.page->guest + PB_PAGE_OP, op, sizeof(*op));
+    for (size_t i = 0; i < sizeof(*op) / sizeof(word); i++) { /* other threads may write it, too */
+        memcpy(&word, (const char *)op + i * sizeof(word), sizeof(word));
+        __atomic_store_n(page + PB_PAGE_OP / sizeof(word) + i, word, __ATOMIC_RELAXED);
+    }
     sim_front_set_flags(dom, SIM_FLAG_ACTIVE, 0);
 }
 
