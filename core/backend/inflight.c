@@ -246,25 +246,55 @@ static bool may_sweep(const struct pb_guest *g)
     return true;
 }
 
+static bool is_row_free(const struct pb_guest *g, uint32_t first, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        if (is_on_record(g, first + i))
+            return false;
+    }
+    return true;
+}
+
 /*
- * Xen gives the highest number that is free. So all above an orphan were in use when it was mapped:
- * they are on record, or were, and then they are not below the lowest that was ever given. Below
- * that the first that is not mapped is the end: GSIs are further down, and stay out of reach.
+ * Xen gives the highest numbers that are free. So all above an orphan were in use when it was
+ * mapped: they are on record, or were, and then they are not below the lowest that was ever given.
+ * Below that the first that is not mapped is the end: GSIs are further down, and stay out of reach.
  */
-unsigned pb_inflight_sweep(struct pb_guest *g)
+static unsigned sweep(struct pb_guest *g, unsigned row)
 {
     const struct pb_journal *j = g->b->journal;
-    uint32_t pirq = j ? pb_journal_pirq_top(j) : 0, bottom = j ? pb_journal_pirq_bottom(j) : 0;
+    uint32_t top = j ? pb_journal_pirq_top(j) : 0, bottom = j ? pb_journal_pirq_bottom(j) : 0;
     unsigned found = 0;
 
-    for (; pirq > 0 && may_sweep(g); pirq--) {
-        int rc = is_on_record(g, pirq) ? -EBUSY : unmap(g, pirq);
+    for (uint32_t last = top; last >= row && may_sweep(g); last--) {
+        uint32_t first = last - row + 1;
+        int rc = is_row_free(g, first, row) ? unmap(g, first) : -EBUSY;
 
-        if (rc != 0 && rc != -EBUSY && (rc != -EINVAL || pirq < bottom))
+        if (rc != 0 && rc != -EBUSY && (rc != -EINVAL || last < bottom))
             break;
         found += rc == 0;
     }
     return found;
+}
+
+/* How many vectors the operation under way maps at once: of a row only the first is unmapped (H18).
+ */
+static unsigned row_of(const struct pb_journal_op *op)
+{
+    unsigned row = 1;
+
+    if (!op || op->op.cmd != PB_CMD_ENABLE_MULTI_MSI)
+        return 1;
+    while (row < op->op.value && row < PB_MSI_VECTORS_MAX)
+        row *= 2;
+    return row;
+}
+
+unsigned pb_inflight_sweep(struct pb_guest *g)
+{
+    unsigned row = row_of(op_of(g)), found = row > 1 ? sweep(g, row) : 0;
+
+    return found + sweep(g, 1);
 }
 
 static void sweep_open(struct pb_guest *g)
@@ -274,7 +304,8 @@ static void sweep_open(struct pb_guest *g)
 
     TAILQ_FOREACH (dev, &g->devices, sibling)
         open |= dev->interrupts_open;
-    if (!open)
+    /* Where they begin is not known before the next map, which looks for those above its own. */
+    if (!open || !g->b->journal || pb_journal_pirq_top(g->b->journal) == 0)
         return;
     (void)pb_inflight_sweep(g);
     TAILQ_FOREACH (dev, &g->devices, sibling) {
@@ -346,7 +377,9 @@ static enum page page_of(const struct pb_guest *g, const struct pb_journal_op *o
 
 static enum kind kind_of(const struct pb_journal_op *op)
 {
-    if (op->did & PB_DID_CHANGE)
+    bool disable = op->op.cmd == PB_CMD_DISABLE_MSI || op->op.cmd == PB_CMD_DISABLE_MSIX;
+
+    if (disable || op->did & PB_DID_CHANGE)
         return KIND_CHANGE;
     if (op->did & PB_DID_ENABLE)
         return KIND_ENABLE;
@@ -362,6 +395,14 @@ static bool was_answered(const struct pb_guest *g, const struct pb_journal_op *o
     return now.err == op->err && now.value == op->value;
 }
 
+/* Of the pirqs that it may have mapped nothing is known: only another map finds them. */
+static bool is_open(const struct pb_guest *g, const struct pb_journal_op *op)
+{
+    const struct pb_device *dev = pb_serve_addressed(g, &op->op);
+
+    return dev && dev->interrupts_open;
+}
+
 static enum action decide(const struct pb_guest *g, const struct pb_journal_op *op)
 {
     enum page page = page_of(g, op);
@@ -373,6 +414,8 @@ static enum action decide(const struct pb_guest *g, const struct pb_journal_op *
             return UNDO;
         return answered[page][kind];
     }
+    if (not_answered[page][kind] == UNDO && is_open(g, op))
+        return FINISH;
     return not_answered[page][kind];
 }
 
