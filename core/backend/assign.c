@@ -218,13 +218,24 @@ static bool to_be_claimed(const struct record *r, struct pb_sbdf *ret_sbdf)
     return dev ? dev->state == PB_DEVICE_PRESENT || dev->state == PB_DEVICE_ABSENT : is_address;
 }
 
+/* A slot's claim at the start is no trouble to tell of; what is under way later on is. */
+static bool leaves_it_to_others(struct record *r)
+{
+    const struct pb_device *dev = device_of(r);
+
+    if (r->attempts > 0 || !dev || !dev->task)
+        return false;
+    pause_before_next(r);
+    return true;
+}
+
 static void claim_ready(struct pb_assigner *a)
 {
     struct pb_sbdf sbdf;
     struct record *r;
 
     TAILQ_FOREACH (r, &a->records, link) {
-        if (r->state != READY || !to_be_claimed(r, &sbdf))
+        if (r->state != READY || !to_be_claimed(r, &sbdf) || leaves_it_to_others(r))
             continue;
         ev_timer_stop(a->b->loop, &r->timer);
         r->tried = r->guest;

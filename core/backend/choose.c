@@ -53,10 +53,12 @@ static void released(void *ctx, const struct pb_failure *failure)
     struct pb_task *task = ctx;
     size_t used = strlen(task->failure.next);
 
-    if (failure && !task->b->stopping)
+    if (failure && !task->b->stopping) {
+        pb_warn("%s: it stays claimed: %s", task->device_text, failure->reason);
         (void)snprintf(task->failure.next + used, sizeof(task->failure.next) - used,
                        "%sit stays claimed (%s): `pcibackctl release` gives it back",
                        used ? "; " : "", failure->reason);
+    }
     pb_task_next(task);
 }
 
@@ -89,7 +91,7 @@ static enum pb_run may_assign(struct pb_task *task)
     return PB_RUN_NEXT;
 }
 
-enum pb_run pb_choose_take_device(struct pb_task *task)
+static enum pb_run take_device(struct pb_task *task)
 {
     struct pb_sbdf sbdf;
     bool is_address;
@@ -112,6 +114,16 @@ enum pb_run pb_choose_take_device(struct pb_task *task)
         return FAIL(task, STATE, "pcibackctl claim DEVICE, or attach --claim", "the device is %s",
                     pb_device_state_name(dev->state));
     return may_assign(task);
+}
+
+/* A step that fails is not undone: what was claimed here is let go at once, to be released. */
+enum pb_run pb_choose_take_device(struct pb_task *task)
+{
+    enum pb_run run = take_device(task);
+
+    if (run == PB_RUN_FAIL)
+        (void)pb_choose_leave_device(task);
+    return run;
 }
 
 enum pb_run pb_choose_device(struct pb_task *task)

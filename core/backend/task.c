@@ -44,7 +44,7 @@ static void finish(struct pb_task *task, bool success)
         pb_guest_leave(guest, task);
     }
     if (!success)
-        pb_log(task->options.quiet ? PB_LOG_DEBUG : PB_LOG_NOTICE, "%s %s: %s", task->kind->name,
+        pb_log(task->asked ? PB_LOG_DEBUG : PB_LOG_NOTICE, "%s %s: %s", task->kind->name,
                failure.device, failure.reason);
     task_free(task);
     /* The guest ended while this task had the device: now its end can have it. */
@@ -143,6 +143,7 @@ struct pb_task *pb_task_verb(struct pb_backend *b, const struct pb_task_kind *ki
         return NULL;
     }
     task->force = force;
+    task->asked = true;
     (void)snprintf(task->device_text, sizeof(task->device_text), "%s", dev);
     pb_task_start(task);
     return task;

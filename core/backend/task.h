@@ -58,6 +58,7 @@ struct pb_task {
     char device_text[PB_NAME_MAX + 1], guest_text[PB_NAME_MAX + 1];
     struct pb_attach_options options;
     bool force;
+    bool asked;        /* a verb: whoever asked for it tells why it failed */
     bool claimed_here; /* by this attach: released when it fails */
     /* scratch of the steps */
     uint32_t domid;

@@ -46,6 +46,12 @@ class Assign(unittest.TestCase):
             s.follow(5)
             s.wait_for("connection", lambda: s.be_state(5) == 4)
 
+    def test_slot_of_the_same_device_is_nothing_to_warn_of(self):
+        with Sim(config=assigned(("netvm", ["nic0"]), slots=[NIC], devices=[
+                {"name": "nic0", "bdf": NIC, "vendor": "0x8086", "device": "0x10d3"}])) as s:
+            self.has(s, 5)
+            self.assertNotIn("assignment to", s.stderr())
+
     def test_guest_that_appears_and_is_rebooted(self):
         with Sim(domains=[domain(3)], config=assigned(("netvm", ["nic0"]), devices=[
                 {"name": "nic0", "bdf": NIC}])) as s:

@@ -78,5 +78,26 @@ class Guests(unittest.TestCase):
             self.assertLessEqual(max(a["turns"] for a in answers), 2)
 
 
+class Log(unittest.TestCase):
+    def test_a_verb_that_fails_is_told_of_once(self):
+        with Sim(config={"devices": [{"name": "nic0", "bdf": NIC, "assign": "deny"}]}) as s:
+            for reason, verb, params in (
+                    ("denies assigning it", "attach",
+                     {"guest": "5", "dev": NIC, "claim": True, "force": True}),
+                    ("the device is present", "attach", {"guest": "5", "dev": NIC}),
+                    ("no guest has it", "detach", {"guest": "5", "dev": NIC}),
+                    ("no such device", "release", {"dev": "nic7"}),
+                    ("no such device in the machine", "claim", {"dev": DISK}),
+                    ("no device has this name", "reset", {"dev": "nic8"}),
+                    ("slot is not listed", "slot.remove", {"address": DISK})):
+                with self.subTest(verb), self.assertRaises(RpcError) as failed:
+                    s.call(verb, **params)
+                told = failed.exception.data["reason"]
+                self.assertIn(reason, told)
+                self.assertEqual(s.stderr().count(told), 1, s.stderr())
+            # what it had claimed for it was given back
+            self.assertEqual(s.state(), "present")
+
+
 if __name__ == "__main__":
     unittest.main()
