@@ -538,6 +538,9 @@ static void serve(struct pb_guest *g)
             stop_polling(g);
             return;
         }
+        /* One of these costs up to two hypercalls a vector: a whole turn. */
+        if (g->run.op.cmd > PB_CMD_CONF_WRITE)
+            budget = 0;
     }
     if (served) {
         g->spurious = 0;

@@ -219,6 +219,7 @@ static struct {
 } flood;
 
 static const struct pb_op read_ids = { .size = 4 };
+static const struct pb_op *flood_op;
 
 /* The hostile guest asks again before the daemon can look away. */
 static void ask_again(struct hostile *h)
@@ -232,7 +233,7 @@ static void ask_again(struct hostile *h)
     if (hostile_waits(h->dom))
         return;
     flood.answers++;
-    hostile_post(h, h->dom, &read_ids);
+    hostile_post(h, h->dom, flood_op);
     if (flood.answers == flood.post_at) {
         flood.asked = true;
         hostile_post(h, h->other, &read_ids);
@@ -240,13 +241,14 @@ static void ask_again(struct hostile *h)
     }
 }
 
-static void start_flood(struct hostile *h, unsigned post_at)
+static void start_flood(struct hostile *h, const struct pb_op *op, unsigned post_at)
 {
+    flood_op = op;
     memset(&flood, 0, sizeof(flood));
     flood.on = true;
     flood.post_at = post_at;
     h->answered = ask_again;
-    hostile_post(h, h->dom, &read_ids);
+    hostile_post(h, h->dom, flood_op);
     hostile_notify(h, h->dom);
 }
 
@@ -265,7 +267,7 @@ static void T9_another_guest_waits_for_one_budget_at_most(void **state)
     for (unsigned busy_poll_us = 0; busy_poll_us <= 1000; busy_poll_us += 500) {
         h->b->policy->busy_poll_us = busy_poll_us;
         for (unsigned at = 1; at <= 4 * budget; at++) {
-            start_flood(h, at);
+            start_flood(h, &read_ids, at);
             for (unsigned i = 0; i < 1000 && !flood.answered; i++)
                 ev_run(h->loop, EVRUN_NOWAIT);
             assert_true(flood.answered);
@@ -274,6 +276,23 @@ static void T9_another_guest_waits_for_one_budget_at_most(void **state)
             stop_flood(h);
         }
     }
+}
+
+/* Vectors cost hypercalls: enabling them is a turn by itself. */
+static void T9_another_guest_waits_for_one_enable_of_vectors_at_most(void **state)
+{
+    struct hostile *h = *state;
+
+    for (unsigned at = 1; at <= 20; at++) {
+        start_flood(h, &alphabet[MSIX_ON], at);
+        for (unsigned i = 0; i < 1000 && !flood.answered; i++)
+            ev_run(h->loop, EVRUN_NOWAIT);
+        assert_true(flood.answered);
+        if (flood.waited > 1)
+            fail_msg("asked after %u operations, waited for %u", at, flood.waited);
+        stop_flood(h);
+    }
+    check_letter(h, &(struct model){ PB_INTERRUPT_MSIX, 2 }, MSIX_OFF);
 }
 
 /* Something that is ready in every round: a control client, answers of xenstore, another port. */
@@ -342,7 +361,7 @@ static void T9_the_rest_of_the_loop_waits_for_one_turn_at_most(void **state)
     h->b->policy->busy_poll_us = 500;
     ev_async_init(&noise, noise_turn);
     ev_async_start(h->loop, &noise);
-    start_flood(h, 0);
+    start_flood(h, &read_ids, 0);
     ev_async_send(h->loop, &noise);
     for (unsigned n = 0; n < 1000; n++) {
         unsigned answers = flood.answers, turns = noise_turns;
@@ -366,6 +385,7 @@ int main(void)
         ON(T7_only_the_copy_is_used),
         ON(T7_a_thread_flips_the_page),
         ON(T9_another_guest_waits_for_one_budget_at_most),
+        ON(T9_another_guest_waits_for_one_enable_of_vectors_at_most),
         ON(T9_a_busy_loop_does_not_keep_a_burst_waiting),
         ON(T9_the_rest_of_the_loop_waits_for_one_turn_at_most),
     };
