@@ -10,7 +10,13 @@
 
 #include "backend/backend.h"
 
+struct pb_device;
+
 /* ADOPTED is told once, later: all guests that can be are served; never a failure. */
 void pb_adopt_start(struct pb_backend *b, pb_verb_fn adopted, void *ctx);
+/* The daemon ends. */
+void pb_adopt_stop(struct pb_backend *b);
+/* DEV is about to be nobody's: says so if that is because of what the journal has lost. */
+void pb_adopt_lost_returned(struct pb_device *dev);
 
 #endif

@@ -19,6 +19,7 @@
 #include "backend/machine.h"
 #include "backend/nodes.h"
 #include "backend/profile.h"
+#include "backend/record.h"
 #include "backend/reserve.h"
 #include "backend/strip.h"
 #include "base/log.h"
@@ -102,6 +103,7 @@ static enum pb_run link_device(struct pb_task *task)
     dev->failing = false;
     dev->permissive_asked = task->options.permissive;
     dev->permissive = dev->policy.permissive || dev->permissive_asked;
+    task->phase = PB_JOURNAL_ATTACHING;
     pb_guest_link(g, dev);
     return PB_RUN_NEXT;
 }
@@ -215,6 +217,7 @@ static void enabled(struct pb_script *s, void *ctx)
         pb_view_init(&dev->view, dev->profile->map);
         dev->view.permissive = dev->permissive;
         dev->view.allow_interrupt_control = dev->policy.allow_interrupt_control;
+        pb_record_view(dev);
     }
     script_done(s, task);
 }
@@ -265,8 +268,8 @@ static void nodes_written(struct pb_store_req *req, void *ctx)
             g->node_count++;
         if (!g->nodes_exist) {
             g->nodes_exist = true;
-            g->be_state = PB_XENBUS_INIT_WAIT;
             g->fe_state = PB_XENBUS_UNKNOWN;
+            pb_guest_set_state(g, PB_XENBUS_INIT_WAIT);
             pb_guest_watch(g);
         }
         pb_guest_written(g);
@@ -338,7 +341,7 @@ static void nodes_taken_back(struct pb_store_req *req, void *ctx)
     } else {
         g->node_count--;
         if (pb_guest_reconfigures(g))
-            g->be_state = PB_XENBUS_CONNECTED;
+            pb_guest_set_state(g, PB_XENBUS_CONNECTED);
     }
     pb_guest_written(g);
     pb_task_next(task);
@@ -416,7 +419,7 @@ static void asked(struct pb_store_req *req, void *ctx)
     struct pb_guest *g = task->guest;
 
     if (req->rc == 0) {
-        g->be_state = PB_XENBUS_RECONFIGURING;
+        pb_guest_set_state(g, PB_XENBUS_RECONFIGURING);
         g->refresh_again = true; /* it may have answered already */
         pb_guest_written(g);
         return;
@@ -505,8 +508,9 @@ static enum pb_run publish(struct pb_task *task)
     struct pb_device *dev = task->dev;
 
     dev->cause[0] = '\0';
-    pb_device_set_state(dev, PB_DEVICE_ASSIGNED);
     dev->ready = true;
+    task->phase = 0; /* from here on the guest keeps it, should the daemon end */
+    pb_device_set_state(dev, PB_DEVICE_ASSIGNED);
     task->poke = look;
     /* From the loop: what it finds may end the task. */
     pb_task_arm(task, 0, first_look);
@@ -519,6 +523,7 @@ static enum pb_run ungrant(struct pb_task *task)
     enum pb_run run;
 
     task->poke = NULL;
+    task->phase = PB_JOURNAL_ATTACHING;
     run = pb_strip_revoke(task);
     if (failed)
         task->dev->failing = true; /* it did not come back from its reset */

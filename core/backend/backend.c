@@ -175,6 +175,7 @@ void pb_backend_free(struct pb_backend *b)
         pb_reserve_abandon(dev);
         pb_device_free(dev);
     }
+    pb_adopt_stop(b);
     pb_assign_end(b);
     pb_slots_free(b);
     pb_xl_stop(b);

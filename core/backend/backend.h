@@ -63,6 +63,8 @@ int pb_backend_new(struct ev_loop *loop, struct pb_xen *xen, struct pb_host *hos
  * for the next process. Without a journal nothing is.
  */
 void pb_backend_use_journal(struct pb_backend *b, struct pb_journal *j);
+/* When this process began (pb_now_ms): from there the time is counted until guests are served. */
+void pb_backend_began(struct pb_backend *b, uint64_t ms);
 /*
  * Begins to work: serves again whom an earlier process of this boot served, watches for the end of
  * guests, takes up again what an earlier run has claimed, claims the slots, serves assignments.
@@ -250,6 +252,7 @@ struct pb_guest_view {
     unsigned pirqs; /* mapped for it */
     bool connected;
     bool fenced;            /* an operation of its has ended two processes (H9) */
+    uint64_t adopted_ms;    /* pb_now_ms() when it was taken over, 0: it is this process's own */
     const char *assignment; /* what became of its assignments: "", "done", or why they wait */
     struct pb_counters counters;
 };

@@ -10,6 +10,7 @@
 #include "backend/guest.h"
 #include "backend/machine.h"
 #include "backend/profile.h"
+#include "backend/record.h"
 #include "base/log.h"
 
 static const char *text_of(const struct pb_task *task)
@@ -305,5 +306,10 @@ enum pb_run pb_choose_check_guest(struct pb_task *task)
     g = pb_guest_get(b, &domain, task->name, false);
     if (!g)
         return FAIL(task, INTERNAL, "", "out of memory");
+    if (pb_record_guest(g) != 0) {
+        pb_guest_check_end(g);
+        return FAIL(task, HOST, "make room where state_dir is",
+                    "domain %u cannot be kept in the journal", task->domid);
+    }
     return pb_guest_enter(g, task);
 }

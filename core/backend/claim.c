@@ -16,6 +16,7 @@
 #include "backend/groups.h"
 #include "backend/machine.h"
 #include "backend/profile.h"
+#include "backend/record.h"
 #include "backend/release.h"
 #include "backend/strip.h"
 #include "base/log.h"
@@ -384,6 +385,22 @@ static enum pb_run prepare(struct pb_task *task)
     return FAIL(task, XEN, "see `xl dmesg`", "Xen does not prepare its MSI-X: %s", strerror(-rc));
 }
 
+enum pb_run pb_claim_record(struct pb_task *task)
+{
+    int rc = pb_record_claimed(task->dev);
+
+    if (rc == 0)
+        return PB_RUN_NEXT;
+    return FAIL(task, HOST, "make room where state_dir is", "it cannot be kept in the journal: %s",
+                strerror(-rc));
+}
+
+enum pb_run pb_claim_unrecord(struct pb_task *task)
+{
+    pb_record_released(task->dev);
+    return PB_RUN_NEXT;
+}
+
 static enum pb_run quarantine(struct pb_task *task)
 {
     struct pb_device *dev = task->dev;
@@ -419,6 +436,7 @@ static const struct pb_task_step steps[] = {
     { "examine", pb_claim_examine, NULL },
     { "quiet", pb_claim_quiet, NULL },
     { "prepare", prepare, pb_release_unprepare },
+    { "record", pb_claim_record, pb_claim_unrecord },
     { "quarantine", quarantine, NULL },
 };
 static const struct pb_task_kind kind = { "claim", steps, PB_ARRAY_SIZE(steps) };

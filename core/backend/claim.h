@@ -25,5 +25,7 @@ bool pb_claim_owned_before(const struct pb_device *dev);
 enum pb_run pb_claim_identity(struct pb_task *task); /* is it what the operator said it is? */
 enum pb_run pb_claim_examine(struct pb_task *task);  /* capabilities, BARs, quirks: its profile */
 enum pb_run pb_claim_quiet(struct pb_task *task);    /* bus mastering off, D0, decode on */
+enum pb_run pb_claim_record(struct pb_task *task);   /* it is in the journal from now on */
+enum pb_run pb_claim_unrecord(struct pb_task *task); /* its undo */
 
 #endif

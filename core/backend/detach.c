@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backend/adopt.h"
 #include "backend/assign.h"
 #include "backend/attach.h"
 #include "backend/claim.h"
@@ -17,6 +18,7 @@
 #include "backend/guest.h"
 #include "backend/machine.h"
 #include "backend/nodes.h"
+#include "backend/record.h"
 #include "backend/reserve.h"
 #include "backend/strip.h"
 #include "backend/xl.h"
@@ -149,7 +151,7 @@ static void asked(struct pb_store_req *req, void *ctx)
     struct pb_guest *g = task->guest;
 
     if (req->rc == 0) {
-        g->be_state = is_last(g, task->dev) ? PB_XENBUS_CLOSING : PB_XENBUS_RECONFIGURING;
+        pb_guest_set_state(g, is_last(g, task->dev) ? PB_XENBUS_CLOSING : PB_XENBUS_RECONFIGURING);
         g->refresh_again = true; /* it may have answered already */
         task->poke = look;
         pb_task_arm(task, task->b->policy->limits.detach_timeout_ms, not_in_time);
@@ -195,6 +197,8 @@ static enum pb_run ask(struct pb_task *task)
     }
     pb_nodes_expect_ours(req, g);
     task->dev->node_state = PB_XENBUS_CLOSING;
+    task->phase = PB_JOURNAL_ASKED;
+    pb_record_device(task->dev);
     pb_nodes_write_devices(req, g);
     if (is_last(g, task->dev)) {
         pb_store_write_number(req, 0, "%s/online", g->be_path);
@@ -221,7 +225,7 @@ static void unasked(struct pb_store_req *req, void *ctx)
     if (req->rc)
         pb_warn("domain %u: taking the request back: %s", g->domid, strerror(-req->rc));
     else if (may_connect_again(g))
-        g->be_state = PB_XENBUS_CONNECTED;
+        pb_guest_set_state(g, PB_XENBUS_CONNECTED);
     pb_guest_written(g);
     pb_task_next(task);
 }
@@ -278,6 +282,7 @@ static enum pb_run part(struct pb_task *task)
     if (!dev->let_go)
         pb_taint(dev);
     task->last_guest = dev->guest;
+    pb_adopt_lost_returned(dev);
     pb_guest_unlink(dev);
     pb_assign_device_ready(dev->b, dev);
     return PB_RUN_NEXT;
@@ -296,7 +301,7 @@ static void forgotten(struct pb_store_req *req, void *ctx)
 
     tell_forgotten(req);
     if (req->rc == 0 && pb_guest_reconfigures(g))
-        g->be_state = PB_XENBUS_CONNECTED;
+        pb_guest_set_state(g, PB_XENBUS_CONNECTED);
     if (req->rc == 0)
         g->node_count--;
     pb_guest_written(g);
@@ -310,6 +315,7 @@ static void all_forgotten(struct pb_store_req *req, void *ctx)
     tell_forgotten(req);
     task->last_guest->nodes_exist = false;
     task->last_guest->forgetting = false;
+    (void)pb_record_guest(task->last_guest);
     pb_task_next(task);
 }
 
@@ -401,6 +407,7 @@ static enum pb_run renew_failed(struct pb_task *task)
 
     dev->ready = false;
     dev->serving = false;
+    dev->begun = 0;
     if (!dev->cause[0])
         pb_device_set_cause(dev, "%s", task->failure.reason);
     pb_device_set_state(dev, PB_DEVICE_FAILED);
@@ -421,6 +428,8 @@ static enum pb_run begin_renew(struct pb_task *task)
     }
     dev->task = task;
     dev->failing = false;
+    task->phase = PB_JOURNAL_RENEWING;
+    pb_record_device(dev);
     return pb_strip_await_access(task);
 }
 
@@ -435,6 +444,8 @@ static enum pb_run renewed(struct pb_task *task)
 {
     struct pb_device *dev = task->dev;
 
+    task->phase = 0;
+    dev->begun = 0;
     pb_device_set_state(dev, PB_DEVICE_ASSIGNED);
     return PB_RUN_NEXT;
 }
@@ -446,6 +457,68 @@ static const struct pb_task_step renew_steps[] = {
     { "plugins", pb_attach_plug, NULL },    { "renewed", renewed, NULL },
 };
 static const struct pb_task_kind renew_kind = { "renew", renew_steps, PB_ARRAY_SIZE(renew_steps) };
+
+/* --- what an earlier process has begun --- */
+
+static enum pb_run enter(struct pb_task *task)
+{
+    return pb_guest_enter(task->dev->guest, task);
+}
+
+/* A guest that is about to say that it is connected again is not overtaken. */
+static enum pb_run await_settled(struct pb_task *task)
+{
+    const struct pb_guest *g = task->guest;
+
+    if (!task->reset_started_ms)
+        task->reset_started_ms = pb_now_ms();
+    if (!task->dev->let_go || g->ending || (!g->acting && !pb_guest_reconfigures(g)) ||
+        pb_now_ms() - task->reset_started_ms > task->b->policy->limits.detach_timeout_ms)
+        return PB_RUN_NEXT;
+    pb_task_arm(task, 5, pb_task_repeat);
+    return PB_RUN_WAIT;
+}
+
+static const struct pb_task_step finish_steps[] = {
+    { "enter", enter, NULL }, { "await", await_settled, NULL },
+    PB_STRIP_STEPS,           { "unreserve", pb_unreserve, NULL },
+    { "part", part, NULL },   { "forget", forget, NULL },
+};
+static const struct pb_task_kind finish_kind = { "detach (begun before)", finish_steps,
+                                                 PB_ARRAY_SIZE(finish_steps) };
+
+static enum pb_run take_back(struct pb_task *task)
+{
+    struct pb_guest *g = task->guest;
+
+    if (g->ending)
+        return PB_RUN_NEXT;
+    if (pb_guest_write(g, task) == PB_RUN_WAIT)
+        return PB_RUN_WAIT;
+    if (task->dev->node_state == PB_XENBUS_CLOSING)
+        task->dev->node_state = PB_XENBUS_INITIALISED;
+    if (give_up(task))
+        return PB_RUN_WAIT;
+    pb_guest_written(g);
+    return PB_RUN_NEXT;
+}
+
+static enum pb_run kept(struct pb_task *task)
+{
+    task->phase = 0;
+    task->dev->begun = 0;
+    return PB_RUN_NEXT;
+}
+
+static const struct pb_task_step keep_steps[] = {
+    { "enter", enter, NULL },
+    { "take back", take_back, NULL },
+    { "kept", kept, NULL },
+};
+static const struct pb_task_kind keep_kind = { "taking a detach back", keep_steps,
+                                               PB_ARRAY_SIZE(keep_steps) };
+
+/* --- */
 
 static void start_on(struct pb_device *dev, const struct pb_task_kind *kind, pb_verb_fn done,
                      void *ctx)
@@ -466,6 +539,10 @@ static void start_on(struct pb_device *dev, const struct pb_task_kind *kind, pb_
         dev->task = task;
     task->dev = dev;
     task->domid = dev->guest->domid;
+    task->phase = kind == &renew_kind  ? PB_JOURNAL_RENEWING
+                  : kind == &keep_kind ? PB_JOURNAL_ASKED
+                                       : PB_JOURNAL_DETACHING;
+    pb_record_device(dev);
     (void)pb_sbdf_format(dev->sbdf, task->device_text);
     pb_task_start(task);
 }
@@ -487,6 +564,27 @@ void pb_detach_ended(struct pb_device *dev)
     if (dev->guest->xl)
         pb_xl_returning(dev);
     start_on(dev, dev->guest->xl ? &pb_xl_return_kind : &end_kind, ended, dev->guest);
+}
+
+static void finished(void *ctx, const struct pb_failure *failure)
+{
+    struct pb_guest *g = ctx;
+
+    if (failure)
+        pb_err("%s: %s", failure->device, failure->reason);
+    pb_guest_drop(g);
+}
+
+void pb_detach_finish(struct pb_device *dev)
+{
+    pb_guest_hold(dev->guest);
+    start_on(dev, &finish_kind, finished, dev->guest);
+}
+
+void pb_detach_keep(struct pb_device *dev)
+{
+    pb_guest_hold(dev->guest);
+    start_on(dev, &keep_kind, finished, dev->guest);
 }
 
 void pb_detach_renew(struct pb_device *dev, pb_verb_fn done, void *ctx)

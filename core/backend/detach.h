@@ -12,9 +12,9 @@ void pb_detach_ended(struct pb_device *dev);
 /* The frontend begins anew: quiet, reset, baseline, fresh view; the guest keeps the device. */
 void pb_detach_renew(struct pb_device *dev, pb_verb_fn done, void *ctx);
 
-/*
- * A PV guest's mapping survives the revocation of its permission: while the device's guest lives,
- * nobody else gets the device. Nothing to do when it does not live any more.
- */
+/* What an earlier process has begun: to its end by force, as the guest said so or not. */
+void pb_detach_finish(struct pb_device *dev);
+/* The guest was asked and has not answered: it keeps the device. */
+void pb_detach_keep(struct pb_device *dev);
 
 #endif

@@ -8,6 +8,7 @@
 #include "backend/guest.h"
 #include "backend/machine.h"
 #include "backend/profile.h"
+#include "backend/record.h"
 #include "backend/slots.h"
 #include "base/log.h"
 
@@ -115,6 +116,7 @@ void pb_device_free(struct pb_device *dev)
     if (dev->hw)
         dev->b->host->ops->hw_close(dev->b->host, dev->hw);
     pb_profile_put(dev, NULL);
+    pb_record_released(dev);
     free(dev);
 }
 
@@ -124,6 +126,7 @@ void pb_device_set_state(struct pb_device *dev, enum pb_device_state state)
         pb_info("%s: %s -> %s%s%s", pb_device_text(dev), state_names[dev->state],
                 state_names[state], dev->cause[0] ? ": " : "", dev->cause);
     dev->state = state;
+    pb_record_device(dev);
 }
 
 void pb_device_set_cause(struct pb_device *dev, const char *fmt, ...)

@@ -13,6 +13,7 @@
 #include "backend/guest.h"
 #include "backend/machine.h"
 #include "backend/nodes.h"
+#include "backend/record.h"
 #include "backend/serve.h"
 #include "backend/strip.h"
 #include "base/log.h"
@@ -43,7 +44,7 @@ static void state_done(struct pb_store_req *req, void *ctx)
     struct pb_guest *g = ctx;
 
     if (req->rc == 0) {
-        g->be_state = state_written(req);
+        pb_guest_set_state(g, state_written(req));
         g->refresh_again = true;
     }
     pb_guest_acted(g, req->rc);
@@ -72,11 +73,13 @@ static bool place_devices(struct pb_guest *g)
             dev->serving = false;
             dev->let_go = true;
             changed = true;
+            pb_record_device(dev);
         } else if (dev->node_state == PB_XENBUS_INITIALISING && dev->ready && dev->has_vaddr &&
                    dev->hw && !dev->stuck) {
             dev->node_state = PB_XENBUS_INITIALISED;
             dev->serving = true;
             changed = true;
+            pb_record_device(dev);
         }
     }
     return changed;
@@ -143,7 +146,8 @@ static void refuse_frontend(struct pb_guest *g, const char *reason)
     pb_guest_submit(g, req);
 }
 
-static int attach_ring(struct pb_guest *g, uint32_t ref, uint32_t remote, const char **ret_reason)
+int pb_frontend_attach_ring(struct pb_guest *g, uint32_t ref, uint32_t remote,
+                            const char **ret_reason)
 {
     struct pb_xen *xen = g->b->xen;
     int rc;
@@ -185,7 +189,7 @@ static void refs_read(struct pb_store_req *req, void *ctx)
         else if (!magic || strcmp(magic, MAGIC) != 0)
             reason = "22 its magic is not 7";
         else if (!g->page)
-            (void)attach_ring(g, (uint32_t)ref, (uint32_t)remote, &reason);
+            (void)pb_frontend_attach_ring(g, (uint32_t)ref, (uint32_t)remote, &reason);
     }
     if (req->rc || g->ending) {
         pb_guest_acted(g, req->rc);
@@ -196,6 +200,7 @@ static void refs_read(struct pb_store_req *req, void *ctx)
 
         if (next) {
             g->counters.connects++;
+            (void)pb_record_guest(g);
             if (pb_guest_may_log(g))
                 pb_info("domain %u (%s): frontend connected", g->domid, g->name);
             pb_nodes_write_state(next, g, PB_XENBUS_CONNECTED);
@@ -234,6 +239,7 @@ void pb_frontend_disconnect(struct pb_guest *g)
     if (rc)
         pb_warn("domain %u: unmapping its page: %s", g->domid, strerror(-rc));
     g->page = NULL;
+    (void)pb_record_guest(g);
     g->counters.disconnects++;
     if (pb_guest_may_log(g))
         pb_info("domain %u (%s): frontend disconnected", g->domid, g->name);
@@ -246,8 +252,10 @@ void pb_frontend_close(struct pb_guest *g, unsigned new_state)
 
     pb_frontend_disconnect(g);
     if (new_state == PB_XENBUS_CLOSED) {
-        TAILQ_FOREACH (dev, &g->devices, sibling)
+        TAILQ_FOREACH (dev, &g->devices, sibling) {
             dev->let_go = true;
+            pb_record_device(dev);
+        }
     }
     req = our_request(g, state_done);
     if (!req)
@@ -300,6 +308,7 @@ void pb_frontend_reopen(struct pb_guest *g)
         dev->serving = false;
         if (published)
             dev->node_state = PB_XENBUS_INITIALISING;
+        pb_record_device(dev);
         /* What the frontend has never seen is fresh; what another verb has is not for it; what is
          * not in the machine stays as it was said to be (H1). */
         if (!published || !dev->ready || dev->gone ||
@@ -319,7 +328,7 @@ static void awaited(struct pb_store_req *req, void *ctx)
     if (req->rc || g->ending || g->b->stopping) {
         pb_guest_acted(g, req->rc);
     } else {
-        g->be_state = PB_XENBUS_INIT_WAIT;
+        pb_guest_set_state(g, PB_XENBUS_INIT_WAIT);
         pb_frontend_reopen(g);
     }
     pb_guest_drop(g);

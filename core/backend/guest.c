@@ -9,6 +9,7 @@
 #include "backend/detach.h"
 #include "backend/nodes.h"
 #include "backend/profile.h"
+#include "backend/record.h"
 #include "backend/serve.h"
 #include "backend/strip.h"
 #include "backend/xl.h"
@@ -154,6 +155,14 @@ void pb_guest_link(struct pb_guest *g, struct pb_device *dev)
     dev->let_go = false;
     dev->serving = false;
     TAILQ_INSERT_TAIL(&g->devices, dev, sibling);
+    (void)pb_record_guest(g); /* its roots */
+    pb_record_device(dev);
+}
+
+void pb_guest_set_state(struct pb_guest *g, unsigned state)
+{
+    g->be_state = state;
+    (void)pb_record_guest(g);
 }
 
 void pb_guest_unlink(struct pb_device *dev)
@@ -167,6 +176,8 @@ void pb_guest_unlink(struct pb_device *dev)
     pb_profile_unplug(dev);
     TAILQ_REMOVE(&g->devices, dev, sibling);
     dev->guest = NULL;
+    dev->begun = 0;
+    pb_record_device(dev);
 }
 
 void pb_guest_watch(struct pb_guest *g)
@@ -406,6 +417,15 @@ static bool is_anothers(const struct pb_guest *g, const struct pb_store_req *req
     return backend && strcmp(backend, g->be_path) != 0;
 }
 
+unsigned pb_guest_state_read(const struct pb_store_req *req, unsigned step)
+{
+    unsigned state = state_of(req, step);
+
+    if (req->step[step].rc == -ENOENT)
+        return PB_XENBUS_UNKNOWN;
+    return state < PB_XENBUS_COUNT ? state : PB_XENBUS_COUNT;
+}
+
 static void look_at_frontend(struct pb_guest *g, const struct pb_store_req *req)
 {
     unsigned was = g->fe_state;
@@ -418,6 +438,8 @@ static void look_at_frontend(struct pb_guest *g, const struct pb_store_req *req)
         return;
     }
     g->fe_state = state;
+    if (was != state)
+        (void)pb_record_guest(g);
     if (began_anew(g, was, req))
         state = PB_XENBUS_INITIALISING;
     act(g, pb_xenbus_next(g->be_state, PB_EVENT_FRONTEND + state));
@@ -432,6 +454,26 @@ static void refreshed(struct pb_store_req *req, void *ctx)
         look_at_frontend(g, req);
     if (!g->acting)
         acted(g, req->rc);
+    pb_guest_drop(g);
+}
+
+void pb_guest_take_up(struct pb_guest *g, const struct pb_store_req *req,
+                      enum pb_xenbus_action instead)
+{
+    pb_guest_hold(g);
+    if (store_lost(g, req)) {
+        /* it keeps what it has */
+    } else if (instead == PB_ACT_COUNT) {
+        look_at_frontend(g, req);
+    } else {
+        unsigned state = pb_guest_state_read(req, 0);
+
+        if (state < PB_XENBUS_COUNT)
+            g->fe_state = state;
+        act(g, instead);
+    }
+    if (!g->acting)
+        acted(g, 0);
     pb_guest_drop(g);
 }
 
@@ -481,6 +523,7 @@ void pb_guest_end(struct pb_guest *g, const char *why)
         return;
     pb_guest_hold(g);
     g->ending = true;
+    (void)pb_record_guest(g);
     pb_notice("domain %u (%s): %s; taking its devices back", g->domid, g->name, why);
     TAILQ_FOREACH (dev, &g->devices, sibling) {
         dev->serving = false;
@@ -509,6 +552,7 @@ static void guest_free(struct pb_guest *g)
     pb_serve_keep_counters(g);
     if (g->xl)
         pb_xl_guest_freed(g);
+    pb_record_guest_freed(g);
     free(g);
 }
 
@@ -520,6 +564,7 @@ static void nodes_removed(struct pb_store_req *req, void *ctx)
         pb_warn("domain %u: removing its nodes: %s", g->domid, strerror(-req->rc));
     g->nodes_exist = false;
     g->forgetting = false;
+    (void)pb_record_guest(g);
     pb_guest_drop(g);
 }
 

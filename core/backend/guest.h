@@ -5,6 +5,8 @@
 
 #include "backend/machine.h"
 
+struct pb_store_req;
+
 /* The guest's record, made if there is none yet; NULL when out of memory. */
 struct pb_guest *pb_guest_get(struct pb_backend *b, const struct pb_domain *domain,
                               const char *name, bool xl);
@@ -29,10 +31,21 @@ void pb_guest_written(struct pb_guest *g);
 /* Was it asked to look at its nodes again, and is not yet back at Connected? */
 bool pb_guest_reconfigures(const struct pb_guest *g);
 
+/* STATE is in our nodes now. */
+void pb_guest_set_state(struct pb_guest *g, unsigned state);
+
 /* Starts watching the frontend's state (its nodes exist now). */
 void pb_guest_watch(struct pb_guest *g);
 /* Reads the frontend's state again and acts on it. */
 void pb_guest_refresh(struct pb_guest *g);
+/*
+ * What an earlier process has left: BE and FE are the states that were read. Acts on them as on any
+ * event, unless INSTEAD is another action than PB_ACT_COUNT.
+ */
+void pb_guest_take_up(struct pb_guest *g, const struct pb_store_req *req,
+                      enum pb_xenbus_action instead);
+/* A state as it was read in STEP; one that is no number of a state: PB_XENBUS_COUNT. */
+unsigned pb_guest_state_read(const struct pb_store_req *req, unsigned step);
 /* Our own nodes changed: publish what is ready. */
 void pb_guest_nodes_changed(struct pb_guest *g);
 /* The domain is dying, dead or shut down: everything is taken back. */
@@ -68,6 +81,12 @@ void pb_guest_submit(struct pb_guest *g, struct pb_store_req *req);
 /* frontend.c: actions; each ends by pb_guest_acted. */
 void pb_frontend_publish(struct pb_guest *g, unsigned new_state);
 void pb_frontend_connect(struct pb_guest *g);
+/*
+ * Maps the page and binds the port, nothing else; a negative errno with *ret_reason as an error
+ * node says it.
+ */
+int pb_frontend_attach_ring(struct pb_guest *g, uint32_t ref, uint32_t remote,
+                            const char **ret_reason);
 void pb_frontend_close(struct pb_guest *g, unsigned new_state);
 void pb_frontend_settle(struct pb_guest *g);
 void pb_frontend_reopen(struct pb_guest *g);

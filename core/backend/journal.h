@@ -40,10 +40,10 @@ struct pb_journal_record; /* a device's or a guest's place in the file */
 
 /* What had the device when its record was written last. */
 enum pb_journal_phase {
-    PB_JOURNAL_CLAIMED,   /* nobody's: idle, failed, or being reset by the verb */
+    PB_JOURNAL_CLAIMED,   /* nobody's: idle or failed */
     PB_JOURNAL_ATTACHING, /* anything of an attach may have been done: to be undone */
     PB_JOURNAL_ASSIGNED,  /* a guest has it */
-    PB_JOURNAL_RENEWING,  /* being made fresh for a frontend that begins anew */
+    PB_JOURNAL_RENEWING,  /* being made fresh for a frontend that begins anew; or by the verb */
     PB_JOURNAL_ASKED,     /* a detach waits for its guest; nothing was taken back yet */
     PB_JOURNAL_DETACHING, /* anything of a detach may have been done: to be done to its end */
     PB_JOURNAL_PHASE_COUNT
@@ -54,7 +54,7 @@ struct pb_journal_device {
     struct pb_sbdf sbdf;
     uint32_t phase; /* enum pb_journal_phase */
     /* the guest; nothing of it counts in PB_JOURNAL_CLAIMED */
-    uint32_t domid;
+    uint32_t domid; /* 0: nobody, and it is made fresh by the verb */
     uint8_t handle[16];
     struct pb_sbdf vaddr;
     int32_t node; /* its number in the toolstack's nodes, -1 none */

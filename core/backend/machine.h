@@ -49,6 +49,7 @@ struct pb_grants {
 
 struct pb_journal;
 struct pb_journal_record;
+struct pb_adoption;
 
 struct pb_identity {
     bool known;
@@ -70,7 +71,9 @@ struct pb_device {
     bool taken_back; /* from whoever unbound it: once since it was claimed */
     bool retry;      /* a guest has it from before this run: claimed when domains end */
     struct pb_journal_record *record; /* NULL: it is not in the journal */
-    uint64_t rules;                   /* a hash of those that its guest's view was begun under */
+    bool lost;     /* the journal has lost what is needed to serve it: taken back, and it says so */
+    uint8_t begun; /* enum pb_journal_phase that an earlier process has left; 0: it is settled */
+    uint64_t rules;       /* a hash of those that its guest's view was begun under */
     bool interrupts_open; /* Xen may have mapped vectors that `interrupts` does not name (H10) */
     /* the one that was claimed last, until it is released: another one here is not taken for it */
     struct pb_identity identity;
@@ -189,6 +192,9 @@ struct pb_guest {
     ev_timer rest;       /* how long a frontend that has closed sees Closed */
     ev_timer again;      /* an action that failed for xenstore's sake is repeated ... */
     unsigned failures;   /* ... after so many in a row */
+    bool taken_up;       /* what an earlier process has begun for it is under way, or done */
+    bool was_connected;  /* an earlier process had its ring, which is not bound again yet */
+    unsigned opening;    /* devices that an earlier process had and that are not open yet */
     bool untold;         /* the devices that were published last are not in our nodes */
     unsigned holds;      /* callbacks to come that point here */
     struct pb_device_list devices;
@@ -244,6 +250,8 @@ struct pb_backend {
     struct pb_watch release_watch;
     struct pb_xl *xl;             /* NULL: not in xl mode */
     struct pb_assigner *assigner; /* NULL before pb_assign_begin */
+    struct pb_adoption *adoption; /* NULL: over, or nothing was adopted */
+    uint64_t began_ms;            /* this process: pb_now_ms() then, 0 unknown */
     bool started;
     pb_verb_fn tell_started; /* who waits for the start */
     void *tell_started_ctx;
@@ -258,6 +266,8 @@ struct pb_backend {
     uint32_t by_port_size;
 };
 
+/* why.c: the code of its list that equals TEXT, "" when none does */
+const char *pb_why_code(const char *text);
 /* backend.c */
 struct pb_guest *pb_guest_find(const struct pb_backend *b, uint32_t domid);
 /* device.c */

@@ -97,6 +97,8 @@ void pb_nodes_remove(struct pb_store_req *req, const struct pb_guest *g)
     pb_store_prune(req, "/local/domain/0/error/backend/%s", kind);
     pb_store_prune(req, "/local/domain/0/error/backend");
     pb_store_prune(req, "/local/domain/0/error");
+    if (g->other_domain)
+        return;
     pb_store_remove(req, "%s", g->fe_path);
     pb_store_prune(req, "/local/domain/%u/device/pci", g->domid);
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backend/record.h"
 #include "backend/serve.h"
 #include "base/log.h"
 
@@ -137,6 +138,7 @@ static void change_view(struct pb_device *dev)
     pb_view_move(&dev->view, dev->profile->map);
     dev->view.permissive = dev->permissive;
     dev->view.allow_interrupt_control = dev->policy.allow_interrupt_control;
+    pb_record_view(dev);
     if (dev->hooks)
         pb_hooks_move(dev->hooks, dev->profile);
     else if (dev->profile->binding_count && pb_profile_plug(dev, why, sizeof(why)) != 0)

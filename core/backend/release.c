@@ -16,6 +16,7 @@
 #include "backend/guest.h"
 #include "backend/machine.h"
 #include "backend/profile.h"
+#include "backend/record.h"
 #include "backend/strip.h"
 #include "base/log.h"
 #include "pci/regs.h"
@@ -220,6 +221,7 @@ static void given_back(struct pb_job *job, void *ctx)
     dev->identity.known = false;
     dev->gone = false;
     pb_device_set_cause(dev, "%s", job->rc ? job->reason : "");
+    pb_record_released(dev);
     pb_device_set_state(dev, job->rc == -ENODEV ? PB_DEVICE_ABSENT : PB_DEVICE_PRESENT);
     if (job->rc && job->rc != -ENODEV) {
         pb_device_set_reason(dev, "driver-lost", job->next, "%s", job->reason);
@@ -242,6 +244,7 @@ enum pb_run pb_release_give_back(struct pb_task *task)
     dev->hw = NULL;
     pb_profile_put(dev, NULL);
     pb_denied_clear(dev);
+    pb_record_device(dev); /* not ours any more: the host's driver must not lose it again */
     pb_task_job(task, PB_JOB_RELEASE, given_back);
     return PB_RUN_WAIT;
 }

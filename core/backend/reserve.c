@@ -9,6 +9,7 @@
 #include "backend/guest.h"
 #include "backend/machine.h"
 #include "backend/nodes.h"
+#include "backend/record.h"
 #include "base/log.h"
 
 static void rewritten(struct pb_store_req *req, void *ctx)
@@ -20,20 +21,25 @@ static void rewritten(struct pb_store_req *req, void *ctx)
     pb_guest_drop(g);
 }
 
+static const char *ours(const struct pb_guest *g, char text[16])
+{
+    (void)snprintf(text, 16, "%u", g->domid);
+    return text;
+}
+
 static void compared(struct pb_store_req *req, void *ctx)
 {
     struct pb_guest *g = ctx;
     struct pb_device *dev;
     const char *value = pb_store_value(req, 0);
-    char ours[16];
+    char text[16];
 
-    (void)snprintf(ours, sizeof(ours), "%u", g->domid);
     TAILQ_FOREACH (dev, &g->devices, sibling) {
         struct pb_store_req *again;
 
         if (!dev->reserved || strcmp(dev->reservation.path, req->step[0].path) != 0)
             continue;
-        if (req->rc || (value && strcmp(value, ours) == 0))
+        if (req->rc || (value && strcmp(value, ours(g, text)) == 0))
             break;
         pb_warn(
             "%s: somebody changed %s to \"%s\" (a failed xl pci-attach?); written again: domain "
@@ -42,7 +48,7 @@ static void compared(struct pb_store_req *req, void *ctx)
         dev->reservation_rewrites++;
         again = pb_store_req_new(false, rewritten, g);
         if (again) {
-            pb_store_write(again, ours, "%s", dev->reservation.path);
+            pb_store_write(again, text, "%s", dev->reservation.path);
             pb_guest_submit(g, again);
         }
         break;
@@ -55,7 +61,8 @@ static void watch_fired(struct pb_watch *watch)
     struct pb_device *dev = PB_CONTAINER_OF(watch, struct pb_device, reservation);
     struct pb_store_req *req;
 
-    if (!dev->guest || !dev->reserved)
+    /* Whether an attach that was not done to its end had reserved it is not known. */
+    if (!dev->guest || !dev->reserved || dev->begun == PB_JOURNAL_ATTACHING)
         return;
     req = pb_store_req_new(false, compared, dev->guest);
     if (!req)
@@ -142,9 +149,21 @@ enum pb_run pb_reserve(struct pb_task *task)
     return PB_RUN_FAIL;
 }
 
+void pb_reserve_adopt(struct pb_device *dev)
+{
+    char path[PB_STORE_PATH_MAX - 8];
+
+    pb_nodes_reservation_path(dev, path, sizeof(path));
+    (void)snprintf(dev->reservation.path, sizeof(dev->reservation.path), "%s/domid", path);
+    dev->reserved = true;
+    dev->reservation.fired = watch_fired;
+    dev->b->xen->ops->watch_add(dev->b->xen, &dev->reservation);
+}
+
 static void unreserved(struct pb_store_req *req, void *ctx)
 {
-    if (req->rc)
+    /* Somebody else's by now, or gone already: not ours to remove. */
+    if (req->rc && req->rc != -ECANCELED)
         pb_warn("%s: cannot be removed: %s", req->step[0].path, strerror(-req->rc));
     pb_task_next(ctx);
 }
@@ -161,17 +180,19 @@ enum pb_run pb_unreserve(struct pb_task *task)
 {
     struct pb_device *dev = task->dev;
     struct pb_store_req *req;
-    char path[PB_STORE_PATH_MAX - 8];
+    char path[PB_STORE_PATH_MAX - 8], text[16];
 
     if (!dev->reserved)
         return PB_RUN_NEXT;
     pb_reserve_abandon(dev);
-    req = pb_store_req_new(false, unreserved, task);
+    req = pb_store_req_new(dev->begun == PB_JOURNAL_ATTACHING, unreserved, task);
     if (!req) {
         pb_warn("%s: out of memory: %s stays", pb_device_text(dev), dev->reservation.path);
         return PB_RUN_NEXT;
     }
     pb_nodes_reservation_path(dev, path, sizeof(path));
+    if (dev->guest && dev->begun == PB_JOURNAL_ATTACHING)
+        pb_store_expect(req, ours(dev->guest, text), "%s", dev->reservation.path);
     pb_store_remove(req, "%s", dev->reservation.path);
     pb_store_prune(req, "%s", path);
     task->b->xen->ops->store_submit(task->b->xen, req);

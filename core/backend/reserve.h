@@ -14,6 +14,8 @@ struct pb_device;
 enum pb_run pb_reserve(struct pb_task *task);
 /* Also without a guest; nothing to do when it is not reserved. */
 enum pb_run pb_unreserve(struct pb_task *task);
+/* An earlier process has reserved it, or may have: watched from now on, and ours to remove. */
+void pb_reserve_adopt(struct pb_device *dev);
 /* The daemon ends: the node stays, the watch goes. */
 void pb_reserve_abandon(struct pb_device *dev);
 

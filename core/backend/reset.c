@@ -10,6 +10,7 @@
 #include "backend/guest.h"
 #include "backend/machine.h"
 #include "backend/profile.h"
+#include "backend/record.h"
 #include "backend/strip.h"
 
 #define FAIL(task, code, next, ...) \
@@ -27,6 +28,7 @@ static enum pb_run may_reset(struct pb_task *task)
     if (!dev->facts.reset_methods[0] || pb_strip_reset_methods(dev, methods, why, sizeof(why)) != 0)
         return FAIL(task, REFUSED, "release it, and see `why`", "%s", why);
     task->was_failed = dev->state == PB_DEVICE_FAILED;
+    task->phase = PB_JOURNAL_RENEWING;
     return PB_RUN_NEXT;
 }
 

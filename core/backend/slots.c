@@ -463,8 +463,12 @@ static void remembered(struct pb_job *job, void *ctx)
     if (job->rc)
         pb_warn("what an earlier run has claimed is not known: %s", job->reason);
     for (unsigned i = 0; job->rc == 0 && i < job->listed_count; i++) {
-        if (!pb_device_add(b, job->listed[i]))
+        const struct pb_device *dev = pb_device_add(b, job->listed[i]);
+
+        if (!dev)
             break;
+        if (dev->profile || dev->guest || dev->task)
+            continue; /* taken up from the journal, or being so */
         pb_claim_quietly(b, job->listed[i], claimed_again, b);
     }
     pb_task_next(task);

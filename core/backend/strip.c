@@ -12,6 +12,7 @@
 #include "backend/interrupt.h"
 #include "backend/machine.h"
 #include "backend/profile.h"
+#include "backend/record.h"
 #include "backend/serve.h"
 #include "base/log.h"
 #include "pci/regs.h"
@@ -40,6 +41,9 @@ enum pb_run pb_strip_revoke(struct pb_task *task)
     if (pb_strip_await_access(task) == PB_RUN_WAIT)
         return PB_RUN_WAIT;
     dev->failing = false;
+    if (task->phase != PB_JOURNAL_ATTACHING)
+        task->phase = PB_JOURNAL_DETACHING;
+    pb_record_device(dev);
     rc = pb_grants_revoke(dev);
     /* A domain that is gone has nothing left to revoke. */
     if (rc && pb_guest_lives(dev->b, dev->guest->domid, dev->guest->handle)) {

@@ -6,6 +6,7 @@
 
 #include "backend/guest.h"
 #include "backend/machine.h"
+#include "backend/record.h"
 #include "base/assert.h"
 #include "base/log.h"
 
@@ -28,6 +29,8 @@ void pb_taint_refresh(struct pb_device *dev)
             gone = taint->by[i].domid;
     }
     taint->count = kept;
+    if (gone != PB_TAINT_NOBODY)
+        pb_record_device(dev);
     if (gone != PB_TAINT_NOBODY && kept == 0)
         pb_notice("%s: no longer tainted: domain %u is gone", pb_device_text(dev), gone);
     else if (gone != PB_TAINT_NOBODY)
@@ -53,6 +56,7 @@ void pb_taint(struct pb_device *dev)
     memcpy(taint->by[i].handle, g->handle, sizeof(g->handle));
     if (i == taint->count)
         taint->count++;
+    pb_record_device(dev);
 }
 
 bool pb_taint_by_others(const struct pb_device *dev, uint32_t except)

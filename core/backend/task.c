@@ -10,6 +10,7 @@
 #include "backend/guest.h"
 #include "backend/machine.h"
 #include "backend/profile.h"
+#include "backend/record.h"
 #include "backend/uevents.h"
 #include "base/assert.h"
 #include "base/log.h"
@@ -35,8 +36,10 @@ static void finish(struct pb_task *task, bool success)
     struct pb_backend *b = task->b;
     struct pb_sbdf sbdf = owner ? dev->sbdf : (struct pb_sbdf){ 0 };
 
-    if (owner)
+    if (owner) {
         dev->task = task->instead;
+        pb_record_device(dev);
+    }
     if (!owner || task->instead)
         dev = NULL;
     if (guest) {
@@ -91,6 +94,13 @@ static bool advance(struct pb_task *task, enum pb_run outcome)
     return true;
 }
 
+/* Between two steps a later process finds what was done, and that more may be. */
+static void record(const struct pb_task *task)
+{
+    if (task->dev && task->dev->task == task)
+        pb_record_device(task->dev);
+}
+
 static void run(struct pb_task *task)
 {
     const struct pb_task_step *step;
@@ -98,10 +108,13 @@ static void run(struct pb_task *task)
 
     do {
         step = &task->kind->steps[task->at];
+        record(task);
         if (!task->undoing)
             outcome = step->run(task);
         else
             outcome = step->undo ? step->undo(task) : PB_RUN_NEXT;
+        if (outcome != PB_RUN_WAIT) /* one that waits may have gone on, and ended */
+            record(task);
     } while (advance(task, outcome));
 }
 

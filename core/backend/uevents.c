@@ -17,6 +17,7 @@
 #include "backend/guest.h"
 #include "backend/machine.h"
 #include "backend/profile.h"
+#include "backend/record.h"
 #include "backend/slots.h"
 #include "backend/strip.h"
 #include "base/log.h"
@@ -135,6 +136,7 @@ static void drop(struct pb_device *dev)
     dev->failing = dev->stuck = dev->gone = dev->retry = dev->adopted = dev->driver_lost = false;
     dev->driver_now[0] = '\0';
     pb_device_set_reason(dev, "absent", "", "it was removed from the machine");
+    pb_record_released(dev);
     pb_device_set_state(dev, PB_DEVICE_ABSENT);
 }
 

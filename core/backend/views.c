@@ -126,6 +126,7 @@ static struct pb_guest_view guest_view_of(const struct pb_guest *g)
                                   .frontend_state = pb_xenbus_name(g->fe_state),
                                   .connected = g->page != NULL,
                                   .fenced = g->fenced,
+                                  .adopted_ms = g->adopted_ms,
                                   .counters = g->counters };
     const struct pb_device *dev;
 

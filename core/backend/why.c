@@ -73,6 +73,15 @@ static void by_cause(struct answer *a)
 
 static bool has_own_code(const struct pb_device *dev);
 
+/* What it failed by, or only how it came back from its guest. */
+static void journal_lost(struct answer *a)
+{
+    const struct pb_device *dev = a->dev;
+
+    if (dev->cause[0] && strcmp(dev->cause_code, a->code) == 0)
+        say(a, dev->state == PB_DEVICE_FAILED, dev->cause_next, "%s", dev->cause);
+}
+
 static void failed(struct answer *a)
 {
     const struct pb_device *dev = a->dev;
@@ -314,6 +323,7 @@ static const struct {
     { "claim-failed", by_cause },
     { "stolen", by_cause },
     { "reset-changed-it", by_cause },
+    { "journal-lost", journal_lost },
     { "failed", failed },
     { "assigned", assigned },
     { "driver-lost", driver_lost },
@@ -341,10 +351,20 @@ static const struct {
 static bool has_own_code(const struct pb_device *dev)
 {
     for (size_t i = 0; i < PB_ARRAY_SIZE(checks); i++) {
-        if (checks[i].check == by_cause && strcmp(checks[i].code, dev->cause_code) == 0)
+        if ((checks[i].check == by_cause || checks[i].check == journal_lost) &&
+            strcmp(checks[i].code, dev->cause_code) == 0)
             return dev->cause[0] != '\0';
     }
     return false;
+}
+
+const char *pb_why_code(const char *text)
+{
+    for (size_t i = 0; i < PB_ARRAY_SIZE(checks); i++) {
+        if (strcmp(checks[i].code, text) == 0)
+            return checks[i].code;
+    }
+    return "";
 }
 
 bool pb_backend_why(const struct pb_backend *b, const char *dev,

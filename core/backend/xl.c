@@ -18,6 +18,7 @@
 
 #include "backend/failure.h"
 #include "backend/guest.h"
+#include "backend/record.h"
 #include "backend/xl_dir.h"
 #include "base/log.h"
 
@@ -64,13 +65,13 @@ static void deadline(struct ev_loop *loop, ev_timer *timer, int events)
     }
 }
 
-static void dir_new(struct pb_xl *xl, uint32_t domid)
+static struct pb_xl_dir *dir_new(struct pb_xl *xl, uint32_t domid)
 {
     struct pb_xl_dir *dir = calloc(1, sizeof(*dir));
 
     if (!dir) {
         pb_err("domain %u: out of memory: what xl gives it is not served", domid);
-        return;
+        return NULL;
     }
     dir->b = xl->b;
     dir->domid = domid;
@@ -83,6 +84,7 @@ static void dir_new(struct pb_xl *xl, uint32_t domid)
     TAILQ_INIT(&dir->errands);
     TAILQ_INSERT_TAIL(&xl->dirs, dir, link);
     xl->b->xen->ops->watch_add(xl->b->xen, &dir->watch);
+    return dir;
 }
 
 static void dir_free(struct pb_xl_dir *dir)
@@ -146,7 +148,7 @@ static void listed(struct pb_store_req *req, void *ctx)
         if (!is_domid(req->step[0].names[i], &domid) || dir_find(xl, domid))
             continue;
         if (dir_count(xl) < max) {
-            dir_new(xl, domid);
+            (void)dir_new(xl, domid);
         } else if (!full) {
             full = true;
             if (!xl->full)
@@ -263,6 +265,7 @@ static void vanished(struct pb_xl_dir *dir, bool domain_has_nodes)
 void pb_xl_end_guest(struct pb_guest *g, const char *why)
 {
     g->nodes_exist = false;
+    (void)pb_record_guest(g);
     pb_guest_hold(g);
     if (TAILQ_EMPTY(&g->devices))
         g->ending = true; /* nothing to tell */
@@ -320,6 +323,13 @@ static void begin_guest(struct pb_xl_dir *dir, const struct pb_domain *domain, c
     g->dir = dir;
     g->nodes_exist = true;
     g->be_state = PB_XENBUS_INIT_WAIT;
+    if (pb_record_guest(g) != 0) {
+        leave(dir, "it cannot be kept in the journal", "make room where state_dir is");
+        g->nodes_exist = false;
+        g->ending = true;
+        pb_guest_check_end(g);
+        return;
+    }
     pb_info("domain %u (%s): served for xl%s", dir->domid, g->name,
             dir->hvm ? ", prepared only: it is no PV guest" : "");
     pb_guest_watch(g);
@@ -523,9 +533,46 @@ static void may_start(struct pb_job *job, void *ctx)
     xl->started(xl->started_ctx, NULL);
 }
 
+/* NULL: out of memory. */
+static struct pb_xl *xl_get(struct pb_backend *b)
+{
+    struct pb_xl *xl = b->xl ? b->xl : calloc(1, sizeof(*xl));
+
+    if (!xl || b->xl)
+        return xl;
+    b->xl = xl;
+    xl->b = b;
+    TAILQ_INIT(&xl->dirs);
+    ev_timer_init(&xl->retry, retry, RETRY_S, RETRY_S);
+    (void)snprintf(xl->watch.path, sizeof(xl->watch.path), ROOT);
+    xl->watch.fired = root_fired;
+    return xl;
+}
+
+bool pb_xl_adopt(struct pb_guest *g, bool hvm)
+{
+    struct pb_xl *xl = xl_get(g->b);
+    struct pb_xl_dir *dir = xl ? dir_new(xl, g->domid) : NULL;
+
+    if (!dir)
+        return false;
+    dir->checked = true;
+    dir->reading = true; /* until it is adopted */
+    dir->hvm = hvm;
+    dir->g = g;
+    g->dir = dir;
+    return true;
+}
+
+void pb_xl_adopted(struct pb_guest *g)
+{
+    g->dir->reading = false;
+    pb_xl_look(g->dir);
+}
+
 void pb_xl_start(struct pb_backend *b, pb_verb_fn started, void *ctx)
 {
-    struct pb_xl *xl = calloc(1, sizeof(*xl));
+    struct pb_xl *xl = xl_get(b);
     struct pb_failure failure = { 0 };
 
     if (!xl) {
@@ -533,14 +580,8 @@ void pb_xl_start(struct pb_backend *b, pb_verb_fn started, void *ctx)
         started(ctx, &failure);
         return;
     }
-    b->xl = xl;
-    xl->b = b;
     xl->started = started;
     xl->started_ctx = ctx;
-    TAILQ_INIT(&xl->dirs);
-    ev_timer_init(&xl->retry, retry, RETRY_S, RETRY_S);
-    (void)snprintf(xl->watch.path, sizeof(xl->watch.path), ROOT);
-    xl->watch.fired = root_fired;
     xl->job.kind = PB_JOB_KERNEL_STAYS_AWAY;
     xl->job.deadline_ms = b->policy->limits.reset_timeout_ms;
     xl->job.done = may_start;

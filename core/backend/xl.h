@@ -18,6 +18,16 @@ struct pb_store_req;
 void pb_xl_start(struct pb_backend *b, pb_verb_fn started, void *ctx);
 /* The loop ends: all guests are gone. */
 void pb_xl_stop(struct pb_backend *b);
+/*
+ * An earlier process has served G: its directory is ours, also when xl mode is off by now, but it
+ * is not looked at before pb_xl_adopted. False: out of memory.
+ */
+bool pb_xl_adopt(struct pb_guest *g, bool hvm);
+void pb_xl_adopted(struct pb_guest *g);
+/* DEV was being prepared: nobody has it, and its entry says whether it is prepared again. */
+void pb_xl_adopt_undo(struct pb_device *dev);
+/* DEV was being taken back. */
+void pb_xl_adopt_return(struct pb_device *dev);
 /* A domain ended, or may have. */
 void pb_xl_domains_changed(struct pb_backend *b);
 

@@ -22,6 +22,7 @@
 #include "backend/guest.h"
 #include "backend/interrupt.h"
 #include "backend/profile.h"
+#include "backend/record.h"
 #include "backend/strip.h"
 #include "backend/xl_dir.h"
 #include "base/log.h"
@@ -203,6 +204,7 @@ static void forget_adopted(struct pb_device *dev)
     dev->adopted = false;
     pb_profile_put(dev, NULL);
     pb_denied_clear(dev);
+    pb_record_released(dev);
 }
 
 static enum pb_run unopen(struct pb_task *task)
@@ -322,6 +324,7 @@ static enum pb_run link_device(struct pb_task *task)
     dev->permissive = dev->policy.permissive || dev->permissive_asked;
     dev->node = -1;
     dev->leaving = false;
+    task->phase = PB_JOURNAL_ATTACHING;
     pb_guest_link(g, dev);
     pb_grants_note(dev);
     return PB_RUN_NEXT;
@@ -350,8 +353,9 @@ static enum pb_run ready(struct pb_task *task)
 {
     struct pb_device *dev = task->dev;
 
-    pb_device_set_state(dev, PB_DEVICE_ASSIGNED);
+    task->phase = 0;
     dev->ready = true;
+    pb_device_set_state(dev, PB_DEVICE_ASSIGNED);
     return PB_RUN_NEXT;
 }
 
@@ -362,6 +366,7 @@ static const struct pb_task_step prepare_steps[] = {
     { "examine", examine, NULL },
     { "surroundings", check_surroundings, NULL },
     { "policy", may_assign, NULL },
+    { "record", pb_claim_record, NULL },
     { "quiet", quiet, NULL },
     { "link", link_device, unlink_device },
     { "plugins", plug, NULL },
@@ -429,6 +434,7 @@ static enum pb_run begin_return(struct pb_task *task)
         return PB_RUN_WAIT;
     }
     dev->task = task;
+    task->phase = PB_JOURNAL_DETACHING;
     dev->node_state = PB_XENBUS_CLOSING;
     if (pb_strip_revoke(task) == PB_RUN_WAIT)
         return PB_RUN_WAIT;
@@ -505,6 +511,21 @@ static const struct pb_task_step return_steps[] = {
 };
 const struct pb_task_kind pb_xl_return_kind = { "return from xl's guest", return_steps,
                                                 PB_ARRAY_SIZE(return_steps) };
+
+void pb_xl_adopt_undo(struct pb_device *dev)
+{
+    bool adopted = dev->adopted;
+
+    memset(&dev->grants, 0, sizeof(dev->grants)); /* they stay the toolstack's */
+    pb_guest_unlink(dev);
+    forget_adopted(dev);
+    pb_device_set_state(dev, adopted ? PB_DEVICE_PRESENT : PB_DEVICE_CLAIMED);
+}
+
+void pb_xl_adopt_return(struct pb_device *dev)
+{
+    pb_xl_return(dev);
+}
 
 /* --- when the frontend is told --- */
 

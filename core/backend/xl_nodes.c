@@ -150,7 +150,7 @@ static void reconfiguring(struct pb_store_req *req, void *ctx)
     struct pb_guest *g = ctx;
 
     if (req->rc == 0) {
-        g->be_state = PB_XENBUS_RECONFIGURING;
+        pb_guest_set_state(g, PB_XENBUS_RECONFIGURING);
         g->refresh_again = true;
     }
     pb_guest_acted(g, req->rc);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "backend/guest.h"
+#include "backend/record.h"
 #include "backend/xl_dir.h"
 #include "base/log.h"
 
@@ -77,6 +78,8 @@ static struct pb_device *device_of(const struct pb_guest *g, struct pb_sbdf sbdf
 /* The toolstack's word about a device that the guest has, or is about to have. */
 static void compare(struct pb_guest *g, struct pb_device *dev, const struct pb_xl_entry *e)
 {
+    unsigned was = dev->node_state;
+
     if (e->state == PB_XENBUS_CLOSING && dev->node_state != PB_XENBUS_CLOSING) {
         dev->node_state = PB_XENBUS_CLOSING;
         dev->let_go = false;
@@ -93,6 +96,8 @@ static void compare(struct pb_guest *g, struct pb_device *dev, const struct pb_x
     if (e->state == PB_XENBUS_INITIALISING && dev->node_state == PB_XENBUS_INITIALISED &&
         dev->ready && !g->acting)
         dev->node_state = PB_XENBUS_INITIALISING;
+    if (dev->node_state != was)
+        pb_record_device(dev);
 }
 
 static void look_at_entry(struct pb_xl_dir *dir, unsigned n)
@@ -213,11 +218,11 @@ static void entries_read(struct pb_store_req *req, void *ctx)
             /* Nobody but the toolstack writes that, and only into a new directory. */
             pb_xl_end_guest(g, "xl has made its nodes anew");
         } else if (g->ending) {
-            g->be_state = (unsigned)state;
+            pb_guest_set_state(g, (unsigned)state);
             if (TAILQ_EMPTY(&g->devices) && !pb_xl_busy(dir))
                 pb_xl_rest(dir);
         } else {
-            g->be_state = (unsigned)state;
+            pb_guest_set_state(g, (unsigned)state);
             compare_all(dir);
         }
     }

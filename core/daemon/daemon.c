@@ -35,6 +35,7 @@ struct daemon {
     struct ev_loop *loop;
     int lock;
     struct pb_journal *journal; /* the backend's once there is one */
+    uint64_t began_ms;
     struct pb_host *host;
     struct pb_xen *xen;
     struct pb_backend *backend;
@@ -205,6 +206,7 @@ static bool start_backend(struct daemon *d)
         rc = pb_backend_new(d->loop, d->xen, d->host, policy, d->generation.quirks, &d->backend);
     if (rc == 0) {
         d->generation.quirks = NULL; /* the backend's now, as the policy */
+        pb_backend_began(d->backend, d->began_ms);
         pb_backend_use_journal(d->backend, d->journal);
         d->journal = NULL;
         return true;
@@ -418,7 +420,7 @@ static int run_with_files(struct daemon *d)
 
 int pb_daemon_run(int argc, char **argv, const struct pb_platform *platform)
 {
-    struct daemon d = { .platform = platform, .lock = -1 };
+    struct daemon d = { .platform = platform, .lock = -1, .began_ms = pb_now_ms() };
 
     if (!open_standard_descriptors())
         return 1;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "daemon/rpc.h"
 
 static void set_text(json_t *object, const char *key, const char *text)
@@ -278,6 +279,10 @@ json_t *pb_show_guest(const struct pb_guest_view *view)
     set_text(object, "assignment", view->assignment);
     set_flag(object, "connected", view->connected);
     set_flag(object, "fenced", view->fenced);
+    (void)json_object_set_new(
+        object, "adopted_seconds",
+        view->adopted_ms ? json_integer((json_int_t)((pb_now_ms() - view->adopted_ms) / 1000))
+                         : json_null());
     set_number(object, "devices", view->device_count);
     (void)json_object_set_new(object, "counters", pb_show_counters(&view->counters));
     return object;

@@ -65,6 +65,29 @@ void pb_view_move(struct pb_view *view, const struct pb_map *map)
     move_bars(&old, view);
 }
 
+void pb_view_restore(struct pb_view *view, const struct pb_map *map, const uint8_t *shadow,
+                     unsigned size, bool same)
+{
+    pb_view_init(view, map);
+    if (size > map->space)
+        size = map->space;
+    for (unsigned i = 0; same && i < size; i++)
+        view->shadow[i] = shadow[i];
+    for (unsigned i = 0; !same && i + 4 <= size; i += 4) {
+        for (unsigned k = i; k < i + 4 && pb_le32(shadow + i) != 0; k++)
+            view->shadow[k] = shadow[k] & map->virt[k];
+    }
+    for (unsigned i = 0; !same && i < map->reg_count; i++) {
+        const struct pb_reg *reg = &map->reg[i];
+
+        if (!is_bar(reg) || reg->offset + 4U > size)
+            continue;
+        begin_fresh(view, reg->offset, reg->offset + 4U);
+        if (pb_le32(shadow + reg->offset) == length_of(map, reg))
+            pb_le_put(view->shadow + reg->offset, 4, length_of(map, reg));
+    }
+}
+
 void pb_view_reset(struct pb_view *view)
 {
     const struct pb_map *map = view->map;

@@ -23,6 +23,13 @@ void pb_view_init(struct pb_view *view, const struct pb_map *map);
  * still there; no access of the view is under way.
  */
 void pb_view_move(struct pb_view *view, const struct pb_map *map);
+/*
+ * A view as an earlier process left it: SHADOW is its first SIZE bytes. SAME: it was written under
+ * MAP's rules. Otherwise virtual bits keep the guest's value as in pb_view_move, but of a register
+ * whose shadow is 0 nobody knows whether it was virtual: it begins as MAP says.
+ */
+void pb_view_restore(struct pb_view *view, const struct pb_map *map, const uint8_t *shadow,
+                     unsigned size, bool same);
 /* After a managed reset: shadows are as a fresh guest finds them, except sizing of BARs. */
 void pb_view_reset(struct pb_view *view);
 

@@ -106,11 +106,42 @@ static int add_root(struct pb_vslots *slots, struct pb_sbdf at)
     return 0;
 }
 
+/* Its function number says nothing of its neighbours: the first of many virtual functions. */
+static bool is_alone(struct pb_sbdf physical, bool virtual_function)
+{
+    return virtual_function && PB_DEVFN_FN(physical.devfn) == 0;
+}
+
+static int put(struct pb_vslots *slots, struct pb_sbdf at, struct pb_sbdf physical, bool alone)
+{
+    if (slots->device_count == PB_VDEVICES || add_root(slots, at) != 0)
+        return -ENOSPC;
+    slots->device[slots->device_count].at = at;
+    slots->device[slots->device_count].physical = physical;
+    slots->device[slots->device_count++].alone = alone;
+    return 0;
+}
+
+int pb_vslots_restore(struct pb_vslots *slots, struct pb_sbdf virtual_address,
+                      struct pb_sbdf physical, bool virtual_function)
+{
+    for (unsigned i = 0; i < slots->device_count; i++) {
+        if (pb_sbdf_equal(slots->device[i].physical, physical) ||
+            pb_sbdf_equal(slots->device[i].at, virtual_address))
+            return -EEXIST;
+    }
+    return put(slots, virtual_address, physical, is_alone(physical, virtual_function));
+}
+
+int pb_vslots_restore_root(struct pb_vslots *slots, uint16_t segment, uint8_t bus)
+{
+    return add_root(slots, (struct pb_sbdf){ .segment = segment, .bus = bus });
+}
+
 int pb_vslots_add(struct pb_vslots *slots, enum pb_topology topology, struct pb_sbdf physical,
                   bool virtual_function, int wanted, struct pb_sbdf *ret_virtual)
 {
-    /* Its function number says nothing of its neighbours: the first of many virtual functions. */
-    bool alone = virtual_function && PB_DEVFN_FN(physical.devfn) == 0;
+    bool alone = is_alone(physical, virtual_function);
     struct pb_sbdf at = physical;
     int devfn = physical.devfn;
 
@@ -124,15 +155,12 @@ int pb_vslots_add(struct pb_vslots *slots, enum pb_topology topology, struct pb_
         devfn = place_vpci(slots, physical, alone, wanted);
     else if (topology == PB_TOPOLOGY_SLOT)
         devfn = place_slot(slots, wanted);
-    if (devfn < 0 || slots->device_count == PB_VDEVICES)
+    if (devfn < 0)
         return -ENOSPC;
     if (topology != PB_TOPOLOGY_PASSTHROUGH)
         at = (struct pb_sbdf){ .devfn = (uint8_t)devfn };
-    if (add_root(slots, at) != 0)
+    if (put(slots, at, physical, alone) != 0)
         return -ENOSPC;
-    slots->device[slots->device_count].at = at;
-    slots->device[slots->device_count].physical = physical;
-    slots->device[slots->device_count++].alone = alone;
     *ret_virtual = at;
     return 0;
 }

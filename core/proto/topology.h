@@ -57,6 +57,14 @@ struct pb_vslots {
 __attribute__((warn_unused_result)) int
 pb_vslots_add(struct pb_vslots *slots, enum pb_topology topology, struct pb_sbdf physical,
               bool virtual_function, int wanted, struct pb_sbdf *ret_virtual);
+/* One that was added by an earlier process: where it was then, whatever the topology says now. */
+__attribute__((warn_unused_result)) int pb_vslots_restore(struct pb_vslots *slots,
+                                                          struct pb_sbdf virtual_address,
+                                                          struct pb_sbdf physical,
+                                                          bool virtual_function);
+/* A bus that the guest was told of. */
+__attribute__((warn_unused_result)) int pb_vslots_restore_root(struct pb_vslots *slots,
+                                                               uint16_t segment, uint8_t bus);
 void pb_vslots_remove(struct pb_vslots *slots, struct pb_sbdf virtual_address);
 /* Is there, or was there ever, a device on this bus? */
 bool pb_vslots_has_root(const struct pb_vslots *slots, uint32_t segment, uint32_t bus);

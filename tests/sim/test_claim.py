@@ -273,6 +273,7 @@ class Restart(unittest.TestCase):
                 s.attach(5, wait=5)
                 s.settle()
                 s.config.update(config)
+                os.unlink(os.path.join(s.config["state_dir"], "journal"))  # else it is adopted
                 s.restart()
                 s.wait_for("it", lambda: NIC in str(s.call("list")))
                 s.settle()

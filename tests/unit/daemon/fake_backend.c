@@ -95,6 +95,12 @@ int pb_backend_new(struct ev_loop *loop, struct pb_xen *xen, struct pb_host *hos
     return 0;
 }
 
+void pb_backend_began(struct pb_backend *b, uint64_t ms)
+{
+    (void)b;
+    (void)ms;
+}
+
 void pb_backend_use_journal(struct pb_backend *b, struct pb_journal *j)
 {
     b->journal = j;
