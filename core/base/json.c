@@ -322,3 +322,44 @@ const char *pb_json_text(const struct pb_json *at, size_t max, const char *fallb
     }
     return json_string_value(at->value);
 }
+
+struct text {
+    char *bytes;
+    size_t length, room;
+    bool failed;
+};
+
+static int append(const char *piece, size_t length, void *ctx)
+{
+    struct text *text = ctx;
+
+    if (text->failed)
+        return -1;
+    if (text->room - text->length <= length) { /* the NUL, too */
+        size_t room = 2 * (text->room + length) + 1;
+        char *grown = realloc(text->bytes, room);
+
+        if (!grown) {
+            text->failed = true;
+            return -1;
+        }
+        text->bytes = grown;
+        text->room = room;
+    }
+    memcpy(text->bytes + text->length, piece, length);
+    text->length += length;
+    text->bytes[text->length] = '\0';
+    return 0;
+}
+
+char *pb_json_dumps(const json_t *value, size_t flags)
+{
+    struct text text = { 0 };
+
+    /* its own result leaves out the names of members */
+    if (json_dump_callback(value, append, &text, flags) != 0 || text.failed) {
+        free(text.bytes);
+        return NULL;
+    }
+    return text.bytes;
+}

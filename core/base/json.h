@@ -64,4 +64,10 @@ uint64_t pb_json_number(const struct pb_json *at, uint64_t min, uint64_t max, ui
 /* Borrowed. MAX is the longest allowed length in bytes. */
 const char *pb_json_text(const struct pb_json *at, size_t max, const char *fallback);
 
+/*
+ * As json_dumps, which gives a text with holes when it runs out of memory on its way. NULL then; to
+ * be freed.
+ */
+char *pb_json_dumps(const json_t *value, size_t flags);
+
 #endif

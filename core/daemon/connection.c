@@ -318,6 +318,13 @@ bool pb_reply_is_wanted(const struct pb_reply *reply)
     return reply->client && !reply->server->quiet;
 }
 
+void pb_reply_drop(struct pb_reply *reply)
+{
+    if (reply->client)
+        reply->client->doomed = true;
+    pb_reply_send(reply, NULL, 0);
+}
+
 void pb_reply_send(struct pb_reply *reply, char *text, size_t length)
 {
     struct pb_connection *c = reply->client;

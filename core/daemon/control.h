@@ -77,6 +77,8 @@ uid_t pb_reply_uid(const struct pb_reply *reply);
  * room for one byte more. NULL: there is no answer.
  */
 void pb_reply_send(struct pb_reply *reply, char *text, size_t length);
+/* Instead, without memory for the answer: the connection ends, so that nobody waits for ever. */
+void pb_reply_drop(struct pb_reply *reply);
 /*
  * STEP is called in this and later turns until it returns false; it has called pb_reply_send then.
  * Of readers' answers one is composed at a time.

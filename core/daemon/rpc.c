@@ -92,7 +92,7 @@ static char *compose(const json_t *id, const char *key, json_t *value)
 
     message = json_pack("{s:s, s:o, s:o}", "jsonrpc", "2.0", "id", echoed, key, value);
     if (message)
-        text = json_dumps(message, JSON_COMPACT);
+        text = pb_json_dumps(message, JSON_COMPACT);
     json_decref(message);
     return text;
 }

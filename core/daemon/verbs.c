@@ -16,22 +16,27 @@ static void call_free(struct pb_call *call)
     free(call);
 }
 
-/* Without memory for an answer the client sees none, but its connection goes on. */
+/* NULL: there was no memory for it. */
 static void answer(struct pb_reply *reply, char *text)
 {
-    pb_reply_send(reply, text, text ? strlen(text) : 0);
+    if (text)
+        pb_reply_send(reply, text, strlen(text));
+    else
+        pb_reply_drop(reply);
 }
 
 static void call_end(struct pb_call *call, char *text)
 {
     struct pb_reply *reply = call->reply;
+    bool wanted = call->request.id != NULL;
 
-    if (!call->request.id) {
-        free(text);
-        text = NULL;
-    }
     call_free(call);
-    answer(reply, text);
+    if (wanted) {
+        answer(reply, text);
+        return;
+    }
+    free(text);
+    pb_reply_send(reply, NULL, 0);
 }
 
 size_t pb_call_answer_max(const struct pb_call *call)
@@ -402,7 +407,10 @@ static void refuse(struct pb_call *call, enum pb_rpc_fault fault)
         text = pb_rpc_fault(call->request.id, fault, call->request.error.text,
                             "see pcibackctl(1) for the verbs and their parameters");
     call_free(call);
-    answer(reply, text);
+    if (silent)
+        pb_reply_send(reply, NULL, 0);
+    else
+        answer(reply, text);
 }
 
 void pb_verbs_message(void *ctx, struct pb_reply *reply, const char *text, size_t length)
@@ -412,7 +420,7 @@ void pb_verbs_message(void *ctx, struct pb_reply *reply, const char *text, size_
     enum pb_rpc_fault fault;
 
     if (!call) {
-        pb_reply_send(reply, NULL, 0);
+        pb_reply_drop(reply);
         return;
     }
     call->verbs = ctx;

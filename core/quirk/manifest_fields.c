@@ -131,7 +131,7 @@ static void read_params(const struct pb_json *at, struct pb_quirk_plugin *ret)
         pb_json_fail(at, "must be an object");
         return;
     }
-    ret->params = at->value ? json_dumps(at->value, JSON_COMPACT) : strdup("{}");
+    ret->params = at->value ? pb_json_dumps(at->value, JSON_COMPACT) : strdup("{}");
     if (!ret->params)
         pb_json_fail(at, "%s", strerror(ENOMEM));
     else if (strlen(ret->params) > PB_QUIRK_PARAMS_MAX)

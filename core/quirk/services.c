@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/json.h"
 #include "base/log.h"
 
 #define LINE_LENGTH 300
@@ -55,7 +56,7 @@ static int read_params(struct pcibackd_device *dev, json_t *object)
 
         p->name = strdup(key);
         p->value = json_is_string(value) ? strdup(json_string_value(value))
-                                         : json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+                                         : pb_json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
         if (!p->name || !p->value)
             return -ENOMEM;
     }

@@ -16,6 +16,12 @@ struct pb_store_req *pb_store_req_new(bool transaction, pb_store_fn done, void *
 
     if (!req)
         return NULL;
+    req->step = calloc(FIRST_ROOM, sizeof(*req->step));
+    if (!req->step) {
+        free(req);
+        return NULL;
+    }
+    req->room = FIRST_ROOM;
     req->transaction = transaction;
     req->done = done;
     req->ctx = ctx;
@@ -43,7 +49,7 @@ static struct pb_store_step *next_step(struct pb_store_req *req)
     if (req->failed_alloc)
         return NULL;
     if (req->count == req->room) {
-        room = req->room ? 2 * req->room : FIRST_ROOM;
+        room = 2 * req->room;
         grown = reallocarray(req->step, room, sizeof(*grown));
         if (!grown) {
             req->failed_alloc = true;

@@ -61,7 +61,8 @@ TAILQ_HEAD(pb_store_queue, pb_store_req);
 
 /*
  * Building. DONE may be NULL when nobody waits (a failure is then logged by the carrier). Builders
- * return the step's index. NULL from _new is -ENOMEM.
+ * return the step's index. NULL from _new is -ENOMEM; otherwise step[0] may be read, whatever came
+ * after.
  */
 struct pb_store_req *pb_store_req_new(bool transaction, pb_store_fn done, void *ctx);
 void pb_store_req_free(struct pb_store_req *req);

@@ -148,6 +148,8 @@ class Rpc(Lines):
             message = self.receive()
             if message.get("id") is None and "method" in message:
                 self.notifications.append(message)
+            elif message.get("id") is None:  # it could not read what was asked
+                self.answers[serial] = message
             else:
                 self.answers[message.get("id")] = message
         answer = self.answers.pop(serial)
