@@ -155,6 +155,7 @@ static int add_ioctls(scmp_filter_ctx filter, const unsigned long *more)
     return rc;
 }
 
+/* The kernel's log names the call that ended us (type=1326). */
 static int load_filter(const unsigned long *ioctls)
 {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
@@ -162,9 +163,6 @@ static int load_filter(const unsigned long *ioctls)
 
     if (rc == 0)
         rc = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
-    /* The kernel's log names the call that ended us. */
-    if (rc == 0)
-        rc = seccomp_attr_set(filter, SCMP_FLTATR_CTL_LOG, 1);
     if (rc == 0)
         rc = pb_confine_allow(filter, pb_confine_common, pb_confine_common_count);
     if (rc == 0)

@@ -111,6 +111,11 @@ static const char *module_of(const char *driver)
     return NULL;
 }
 
+bool pb_bind_is_stub(const char *driver)
+{
+    return module_of(driver) != NULL;
+}
+
 const char *pb_bind_module(const char *driver)
 {
     const char *module = module_of(driver);

@@ -24,6 +24,8 @@ int pb_bind_to(const struct pb_sysfs *fs, const char *driver);
 int pb_bind_any(const struct pb_sysfs *fs);
 /* The module that has a stub driver: of one that is not known, the driver's own name. */
 const char *pb_bind_module(const char *driver);
+/* One whose only use is to keep other drivers away. */
+bool pb_bind_is_stub(const char *driver);
 /* Loads the module of a known stub driver. */
 void pb_bind_load_module(const char *driver);
 int pb_bind_enable_count(const struct pb_sysfs *fs);

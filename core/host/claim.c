@@ -26,12 +26,8 @@ enum known {
 
 static bool stub_driver(const struct pb_work *work, const char *driver)
 {
-    static const char *const stubs[] = { "pci-stub", "vfio-pci", "pciback" };
-
-    for (unsigned i = 0; i < PB_ARRAY_SIZE(stubs); i++) {
-        if (strcmp(driver, stubs[i]) == 0)
-            return true;
-    }
+    if (pb_bind_is_stub(driver))
+        return true;
     return driver[0] && strcmp(driver, work->request->driver) == 0;
 }
 
@@ -525,6 +521,22 @@ int pb_work_open(struct pb_work *work)
     if (rc == 0)
         rc = refuse_lockdown(work);
     return rc ? rc : open_config(work);
+}
+
+/* All of it is in the kernel's memory: no device is asked, no lock of a driver's is waited for. */
+int pb_work_adopt(struct pb_work *work)
+{
+    struct pb_facts *facts = &work->reply->facts;
+    int rc;
+
+    if (!pb_sysfs_present(&work->fs))
+        return pb_work_fail(work, -ENODEV, "it is not in the machine");
+    facts->sbdf = work->request->sbdf;
+    pb_sysfs_driver(&work->fs, work->reply->driver_now);
+    rc = pb_sysfs_ids(&work->fs, &facts->vendor, &facts->device);
+    if (rc)
+        return pb_work_fail(work, rc, "its attributes cannot be read: %s", strerror(-rc));
+    return open_config(work);
 }
 
 int pb_work_probe(struct pb_work *work)

@@ -251,8 +251,8 @@ int pb_confine_helper(void)
 
 int pb_confine_relay(void)
 {
-    static const char *const calls[] = { "read",  "write",      "poll",
-                                         "close", "exit_group", "restart_syscall" };
+    static const char *const calls[] = { "recvfrom", "sendto",     "poll",
+                                         "close",    "exit_group", "restart_syscall" };
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
     int rc = filter ? pb_confine_allow(filter, calls, PB_ARRAY_SIZE(calls)) : -ENOMEM;
 

@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "base/log.h"
+#include "host/bind.h"
 #include "host/job_reset.h"
 #include "host/work.h"
 
@@ -67,36 +68,130 @@ static int cycle(struct pb_work *work)
     return rc;
 }
 
-/* LENGTH bytes at TEXT hold a whole string of letters, digits, '_' and EXTRA. */
-static bool plain(const char *text, size_t length, char extra)
-{
-    const char *end = memchr(text, '\0', length);
+/* --- the daemon gave its privileges up and we did not: nothing that it says is believed --- */
 
-    for (const char *p = text; end && p < end; p++) {
-        if (!(*p >= 'a' && *p <= 'z') && !(*p >= 'A' && *p <= 'Z') && !(*p >= '0' && *p <= '9') &&
-            *p != '_' && *p != extra)
-            return false;
-    }
-    return end != NULL;
+/* SIZE bytes at TEXT hold a whole string. */
+static bool ends(const char *text, size_t size)
+{
+    return memchr(text, '\0', size) != NULL;
 }
 
-/* The daemon gave its privileges up and we did not: its names become paths, its sizes lengths. */
+/* A stub driver, or one that the configuration named when we were started. */
+static bool driver_is_known(const struct pb_host_options *options, const char *driver)
+{
+    if (!driver[0] || strcmp(driver, "none") == 0 || pb_bind_is_stub(driver))
+        return true;
+    for (size_t i = 0; i < options->driver_count; i++) {
+        if (strcmp(options->drivers[i], driver) == 0)
+            return !strchr(driver, '/');
+    }
+    return false;
+}
+
+/* The kernel's words, separated by spaces. */
+static bool methods_are_known(const char *method)
+{
+    static const char *const words[] = { "device_specific", "acpi", "flr", "af_flr", "pm", "bus",
+                                         "cxl_bus" };
+
+    while (*method) {
+        size_t n = strcspn(method, " ");
+        bool known = false;
+
+        for (unsigned i = 0; i < PB_ARRAY_SIZE(words); i++)
+            known |= n == strlen(words[i]) && strncmp(method, words[i], n) == 0;
+        if (!known)
+            return false;
+        method += n + (method[n] == ' ');
+    }
+    return true;
+}
+
+/* DIR/NAME.so, where DIR is one of those that we were started with. */
+static bool plugin_is_known(const struct pb_host_options *options, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    size_t n = slash ? (size_t)(slash - path) : 0;
+
+    for (size_t i = 0; slash && i < options->plugin_dir_count; i++) {
+        if (strlen(options->plugin_dirs[i]) == n && strncmp(options->plugin_dirs[i], path, n) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool slot_is_sane(const struct pb_slot *s)
+{
+    return s->device >= -1 && s->device < 32 && s->function >= -1 && s->function < 8 &&
+           (s->device >= 0 || s->function < 0);
+}
+
+static bool slots_are_sane(const struct pb_wire_request *r)
+{
+    bool sane = r->kind == PB_JOB_LIST         ? r->slot_count == 1
+                : r->kind == PB_JOB_SAVE_SLOTS ? r->slot_count <= PB_SLOTS_SAVED_MAX
+                                               : r->slot_count == 0;
+
+    for (uint32_t i = 0; sane && i < r->slot_count; i++)
+        sane = slot_is_sane(&r->slot[i]);
+    return sane;
+}
+
+static bool access_is_sane(const struct pb_wire_request *r)
+{
+    return (r->size == 1 || r->size == 2 || r->size == 4) && r->offset % r->size == 0 &&
+           r->offset + r->size <= (int)PB_CONFIG_SIZE_PCIE;
+}
+
 static bool sane(const struct pb_wire_request *r)
 {
-    if (r->kind == PB_WIRE_ACCESS)
-        return (r->size == 1 || r->size == 2 || r->size == 4) && r->offset % r->size == 0 &&
-               r->offset + r->size <= (int)PB_CONFIG_SIZE_PCIE;
-    if (!plain(r->driver, sizeof(r->driver), '-') || !plain(r->method, sizeof(r->method), ' '))
+    /* a bool of another value is undefined behaviour, so it is looked at as a byte */
+    if (*(const uint8_t *)&r->force > 1 || *(const uint8_t *)&r->write > 1)
         return false;
-    if (r->kind == PB_JOB_LIST
-            ? r->slot_count != 1
-            : r->slot_count > (r->kind == PB_JOB_SAVE_SLOTS ? PB_SLOTS_SAVED_MAX : 0))
+    if (r->kind == PB_WIRE_ACCESS)
+        return access_is_sane(r);
+    if (!ends(r->driver, sizeof(r->driver)) || !ends(r->method, sizeof(r->method)) ||
+        !slots_are_sane(r))
         return false;
     if (r->kind != PB_JOB_RESET)
         return (r->kind != PB_JOB_CLAIM || r->driver[0]) && r->plugin_count == 0;
+    for (uint32_t i = 0; i < r->plugin_count && i < PB_JOB_PLUGINS; i++) {
+        if (!ends(r->plugin[i].path, sizeof(r->plugin[i].path)) ||
+            !ends(r->plugin[i].params, sizeof(r->plugin[i].params)))
+            return false;
+    }
     return r->plugin_count <= PB_JOB_PLUGINS && r->settle_ms <= SETTLE_MAX_MS &&
            (r->image_size == 0 || r->image_size == PB_CONFIG_SIZE_PCI ||
             r->image_size == PB_CONFIG_SIZE_PCIE);
+}
+
+/* 0, or why it is refused. */
+static int check(struct pb_work *work)
+{
+    const struct pb_wire_request *r = work->request;
+
+    if (!sane(r))
+        return pb_work_fail(work, -EINVAL, "the helper refuses what the daemon asks");
+    if (r->kind == PB_WIRE_ACCESS)
+        return 0;
+    if (!driver_is_known(work->options, r->driver)) {
+        (void)pb_work_next(work, 0, "restart pcibackd: guests stay connected");
+        return pb_work_fail(work, -EACCES,
+                            "driver %s was not in the configuration when pcibackd was started",
+                            r->driver);
+    }
+    if (r->kind == PB_JOB_RESET && !methods_are_known(r->method))
+        return pb_work_fail(work, -EINVAL, "\"%s\" is not a reset method", r->method);
+    for (uint32_t i = 0; i < r->plugin_count; i++) {
+        if (plugin_is_known(work->options, r->plugin[i].path))
+            continue;
+        (void)pb_work_next(work, 0, "restart pcibackd: guests stay connected");
+        return pb_work_fail(work, -EACCES,
+                            "plugin %s is not in a directory that the configuration named when "
+                            "pcibackd was started",
+                            r->plugin[i].path);
+    }
+    return 0;
 }
 
 void pb_job_run(const struct pb_wire_request *request, const struct pb_host_options *options,
@@ -107,10 +202,9 @@ void pb_job_run(const struct pb_wire_request *request, const struct pb_host_opti
     memset(ret, 0, sizeof(*ret));
     ret->id = request->id;
     *ret_fd = -1;
-    if (!sane(request)) {
-        ret->rc = pb_work_fail(&work, -EINVAL, "the helper refuses what the daemon asks");
+    ret->rc = check(&work);
+    if (ret->rc)
         return;
-    }
     pb_sysfs_init(&work.fs, options->sysfs, request->sbdf);
     switch (request->kind) {
     case PB_JOB_PROBE:
@@ -120,8 +214,10 @@ void pb_job_run(const struct pb_wire_request *request, const struct pb_host_opti
         ret->rc = pb_work_claim(&work);
         break;
     case PB_JOB_OPEN:
-    case PB_JOB_ADOPT:
         ret->rc = pb_work_open(&work);
+        break;
+    case PB_JOB_ADOPT:
+        ret->rc = pb_work_adopt(&work);
         break;
     case PB_JOB_RELEASE:
         ret->rc = pb_work_release(&work);

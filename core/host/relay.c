@@ -112,14 +112,14 @@ static bool move(struct way *w)
     ssize_t n;
 
     if (w->at == w->end) {
-        n = read(w->from, w->bytes, sizeof(w->bytes));
+        n = recv(w->from, w->bytes, sizeof(w->bytes), 0);
         if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
             return false;
         w->at = 0;
         w->end = n > 0 ? (size_t)n : 0;
     }
     if (w->at < w->end) {
-        n = write(w->to, w->bytes + w->at, w->end - w->at);
+        n = send(w->to, w->bytes + w->at, w->end - w->at, MSG_NOSIGNAL);
         if (n < 0 && errno != EAGAIN && errno != EINTR)
             return false;
         w->at += n > 0 ? (size_t)n : 0;

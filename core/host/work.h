@@ -25,6 +25,7 @@ __attribute__((format(printf, 3, 4))) int pb_work_next(struct pb_work *work, int
 
 int pb_work_claim(struct pb_work *work);
 int pb_work_open(struct pb_work *work);
+int pb_work_adopt(struct pb_work *work);
 int pb_work_release(struct pb_work *work);
 int pb_work_probe(struct pb_work *work);
 /* Did an earlier run of this boot take the device that is at SBDF? */

@@ -30,11 +30,22 @@
 struct kernel *kernel;
 char kernel_dir[64];
 char kernel_sysfs[80], kernel_proc[80], kernel_lib[80], kernel_boot[80], kernel_config[80];
+char kernel_run[80], kernel_store[80];
+static const char *const kernel_plugin_dirs[] = { PB_FIXTURE_DIR, kernel_dir };
+static const char *const kernel_drivers[] = { "vfio-platform", "other.driver" };
 const struct pb_host_options kernel_options = { .sysfs = kernel_sysfs,
                                                 .proc = kernel_proc,
                                                 .lib_dir = kernel_lib,
                                                 .boot_dir = kernel_boot,
-                                                .config_dir = kernel_config };
+                                                .config_dir = kernel_config,
+                                                .run_dir = kernel_run,
+                                                .store = kernel_store,
+                                                .uid = KERNEL_UID,
+                                                .plugin_dirs = kernel_plugin_dirs,
+                                                .plugin_dir_count =
+                                                    PB_ARRAY_SIZE(kernel_plugin_dirs),
+                                                .drivers = kernel_drivers,
+                                                .driver_count = PB_ARRAY_SIZE(kernel_drivers) };
 const struct pb_sbdf kernel_nic = { .segment = 0, .bus = 3, .devfn = 0 };
 static bool in_helper;
 
@@ -585,6 +596,8 @@ static void set_dir(const char *dir)
     (void)snprintf(kernel_lib, sizeof(kernel_lib), "%s/lib", kernel_dir);
     (void)snprintf(kernel_boot, sizeof(kernel_boot), "%s/boot", kernel_dir);
     (void)snprintf(kernel_config, sizeof(kernel_config), "%s/etc.d", kernel_dir);
+    (void)snprintf(kernel_run, sizeof(kernel_run), "%s/run", kernel_dir);
+    (void)snprintf(kernel_store, sizeof(kernel_store), "%s/store", kernel_dir);
 }
 
 int kernel_setup(void **state)
@@ -604,6 +617,7 @@ int kernel_setup(void **state)
     }
     bus_path(path, "drivers_probe");
     put_file(path, "", 0);
+    make_dir(kernel_run);
     kernel_put("proc/sys/kernel/random/boot_id", KERNEL_BOOT_ID "\n");
     kernel_add_driver("e1000e");
     kernel_add_driver("pci-stub");

@@ -40,11 +40,13 @@ struct kernel {
     char log[KERNEL_LOG_MAX][256]; /* "PATH=VALUE", PATH is relative to bus/pci */
 };
 
+#define KERNEL_UID     65534 /* of the daemon */
 #define KERNEL_BOOT_ID "11111111-2222-3333-4444-555555555555"
 
 extern struct kernel *kernel;
 extern char kernel_dir[64]; /* everything is below it */
 extern char kernel_sysfs[80], kernel_proc[80], kernel_lib[80], kernel_boot[80], kernel_config[80];
+extern char kernel_run[80], kernel_store[80];
 extern const struct pb_host_options kernel_options; /* all of them; no self */
 extern const struct pb_sbdf kernel_nic;             /* 0000:03:00.0, an e1000e with its driver */
 

@@ -175,7 +175,7 @@ static void H5_helper_holds_no_descriptor_of_the_parent(void **state)
 {
     char marker[96], path[300], target[256];
     const struct dirent *entry;
-    int high, low, ends[2];
+    int high, low, ends[2], relays = 0;
     struct world_job j;
     DIR *dir;
 
@@ -202,10 +202,15 @@ static void H5_helper_holds_no_descriptor_of_the_parent(void **state)
         target[n > 0 ? n : 0] = '\0';
         if (strcmp(entry->d_name, "3") == 0)
             assert_memory_equal(target, "socket:", 7);
+        else if (strncmp(target, "socket:", 7) == 0)
+            relays++;
+        else if (strncmp(target, kernel_run, strlen(kernel_run)) == 0)
+            assert_string_equal(target + strlen(kernel_run), "/helper"); /* its lock */
         else
             assert_string_equal(target, "anon_inode:[signalfd]");
     }
     (void)closedir(dir);
+    assert_int_equal(relays, 1); /* where it listens */
     (void)close(low);
     (void)close(high);
     (void)close(ends[0]);

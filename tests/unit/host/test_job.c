@@ -503,9 +503,9 @@ static void reset_sets_and_restores_the_method(void **state)
 static void reset_with_an_impossible_method_is_not_tried(void **state)
 {
     (void)state;
-    assert_int_equal(run(PB_JOB_RESET, "", "wish"), -EINVAL);
-    assert_says("wish");
-    kernel_assert_log(SET("reset_method=wish"), NULL);
+    assert_int_equal(run(PB_JOB_RESET, "", "acpi"), -EINVAL);
+    assert_says("acpi");
+    kernel_assert_log(SET("reset_method=acpi"), NULL);
 }
 
 static void a_failed_reset_restores_the_method_too(void **state)
@@ -624,14 +624,101 @@ static void what_no_honest_daemon_asks_is_refused(void **state)
         assert_int_equal(access_config(true, cycles[i].offset, cycles[i].size, 0), -EINVAL);
     }
     assert_int_equal(claim(""), -EINVAL);
-    assert_int_equal(claim("../../../x"), -EINVAL);
-    assert_int_equal(claim("pci-stub\n"), -EINVAL);
+    assert_int_equal(claim("../../../x"), -EACCES);
+    assert_int_equal(claim("pci-stub\n"), -EACCES);
+    assert_int_equal(claim("e1000e"), -EACCES); /* a driver, but nobody configured it */
     assert_int_equal(run(PB_JOB_RESET, "", "flr\nbus"), -EINVAL);
+    assert_int_equal(run(PB_JOB_RESET, "", "wish"), -EINVAL);
+    assert_int_equal(run(PB_JOB_RESET, "", "flr bu"), -EINVAL);
     memset(request.driver, 'a', sizeof(request.driver));
     pb_job_run(&request, &kernel_options, &reply, &fd);
     assert_int_equal(reply.rc, -EINVAL);
     assert_untouched();
     assert_int_equal(kernel->writes, 0);
+}
+
+static int ask(const struct pb_wire_request *request)
+{
+    pb_job_run(request, &kernel_options, &reply, &fd);
+    assert_true(fd < 0);
+    assert_true(reply.reason[0]);
+    return reply.rc;
+}
+
+static void a_plugin_from_elsewhere_is_refused(void **state)
+{
+    static const char *const paths[] = { "/tmp/x.so",
+                                         PB_FIXTURE_DIR "/../x.so",
+                                         PB_FIXTURE_DIR "/sub/x.so",
+                                         PB_FIXTURE_DIR "x.so",
+                                         "fake.so",
+                                         "" };
+    struct pb_wire_request request = { .kind = PB_JOB_RESET,
+                                       .sbdf = kernel_nic,
+                                       .plugin_count = 1 };
+
+    (void)state;
+    for (size_t i = 0; i < PB_ARRAY_SIZE(paths); i++) {
+        (void)snprintf(request.plugin[0].path, sizeof(request.plugin[0].path), "%s", paths[i]);
+        assert_int_equal(ask(&request), -EACCES);
+        assert_says("not in a directory");
+    }
+    memset(request.plugin[0].path, '/', sizeof(request.plugin[0].path));
+    assert_int_equal(ask(&request), -EINVAL);
+    request.plugin_count = PB_JOB_PLUGINS + 1;
+    assert_int_equal(ask(&request), -EINVAL);
+    assert_untouched();
+    assert_int_equal(kernel->writes, 0);
+}
+
+static void slots_that_are_no_addresses_are_refused(void **state)
+{
+    static const struct pb_slot bad[] = { { .device = 32 },
+                                          { .device = -2 },
+                                          { .device = 1, .function = 8 },
+                                          { .device = 1, .function = -2 },
+                                          { .device = -1, .function = 0 } };
+    struct pb_wire_request request = { .kind = PB_JOB_SAVE_SLOTS, .slot_count = 1 };
+
+    (void)state;
+    for (size_t i = 0; i < PB_ARRAY_SIZE(bad); i++) {
+        request.kind = PB_JOB_SAVE_SLOTS;
+        request.slot[0] = bad[i];
+        assert_int_equal(ask(&request), -EINVAL);
+        request.kind = PB_JOB_LIST;
+        assert_int_equal(ask(&request), -EINVAL);
+    }
+    request.kind = PB_JOB_SAVE_SLOTS;
+    request.slot[0] = (struct pb_slot){ .bus = 1 };
+    request.slot_count = PB_SLOTS_SAVED_MAX + 1;
+    assert_int_equal(ask(&request), -EINVAL);
+}
+
+/* As it stands in memory: what is neither true nor false. */
+static void a_flag_that_is_no_flag_is_refused(void **state)
+{
+    struct pb_wire_request request = { .kind = PB_JOB_CLAIM, .sbdf = kernel_nic };
+
+    (void)state;
+    (void)snprintf(request.driver, sizeof(request.driver), "pci-stub");
+    memset(&request.force, 2, 1);
+    assert_int_equal(ask(&request), -EINVAL);
+    assert_untouched();
+}
+
+static void adopting_opens_and_reads_what_the_kernel_has_in_memory(void **state)
+{
+    (void)state;
+    kernel_unset(kernel_nic, "resource"); /* nothing of it is needed */
+    assert_int_equal(run(PB_JOB_ADOPT, "", ""), 0);
+    assert_true(fd >= 0);
+    assert_int_equal(reply.facts.vendor, 0x8086);
+    assert_int_equal(reply.facts.device, 0x10d3);
+    assert_string_equal(reply.driver_now, "e1000e");
+    assert_int_equal(kernel->writes, 0);
+    kernel_remove_device(kernel_nic);
+    assert_int_equal(run(PB_JOB_ADOPT, "", ""), -ENODEV);
+    assert_true(fd < 0);
 }
 
 static void an_unknown_job_is_EINVAL(void **state)
@@ -681,6 +768,10 @@ int main(void)
         RULE(an_access_that_is_not_possible_is_an_error),
         RULE(claim_under_lockdown_is_refused_untouched),
         RULE(what_no_honest_daemon_asks_is_refused),
+        RULE(a_plugin_from_elsewhere_is_refused),
+        RULE(slots_that_are_no_addresses_are_refused),
+        RULE(a_flag_that_is_no_flag_is_refused),
+        RULE(adopting_opens_and_reads_what_the_kernel_has_in_memory),
         RULE(an_unknown_job_is_EINVAL),
     };
 

@@ -3,7 +3,7 @@ pb_unit(remember host)
 pb_unit(wire host)
 
 # These run on a kernel of plain files, see kernel.h.
-foreach(module sysfs job claim outside surroundings helper host)
+foreach(module sysfs job claim confine outside surroundings helper host)
   pb_unit(${module} host ${CMAKE_CURRENT_LIST_DIR}/kernel.c)
   foreach(symbol write kill pb_now_ns pb_now_ms pb_plugin_open)
     target_link_options(test_host_${module} PRIVATE -Wl,--wrap=${symbol})
@@ -12,6 +12,7 @@ foreach(module sysfs job claim outside surroundings helper host)
   add_dependencies(test_host_${module} fixture_fake fixture_fake2 fixture_bare)
 endforeach()
 target_sources(test_host_helper PRIVATE ${CMAKE_CURRENT_LIST_DIR}/world.c)
+target_sources(test_host_confine PRIVATE ${CMAKE_CURRENT_LIST_DIR}/world.c)
 target_sources(test_host_host PRIVATE ${CMAKE_CURRENT_LIST_DIR}/world.c)
 target_link_options(test_host_job PRIVATE -Wl,--wrap=execl)
 
