@@ -127,6 +127,13 @@ void pb_backend_use_journal(struct pb_backend *b, struct pb_journal *j)
     pb_plugin_set_guard(j ? &plugin_guard : NULL);
 }
 
+bool pb_backend_journal_stats(const struct pb_backend *b, struct pb_journal_stats *ret)
+{
+    if (b->journal)
+        *ret = pb_journal_stats(b->journal);
+    return b->journal != NULL;
+}
+
 /* Guests that wait are served again: now for everything else. */
 static void adopted(void *ctx, const struct pb_failure *failure)
 {

@@ -271,6 +271,9 @@ bool pb_backend_some_guests(const struct pb_backend *b, uint64_t *from, unsigned
 bool pb_backend_device(const struct pb_backend *b, const char *dev, struct pb_device_view *ret,
                        struct pb_failure *failure);
 void pb_backend_counters(const struct pb_backend *b, struct pb_counters *ret);
+struct pb_journal_stats;
+/* False: nothing is kept for the next process. */
+bool pb_backend_journal_stats(const struct pb_backend *b, struct pb_journal_stats *ret);
 
 /* Writes that were denied, by register; kept from claim to release, for all guests together. */
 #define PB_DENIED_MAX 128

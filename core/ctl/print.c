@@ -104,6 +104,17 @@ static void print_plugin_numbers(const json_t *devices)
     }
 }
 
+static void print_journal(const json_t *journal)
+{
+    if (!json_is_object(journal))
+        return;
+    (void)printf("journal: %lld guests, %lld devices, %lld KiB", number(journal, "guests"),
+                 number(journal, "devices"), number(journal, "bytes") / 1024);
+    if (number(journal, "lost_parts") > 0)
+        (void)printf("; %lld parts were damaged at the start", number(journal, "lost_parts"));
+    (void)printf("\n");
+}
+
 void pb_ctl_print_stats(const struct pb_ctl_command *command, const json_t *result)
 {
     static const char *const headers[] = { "LIMIT", "VALUE", "USED", "MEANING", NULL };
@@ -118,6 +129,7 @@ void pb_ctl_print_stats(const struct pb_ctl_command *command, const json_t *resu
                  number(result, "uptime_ms") / 1000, number(result, "generation"),
                  number(result, "quirks"), number(result, "files"));
     print_last_reload(json_object_get(result, "last_reload"));
+    print_journal(json_object_get(result, "journal"));
     (void)printf("\n");
     print_counters(result);
     print_plugin_numbers(json_object_get(result, "devices"));

@@ -224,6 +224,21 @@ static void print_plugins(const json_t *devices)
     print_plugin_numbers(devices);
 }
 
+static void print_journal(const json_t *journal)
+{
+    static const struct {
+        const char *key, *name, *help;
+    } rows[] = {
+        { "guests", "pcibackd_journal_guests", "guests that the next daemon would take up" },
+        { "devices", "pcibackd_journal_devices", "devices that the next daemon would know of" },
+        { "bytes", "pcibackd_journal_bytes", "of the file system, for that" },
+        { "lost_parts", "pcibackd_journal_lost_parts", "parts found damaged at the start" },
+    };
+
+    for (size_t i = 0; json_is_object(journal) && i < sizeof(rows) / sizeof(rows[0]); i++)
+        print_gauge(rows[i].name, rows[i].help, number(journal, rows[i].key));
+}
+
 void pb_ctl_print_prometheus(const json_t *result)
 {
     const json_t *devices = json_object_get(result, "devices");
@@ -254,4 +269,5 @@ void pb_ctl_print_prometheus(const json_t *result)
     print_limits(limits, "used", "pcibackd_limit_used", "how far a limit is used");
     print_limits(limits, "most", "pcibackd_limit_most", "how far it was used since the start");
     print_control(json_object_get(result, "control"));
+    print_journal(json_object_get(result, "journal"));
 }

@@ -2,6 +2,7 @@
 /* The verbs that only read. */
 #include <stdio.h>
 
+#include "backend/journal.h"
 #include "base/log.h"
 #include "daemon/call.h"
 #include "daemon/limits.h"
@@ -146,6 +147,18 @@ static json_t *control_stats(const struct pb_control_use *use)
                      (json_int_t)use->dropped, "longest_turn_us", (json_int_t)use->turn_most_us);
 }
 
+/* What the next process would find. */
+static json_t *journal_stats(const struct pb_verbs *verbs)
+{
+    struct pb_journal_stats now;
+
+    if (!pb_backend_journal_stats(verbs->backend, &now))
+        return json_null();
+    return json_pack("{s:I, s:I, s:I, s:I}", "guests", (json_int_t)now.guests, "devices",
+                     (json_int_t)now.devices, "bytes", (json_int_t)now.bytes, "lost_parts",
+                     (json_int_t)now.lost_parts);
+}
+
 static json_t *bounds(void)
 {
     json_t *object = json_object();
@@ -186,11 +199,12 @@ static json_t *stats(const struct pb_call *call, const struct pb_walk_sums *sums
     json_t *result;
 
     pb_backend_counters(verbs->backend, &counters);
-    result = json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "uptime_ms",
+    result = json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "uptime_ms",
                        (json_int_t)(pb_now_ms() - verbs->started_ms), "device_states",
                        state_counts(sums), "counters", pb_show_counters(&counters), "control",
-                       control_stats(pb_control_use(verbs->control)), "limits",
-                       limits_of(verbs, sums), "bounds", bounds(), "counter_help", counter_help());
+                       control_stats(pb_control_use(verbs->control)), "journal",
+                       journal_stats(verbs), "limits", limits_of(verbs, sums), "bounds", bounds(),
+                       "counter_help", counter_help());
     (void)json_object_update_new(result, quirk_stats(verbs));
     return result;
 }

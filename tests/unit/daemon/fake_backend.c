@@ -106,6 +106,13 @@ void pb_backend_use_journal(struct pb_backend *b, struct pb_journal *j)
     b->journal = j;
 }
 
+bool pb_backend_journal_stats(const struct pb_backend *b, struct pb_journal_stats *ret)
+{
+    if (b->journal)
+        *ret = pb_journal_stats(b->journal);
+    return b->journal != NULL;
+}
+
 static void tell_started(const struct pb_backend *b)
 {
     struct pb_failure failure = { .code = PB_FAIL_REFUSED,
