@@ -87,6 +87,8 @@ static struct pb_xl_dir *dir_new(struct pb_xl *xl, uint32_t domid)
     return dir;
 }
 
+static void list(struct pb_xl *xl);
+
 static void dir_free(struct pb_xl_dir *dir)
 {
     struct pb_xl *xl = dir->b->xl;
@@ -100,6 +102,9 @@ static void dir_free(struct pb_xl_dir *dir)
     xl->b->xen->ops->watch_remove(xl->b->xen, &dir->watch);
     TAILQ_REMOVE(&xl->dirs, dir, link);
     free(dir);
+    /* one that found no place has it now, and nothing else would tell */
+    if (xl->full && !xl->b->stopping)
+        list(xl);
 }
 
 void pb_xl_dir_check_end(struct pb_xl_dir *dir)
@@ -109,8 +114,6 @@ void pb_xl_dir_check_end(struct pb_xl_dir *dir)
 }
 
 /* --- which there are --- */
-
-static void list(struct pb_xl *xl);
 
 static bool is_domid(const char *text, uint32_t *ret)
 {
