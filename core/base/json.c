@@ -116,9 +116,19 @@ static char *read_file(int fd, size_t max, size_t *ret_length)
     return text;
 }
 
-json_t *pb_json_load(const char *path, size_t max, struct pb_json_error *error)
+const char *pb_json_mistrust(const struct stat *st, bool any_owner)
+{
+    if (!any_owner && st->st_uid != 0)
+        return "is not root's";
+    if (!any_owner && (st->st_mode & 022))
+        return "others than root may write to it";
+    return NULL;
+}
+
+json_t *pb_json_load(const char *path, size_t max, bool any_owner, struct pb_json_error *error)
 {
     json_t *value = NULL;
+    const char *why;
     struct stat st;
     size_t length;
     char *text;
@@ -132,6 +142,8 @@ json_t *pb_json_load(const char *path, size_t max, struct pb_json_error *error)
     }
     if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
         pb_json_error_set(error, "%s: not a regular file", path);
+    } else if ((why = pb_json_mistrust(&st, any_owner)) != NULL) {
+        pb_json_error_set(error, "%s: %s", path, why);
     } else {
         text = read_file(fd, max, &length);
         if (!text)

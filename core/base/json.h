@@ -36,8 +36,12 @@ struct pb_json {
 #define PB_JSON_DEPTH_MAX 32
 json_t *pb_json_parse(const char *text, size_t length, const char *source,
                       struct pb_json_error *error);
-/* The same for a file of at most MAX bytes. */
-json_t *pb_json_load(const char *path, size_t max, struct pb_json_error *error);
+/* The same for a regular file of at most MAX bytes; of whose, see below. */
+json_t *pb_json_load(const char *path, size_t max, bool any_owner, struct pb_json_error *error);
+
+struct stat;
+/* Why a file that decides something may not be believed; NULL: it is root's alone to write. */
+const char *pb_json_mistrust(const struct stat *st, bool any_owner);
 
 struct pb_json pb_json_root(const json_t *value, const char *source, struct pb_json_error *error);
 /* A member; its .value is NULL when it is absent. */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
@@ -60,8 +61,19 @@ char *pb_config_dir(const char *path)
     return dir;
 }
 
+/* Who may write to it adds files as he likes. */
+static void check_dir(const char *dir, bool any_owner, struct pb_json_error *error)
+{
+    struct stat st;
+    const char *why = stat(dir, &st) == 0 ? pb_json_mistrust(&st, any_owner) : strerror(errno);
+
+    if (why)
+        pb_json_error_set(error, "%s: %s", dir, why);
+}
+
 /* Those beside PATH. */
-static bool add_fragments(struct file_list *list, const char *path, struct pb_json_error *error)
+static bool add_fragments(struct file_list *list, const char *path, bool any_owner,
+                          struct pb_json_error *error)
 {
     struct dirent **entries = NULL;
     char *dir = pb_config_dir(path);
@@ -76,6 +88,8 @@ static bool add_fragments(struct file_list *list, const char *path, struct pb_js
     count = scandir(dir, &entries, is_fragment, by_bytes);
     if (count < 0 && errno != ENOENT)
         pb_json_error_set(error, "%s: %s", dir, strerror(errno));
+    if (count >= 0)
+        check_dir(dir, any_owner, error);
     for (int i = 0; i < count; i++) {
         added = added && add_path(list, dir, entries[i]->d_name);
         free(entries[i]);
@@ -140,7 +154,8 @@ static void free_words(struct pb_config_words *words)
 static void read_files(struct pb_config_reader *reader, const struct file_list *list)
 {
     for (size_t i = 0; i < list->count && !reader->error->set; i++) {
-        json_t *root = pb_json_load(list->path[i], PB_CONFIG_FILE_MAX, reader->error);
+        json_t *root =
+            pb_json_load(list->path[i], PB_CONFIG_FILE_MAX, reader->any_owner, reader->error);
 
         if (!root)
             return;
@@ -153,15 +168,18 @@ static void read_files(struct pb_config_reader *reader, const struct file_list *
         pb_config_resolve(reader);
 }
 
-struct pb_config *pb_config_load(const char *path, bool required, struct pb_json_error *error)
+struct pb_config *pb_config_load(const char *path, bool required, bool any_owner,
+                                 struct pb_json_error *error)
 {
-    struct pb_config_reader reader = { .config = new_config(), .error = error };
+    struct pb_config_reader reader = { .config = new_config(),
+                                       .error = error,
+                                       .any_owner = any_owner };
     struct file_list list = { 0 };
     bool listed = reader.config != NULL;
 
     if (listed && (required || access(path, F_OK) == 0 || errno != ENOENT))
         listed = add_path(&list, "", path);
-    listed = listed && add_fragments(&list, path, error);
+    listed = listed && add_fragments(&list, path, any_owner, error);
     if (!listed)
         pb_json_error_set(error, "%s: %s", path, strerror(ENOMEM));
     read_files(&reader, &list);

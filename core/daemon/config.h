@@ -37,10 +37,12 @@ struct pb_config {
 };
 
 /*
- * Reads PATH, which may be absent unless REQUIRED, and PATH with ".json" replaced by ".d". Returns
- * NULL with *error set.
+ * Reads PATH, which may be absent unless REQUIRED, and PATH with ".json" replaced by ".d". Unless
+ * ANY_OWNER, files and directory have to be root's alone to write, because they say who gets which
+ * device. Returns NULL with *error set.
  */
-struct pb_config *pb_config_load(const char *path, bool required, struct pb_json_error *error);
+struct pb_config *pb_config_load(const char *path, bool required, bool any_owner,
+                                 struct pb_json_error *error);
 /* PATH's directory: "/etc/pcibackd.json" has "/etc/pcibackd.d". To be freed; NULL: it has none. */
 char *pb_config_dir(const char *path);
 void pb_config_free(struct pb_config *config);

@@ -17,6 +17,7 @@ struct pb_config_place {
 struct pb_config_reader {
     struct pb_config *config;
     struct pb_json_error *error;
+    bool any_owner;                        /* of files */
     bool saved;                            /* the file is that of saved slots */
     struct pb_config_place *device_places; /* one for each entry of the policy, as the others */
     struct pb_config_place *guest_places;

@@ -405,7 +405,8 @@ static int run_with_files(struct daemon *d)
 
     d->source = (struct pb_source){ .config_path = d->options.config,
                                     .config_required = d->options.config_required,
-                                    .any_owner = d->platform->any_owner };
+                                    .any_owner = d->platform->any_owner,
+                                    .any_config_owner = d->platform->any_owner || geteuid() != 0 };
     pb_generation_load(&d->source, &d->generation);
     pb_log_setup(d->options.log_format, d->options.log_level);
     if (!d->generation.config)

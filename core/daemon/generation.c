@@ -26,7 +26,8 @@ static struct pb_quirk_set *load_quirks(const struct pb_config *config, bool any
 void pb_generation_load(const struct pb_source *source, struct pb_generation *ret)
 {
     *ret = (struct pb_generation){ 0 };
-    ret->config = pb_config_load(source->config_path, source->config_required, &ret->error);
+    ret->config = pb_config_load(source->config_path, source->config_required,
+                                 source->any_config_owner, &ret->error);
     if (!ret->config)
         return;
     ret->quirks = load_quirks(ret->config, source->any_owner);

@@ -12,7 +12,8 @@
 struct pb_source {
     const char *config_path;
     bool config_required;
-    bool any_owner; /* of manifests and plugins: only in tests */
+    bool any_owner;        /* of manifests and plugins: only in tests */
+    bool any_config_owner; /* also for who is not root and only looks */
 };
 
 struct pb_generation {

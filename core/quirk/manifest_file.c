@@ -24,13 +24,9 @@ static const char *objection(int fd, bool any_owner, struct stat *ret)
         return strerror(errno);
     if (!S_ISREG(ret->st_mode))
         return "not a regular file";
-    if (!any_owner && ret->st_uid != 0)
-        return "is not root's";
-    if (!any_owner && (ret->st_mode & 022))
-        return "others than root may write to it";
     if (ret->st_size > (off_t)PB_MANIFEST_MAX)
         return "is larger than 1 MiB";
-    return NULL;
+    return pb_json_mistrust(ret, any_owner);
 }
 
 /* SIZE bytes, or fewer at the file's end; -1 with errno. */

@@ -121,8 +121,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     setup();
     for (unsigned i = 0; i < 3; i++)
         write_part(paths[i], &data, &size);
-    config = pb_config_load(paths[0], false, &error);
-    second = pb_config_load(paths[0], false, &again);
+    config = pb_config_load(paths[0], false, true, &error);
+    second = pb_config_load(paths[0], false, true, &again);
     PB_ASSERT((config == NULL) == (second == NULL) && (config == NULL) == error.set);
     if (error.set) {
         PB_ASSERT(strncmp(error.text, dir, strlen(dir)) == 0 &&

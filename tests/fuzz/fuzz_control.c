@@ -57,10 +57,9 @@ static void remove_socket(struct daemon *d)
 
 static void start(struct daemon *d)
 {
-    struct pb_control_options options = { .group = "root",
-                                          .limits = &d->verbs.limits,
-                                          .message = pb_verbs_message,
-                                          .ctx = &d->verbs };
+    struct pb_control_options options = {
+        .group = "root", .limits = &d->verbs.limits, .message = pb_verbs_message, .ctx = &d->verbs
+    };
     struct pb_reloader_options reload = {
         .source = { .config_path = "/nonexistent/none.json", .any_owner = true }, .verbs = &d->verbs
     };
@@ -83,7 +82,7 @@ static void start(struct daemon *d)
                                   .started_ms = pb_now_ms() };
     reload.loop = d->loop;
     d->verbs.reloader =
-        pb_reloader_new(&reload, pb_config_load(reload.source.config_path, false, &error));
+        pb_reloader_new(&reload, pb_config_load(reload.source.config_path, false, true, &error));
     PB_ASSERT(d->verbs.reloader);
     PB_ASSERT(pb_control_open(d->loop, &options, &d->verbs.control, why, sizeof(why)) == 0);
 }

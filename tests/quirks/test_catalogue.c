@@ -149,7 +149,7 @@ static struct pb_quirk_set *only(const char *file, const char *id)
 {
     char dir[] = "/tmp/pb-catalogue-XXXXXX", path[64];
     struct pb_json_error error = { 0 };
-    json_t *root = pb_json_load(file, 1U << 20, &error), *quirks, *quirk;
+    json_t *root = pb_json_load(file, 1U << 20, true, &error), *quirks, *quirk;
     struct pb_quirk_set *set;
     size_t i;
 

@@ -87,7 +87,7 @@ bool sim_scenario_apply(struct sim_world *w, const json_t *value, const char *so
 bool sim_scenario_load(struct sim_world *w, const char *path, const char *dump_dir,
                        struct pb_json_error *error)
 {
-    json_t *value = pb_json_load(path, FILE_MAX, error);
+    json_t *value = pb_json_load(path, FILE_MAX, true, error);
     bool ok = value && sim_scenario_apply(w, value, path, dump_dir, error);
 
     json_decref(value);

@@ -125,27 +125,27 @@ static void files_are_read_whole_or_refused(void **state)
     assert_non_null(mkdtemp(dir));
     (void)snprintf(path, sizeof(path), "%s/a.json", dir);
 
-    assert_null(pb_json_load(path, 100, &error));
+    assert_null(pb_json_load(path, 100, true, &error));
     assert_non_null(strstr(error.text, "a.json: No such file"));
     setup(NULL);
-    assert_null(pb_json_load(dir, 100, &error));
+    assert_null(pb_json_load(dir, 100, true, &error));
     assert_non_null(strstr(error.text, "not a regular file"));
     setup(NULL);
     assert_int_equal(mkfifo(path, 0600), 0);
-    assert_null(pb_json_load(path, 100, &error)); /* does not hang */
+    assert_null(pb_json_load(path, 100, true, &error)); /* does not hang */
     assert_non_null(strstr(error.text, "not a regular file"));
     assert_int_equal(unlink(path), 0);
 
     write_file("{ \"a\": 10 }");
     setup(NULL);
-    assert_null(pb_json_load(path, 10, &error));
+    assert_null(pb_json_load(path, 10, true, &error));
     assert_non_null(strstr(error.text, "a.json: File too large"));
     setup(NULL);
-    value = pb_json_load(path, 11, &error);
+    value = pb_json_load(path, 11, true, &error);
     assert_non_null(value);
     assert_false(error.set);
     write_file("{ \"a\" }");
-    assert_null(pb_json_load(path, 100, &error));
+    assert_null(pb_json_load(path, 100, true, &error));
     assert_non_null(strstr(error.text, "a.json:1:"));
     assert_int_equal(unlink(path), 0);
     assert_int_equal(rmdir(dir), 0);

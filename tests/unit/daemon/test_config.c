@@ -11,16 +11,21 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <ftw.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
 #include "daemon/config.h"
 
 struct fixture {
     char dir[32], path[64];
     struct pb_json_error error;
     struct pb_config *config;
+    bool strict; /* files have to be root's */
 };
 
 static int setup(void **state)
@@ -72,7 +77,7 @@ static const struct pb_config *load(struct fixture *f)
 {
     pb_config_free(f->config);
     f->error = (struct pb_json_error){ 0 };
-    f->config = pb_config_load(f->path, true, &f->error);
+    f->config = pb_config_load(f->path, true, !f->strict, &f->error);
     if (!f->config)
         fail_msg("%s", f->error.text);
     return f->config;
@@ -83,7 +88,7 @@ static void load_fails(struct fixture *f, const char *part, const char *other)
 {
     pb_config_free(f->config);
     f->error = (struct pb_json_error){ 0 };
-    f->config = pb_config_load(f->path, true, &f->error);
+    f->config = pb_config_load(f->path, true, !f->strict, &f->error);
     assert_null(f->config);
     assert_true(f->error.set);
     if (!strstr(f->error.text, part) || !strstr(f->error.text, other))
@@ -107,7 +112,7 @@ static void absent_file_gives_the_defaults(void **state)
 {
     struct fixture *f = *state;
 
-    f->config = pb_config_load(f->path, false, &f->error);
+    f->config = pb_config_load(f->path, false, true, &f->error);
     assert_non_null(f->config);
     assert_string_equal(f->config->socket, "/run/pcibackd/control.sock");
     assert_string_equal(f->config->group, "pcibackd");
@@ -294,7 +299,7 @@ static void fragments_are_read_without_a_main_file(void **state)
     struct fixture *f = *state;
 
     write_file(f, "pcibackd.d/a.json", "{ \"state_dir\": \"/run/other\" }");
-    f->config = pb_config_load(f->path, false, &f->error);
+    f->config = pb_config_load(f->path, false, true, &f->error);
     assert_non_null(f->config);
     assert_string_equal(f->config->state_dir, "/run/other");
 }
@@ -408,6 +413,210 @@ static void path_without_suffix_has_no_fragments(void **state)
     assert_int_equal(load(f)->files_read, 1);
 }
 
+/* --- T18: files as an attacker leaves them --- */
+
+static const char *path_of(const struct fixture *f, const char *name)
+{
+    static char path[128];
+
+    (void)snprintf(path, sizeof(path), "%s/%s", f->dir, name);
+    return path;
+}
+
+static void T18_file_that_others_may_write_is_refused(void **state)
+{
+    static const struct {
+        mode_t mode;
+        bool fine;
+    } modes[] = { { 0600, true },  { 0644, true },  { 0400, true },
+                  { 0664, false }, { 0646, false }, { 0666, false } };
+    struct fixture *f = *state;
+
+    if (geteuid() != 0)
+        skip();
+    f->strict = true;
+    write_file(f, "pcibackd.json", "{}");
+    for (size_t i = 0; i < PB_ARRAY_SIZE(modes); i++) {
+        assert_int_equal(chmod(f->path, modes[i].mode), 0);
+        if (modes[i].fine)
+            load(f);
+        else
+            load_fails(f, "pcibackd.json: ", "others than root may write to it");
+    }
+    assert_int_equal(chmod(f->path, 0644), 0);
+    assert_int_equal(chown(f->path, 1, 0), 0);
+    load_fails(f, "pcibackd.json: ", "is not root's");
+}
+
+static void T18_fragment_or_its_directory_that_others_may_write_is_refused(void **state)
+{
+    struct fixture *f = *state;
+
+    if (geteuid() != 0)
+        skip();
+    f->strict = true;
+    write_file(f, "pcibackd.json", "{}");
+    write_file(f, "pcibackd.d/a.json", "{}");
+    assert_int_equal(load(f)->files_read, 2);
+    assert_int_equal(chmod(path_of(f, "pcibackd.d/a.json"), 0666), 0);
+    load_fails(f, "pcibackd.d/a.json: ", "others than root may write to it");
+    assert_int_equal(chmod(path_of(f, "pcibackd.d/a.json"), 0644), 0);
+    assert_int_equal(chmod(path_of(f, "pcibackd.d"), 0777), 0);
+    load_fails(f, "pcibackd.d: ", "others than root may write to it");
+    assert_int_equal(chmod(path_of(f, "pcibackd.d"), 0755), 0);
+    assert_int_equal(chown(path_of(f, "pcibackd.d"), 1, 0), 0);
+    load_fails(f, "pcibackd.d: ", "is not root's");
+}
+
+/* What counts is the file that is read. */
+static void T18_link_is_as_good_as_what_it_points_to(void **state)
+{
+    struct fixture *f = *state;
+
+    if (geteuid() != 0)
+        skip();
+    f->strict = true;
+    write_file(f, "real", "{}");
+    assert_int_equal(symlink("real", f->path), 0);
+    load(f);
+    assert_int_equal(chown(path_of(f, "real"), 1, 0), 0);
+    load_fails(f, "pcibackd.json: ", "is not root's");
+    assert_int_equal(unlink(path_of(f, "real")), 0);
+    load_fails(f, "pcibackd.json: ", strerror(ENOENT));
+    assert_int_equal(symlink("pcibackd.json", path_of(f, "real")), 0);
+    load_fails(f, "pcibackd.json: ", strerror(ELOOP));
+}
+
+/* None of them keeps the daemon waiting. */
+static void T18_what_is_no_file_is_refused_at_once(void **state)
+{
+    static const char *const names[] = { "pcibackd.json", "pcibackd.d/a.json" };
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    struct fixture *f = *state;
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    write_file(f, "pcibackd.d/z.json", "{}");
+    for (size_t i = 0; i < PB_ARRAY_SIZE(names); i++) {
+        const char *path = path_of(f, names[i]);
+
+        if (i > 0)
+            write_file(f, names[0], "{}");
+        assert_int_equal(mkfifo(path, 0600), 0);
+        load_fails(f, names[i], "not a regular file");
+        assert_int_equal(unlink(path), 0);
+        assert_int_equal(symlink("/dev/zero", path), 0);
+        load_fails(f, names[i], "not a regular file");
+        assert_int_equal(unlink(path), 0);
+        assert_int_equal(symlink("/proc/self/mem", path), 0); /* regular, and cannot be read */
+        load_fails(f, names[i], "");
+        assert_int_equal(unlink(path), 0);
+        (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+        assert_int_equal(bind(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+        load_fails(f, names[i], strerror(ENXIO));
+        assert_int_equal(unlink(path), 0);
+        close(fd);
+        fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    }
+    close(fd);
+}
+
+static void T18_numbers_of_any_size_and_form(void **state)
+{
+    static const struct {
+        const char *number, *error;
+    } bad[] = {
+        { "99999999999999999999", "too big integer" },
+        { "-99999999999999999999", "too big negative integer" },
+        { "9223372036854775807", "must be from" },
+        { "-9223372036854775808", "must be" },
+        { "-1", "must be" },
+        { "4294967297", "must be from" }, /* 1, were it cut to 32 bits */
+        { "\"0x100000001\"", "must be from" },
+        { "\"0xffffffffffffffff\"", "must be from" },
+        { "\"0x10000000000000001\"", "must be" },
+        { "\"0x\"", "must be" },
+        { "\"0x-1\"", "must be" },
+        { "\"1\"", "must be" },
+        { "1e400", "real number overflow" },
+        { "1e2", "must be" },
+        { "7.0", "must be" },
+        { "NaN", "invalid token" },
+        { "true", "must be" },
+        { "null", "must be" },
+        { "[7]", "must be" },
+    };
+    struct fixture *f = *state;
+    char text[128];
+
+    for (size_t i = 0; i < PB_ARRAY_SIZE(bad); i++) {
+        snprintf(text, sizeof(text), "{\"limits\":{\"guests\":%s}}", bad[i].number);
+        write_file(f, "pcibackd.json", text);
+        load_fails(f, "pcibackd.json", bad[i].error);
+    }
+}
+
+static void T18_keys_that_are_repeated_are_refused_at_each_level(void **state)
+{
+    static const char *const texts[] = {
+        "{\"limits\":{},\"limits\":{}}",
+        "{\"limits\":{\"guests\":1,\"guests\":2}}",
+        "{\"limits\":{\"guests\":1,\"gues\\u0074s\":2}}",
+        "{\"devices\":[{\"bdf\":\"5:0.0\",\"bdf\":\"6:0.0\"}]}",
+    };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < PB_ARRAY_SIZE(texts); i++) {
+        write_file(f, "pcibackd.json", texts[i]);
+        load_fails(f, "pcibackd.json:1:", "duplicate object key");
+    }
+}
+
+static void T18_nesting_is_refused_before_it_is_parsed(void **state)
+{
+    struct fixture *f = *state;
+    char *text = malloc(PB_CONFIG_FILE_MAX + 1);
+
+    memset(text, '[', PB_CONFIG_FILE_MAX);
+    text[PB_CONFIG_FILE_MAX] = '\0';
+    write_file(f, "pcibackd.json", text);
+    load_fails(f, "pcibackd.json: ", "nested deeper than 32 levels");
+    for (size_t i = 0; i + 5 < PB_CONFIG_FILE_MAX; i += 5)
+        memcpy(text + i, "{\"a\":", 5);
+    write_file(f, "pcibackd.json", text);
+    load_fails(f, "pcibackd.json: ", "nested deeper than 32 levels");
+    free(text);
+}
+
+static void T18_bytes_that_are_no_text(void **state)
+{
+    static const struct {
+        const char *text;
+        size_t length;
+    } bad[] = {
+#define BYTES(text) { text, sizeof(text) - 1 }
+        BYTES("{\"state_dir\":\"/a\0b\"}"),
+        BYTES("{\"state_dir\":\"/a\\u0000b\"}"),
+        BYTES("{\"state_dir\":\"/\xff\"}"),
+        BYTES("{\"state_dir\":\"/\xc0\xaf\"}"),
+        BYTES("{\"state_dir\":\"/\xed\xa0\x80\"}"),
+        BYTES("\xef\xbb\xbf{}"),
+        BYTES("{}\0"),
+        BYTES("\xff\xfe{\0}\0"),
+        BYTES("{\"state_dir\":\"/a"),
+        BYTES(""),
+#undef BYTES
+    };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < PB_ARRAY_SIZE(bad); i++) {
+        FILE *file = fopen(f->path, "w");
+
+        assert_int_equal(fwrite(bad[i].text, 1, bad[i].length, file), bad[i].length);
+        fclose(file);
+        load_fails(f, "pcibackd.json:1:", "");
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -427,6 +636,14 @@ int main(void)
         TEST(slots_of_the_saved_file_are_told_apart),
         TEST(directory_or_huge_file_is_refused),
         TEST(path_without_suffix_has_no_fragments),
+        TEST(T18_file_that_others_may_write_is_refused),
+        TEST(T18_fragment_or_its_directory_that_others_may_write_is_refused),
+        TEST(T18_link_is_as_good_as_what_it_points_to),
+        TEST(T18_what_is_no_file_is_refused_at_once),
+        TEST(T18_numbers_of_any_size_and_form),
+        TEST(T18_keys_that_are_repeated_are_refused_at_each_level),
+        TEST(T18_nesting_is_refused_before_it_is_parsed),
+        TEST(T18_bytes_that_are_no_text),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -33,7 +33,7 @@ static int setup_with_reloader(void **state)
     options.loop = f->loop;
     options.verbs = &f->verbs;
     f->verbs.reloader =
-        pb_reloader_new(&options, pb_config_load("/nonexistent/none.json", false, &error));
+        pb_reloader_new(&options, pb_config_load("/nonexistent/none.json", false, true, &error));
     assert_non_null(f->verbs.reloader);
     return rc;
 }

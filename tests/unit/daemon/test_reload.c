@@ -123,7 +123,7 @@ static int setup(void **state)
     snprintf(f->config, sizeof(f->config), "%s/config.json", f->dir);
     snprintf(f->socket, sizeof(f->socket), "%s/socket", f->dir);
     write_config(f, "");
-    options.source = (struct pb_source){ f->config, true, true };
+    options.source = (struct pb_source){ f->config, true, true, true };
     f->loop = options.loop = ev_loop_new(EVFLAG_AUTO);
     pb_generation_load(&options.source, &start);
     policy = pb_policy_copy(start.config->policy);

@@ -42,7 +42,7 @@ static void start_reloader(struct fixture *f, const char *path, bool required)
 
     pb_reloader_free(f->verbs.reloader);
     f->verbs.reloader =
-        pb_reloader_new(&options, pb_config_load("/nonexistent/none.json", false, &error));
+        pb_reloader_new(&options, pb_config_load("/nonexistent/none.json", false, true, &error));
     assert_non_null(f->verbs.reloader);
 }
 
