@@ -100,6 +100,17 @@ static void assigned(struct answer *a)
             dev->guest->name);
 }
 
+/* H9: what it asks for has been met twice, and is not met again. */
+static void fenced(struct answer *a)
+{
+    const struct pb_guest *g = a->dev->guest;
+
+    if (g && g->fenced)
+        say(a, true, "end the guest, or detach all of its devices; the log names the operation",
+            "an operation of domain %u (%s) has ended the daemon twice: none of it is carried out",
+            g->domid, g->name);
+}
+
 static void driver_lost(struct answer *a)
 {
     const struct pb_device *dev = a->dev;
@@ -325,6 +336,7 @@ static const struct {
     { "reset-changed-it", by_cause },
     { "journal-lost", journal_lost },
     { "failed", failed },
+    { "fenced", fenced },
     { "assigned", assigned },
     { "driver-lost", driver_lost },
     { "unclaimed", unclaimed },
