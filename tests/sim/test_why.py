@@ -224,7 +224,7 @@ class Codes(unittest.TestCase):
         listed = re.findall(r'\{ "([a-z-]+)", \w+ \}', table)
         self.assertGreater(len(listed), 25)
         tests = "".join(open(os.path.join(HERE, "test_%s.py" % n)).read()
-                        for n in ("why", "claim", "life", "adopt", "replay")))
+                        for n in ("why", "claim", "life", "adopt", "replay"))
         hard = {"more-neighbours", "unreserved", "note", "claim-failed", "failed"}
         for code in set(listed) - hard:
             self.assertIn('"%s"' % code, tests)
