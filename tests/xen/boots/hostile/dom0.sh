@@ -27,7 +27,7 @@ attack() { guest_do hostile "printf '%s\n' '$(grep -v '^#' "/lab/boot/$1")' | la
 frontend_of() {
 	local guest=$1
 	shift
-	guest_do "$guest" "printf '%s\n' $(printf "'%s' " "$@") | labfe" 60
+	guest_do "$guest" "printf '%s\n' $(printf "'%s' " "$@") | labfe" 300
 }
 frontend() { frontend_of hostile "$@"; }
 victim_works() { guest_do victim 'ping_gateway 2' 40; }
