@@ -112,6 +112,52 @@ static void T5_all_sequences_of_operations(void **state)
     all_sequences(*state, getenv("PB_SIM_FULL") ? 6 : 5);
 }
 
+/*
+ * Longer ones, with what takes time: sleep, reset, a device that answers late or has gone away. No
+ * model, but a defined answer each, nothing that hardware or hypervisor may not see, and afterwards
+ * the device is as good as new.
+ */
+static void T5_T15_a_walk_through_everything(void **state)
+{
+    static const struct pb_op steps[] = {
+        { .cmd = PB_CMD_CONF_WRITE, .offset = PM_AT + PCI_PM_CTRL, .size = 2, .value = 3 },
+        { .cmd = PB_CMD_CONF_WRITE, .offset = PM_AT + PCI_PM_CTRL, .size = 2, .value = 0 },
+        { .cmd = PB_CMD_CONF_WRITE, .offset = EXP_AT + PCI_EXP_DEVCTL, .size = 2, .value = 0x8810 },
+        { .cmd = PB_CMD_CONF_WRITE, .offset = PCI_COMMAND, .size = 2, .value = 0x0407 },
+        { .cmd = PB_CMD_CONF_WRITE, .offset = PCI_COMMAND, .size = 2, .value = 0 },
+        { .cmd = PB_CMD_CONF_WRITE, .offset = PCI_BAR0, .size = 4, .value = ~0U },
+        { .cmd = PB_CMD_CONF_WRITE, .offset = PCI_BIST, .size = 1, .value = PCI_BIST_START },
+        { .cmd = PB_CMD_CONF_WRITE,
+          .offset = MSIX_AT + PCI_MSIX_FLAGS,
+          .size = 2,
+          .value = 0xc000 },
+        { .cmd = PB_CMD_CONF_READ, .offset = EXP_AT + PCI_EXP_DEVSTA, .size = 2 },
+    };
+    struct hostile *h = *state;
+    uint32_t seed = 515;
+
+    for (unsigned n = 0; n < 12000; n++) {
+        uint32_t r = hostile_random(&seed), which = r % (LETTERS + PB_ARRAY_SIZE(steps));
+
+        h->nic->slow_ms = n / 50 % 8 == 7 ? 1 : 0;
+        h->nic->dead = n / 50 % 16 == 3 && r % 4 == 0;
+        (void)hostile_op(h, which < LETTERS ? &alphabet[which] : &steps[which - LETTERS]);
+        assert_true(h->last.err <= PB_GUEST_OK && h->last.err >= PB_GUEST_OP_FAILED);
+        if (n % 500 == 0) {
+            sim_log_clear(&h->w->log);
+            hostile_quiet(h);
+        }
+        if (h->dev->state == PB_DEVICE_FAILED)
+            break; /* a reset of a device that was away: its guest has lost it */
+    }
+    h->nic->slow_ms = 0;
+    h->nic->dead = false;
+    hostile_settle(h);
+    hostile_quiet(h);
+    print_message("%u resets, state %d\n", (unsigned)h->dev->guest_resets, h->dev->state);
+    assert_true(h->dev->guest_resets > 0);
+}
+
 /* --- T7: the page changes while an operation runs (XSA-155) --- */
 
 static uint32_t scribble_seed = 7;
@@ -203,6 +249,10 @@ static void T7_a_thread_flips_the_page(void **state)
 
     flipped(h, false, 200000);
     flipped(h, true, 200000);
+    h->nic->slow_ms = 1; /* answers come when the page may say something else */
+    flipped(h, true, 20000);
+    h->nic->slow_ms = 0;
+    hostile_settle(h);
     memset(h->page, 0, SIM_PAGE_SIZE);
     assert_int_equal(hostile_access(h, false, 0, 4, 0), 0);
     assert_int_equal(h->last.value, 0x10d38086);
@@ -382,6 +432,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         ON(T5_all_sequences_of_operations),
+        ON(T5_T15_a_walk_through_everything),
         ON(T7_only_the_copy_is_used),
         ON(T7_a_thread_flips_the_page),
         ON(T9_another_guest_waits_for_one_budget_at_most),

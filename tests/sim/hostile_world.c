@@ -9,14 +9,14 @@
 #include "sim_hyper.h"
 #include "sim_scenario.h"
 
-/* Its MSI can do 8 vectors, so that several at once are an operation too. */
+/* Its MSI can do 8 vectors and it has FLR, so that both are something to ask for. */
 static const char scenario[] =
     "{ \"devices\": ["
     "{ \"bdf\": \"0000:00:05.0\", \"dump\": \"e1000e.txt\", \"driver\": \"e1000e\", \"irq\": 21,"
     "  \"resources\": [[\"0xfea20000\", \"0xfea3ffff\", \"0x40200\"],"
     "    [\"0xfea40000\", \"0xfea5ffff\", \"0x40200\"], [\"0xc040\", \"0xc05f\", \"0x40101\"],"
     "    [\"0xfea60000\", \"0xfea63fff\", \"0x40200\"]],"
-    "  \"patch\": [[210, 2, 134]] },"
+    "  \"patch\": [[210, 2, 134], [228, 4, 268468224]] },"
     "{ \"bdf\": \"0000:00:06.0\", \"dump\": \"nvme.txt\", \"driver\": \"nvme\", \"irq\": 20,"
     "  \"resources\": [[\"0xfea68000\", \"0xfea6bfff\", \"0x140204\"]] } ],"
     "\"domains\": [ { \"id\": 5, \"name\": \"hostile\" }, { \"id\": 6, \"name\": \"other\" } ] }";
