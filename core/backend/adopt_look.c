@@ -296,6 +296,14 @@ static void take_up(struct pb_guest *g, const struct pb_store_req *req)
         pb_adopt_compare(g->b, g->domid);
 }
 
+/* They were written, but the process before did not live to hear it. */
+static bool nodes_are_there(const struct pb_guest *g, const struct pb_store_req *req)
+{
+    const char *frontend = pb_store_value(req, FRONTEND);
+
+    return !g->xl && frontend && strcmp(frontend, g->fe_path) == 0;
+}
+
 static void looked(struct pb_store_req *req, void *ctx)
 {
     struct pb_guest *g = ctx;
@@ -307,6 +315,8 @@ static void looked(struct pb_store_req *req, void *ctx)
         return;
     }
     g->failures = 0;
+    if (req->rc == 0 && nodes_are_there(g, req))
+        g->nodes_exist = true;
     if (req->rc == 0 && g->nodes_exist)
         take_up(g, req);
     g->taken_up = true;

@@ -160,6 +160,8 @@ int pb_grants_revoke(struct pb_device *dev)
     /* xl unmaps a line that it has mapped, whether or not another device shares it. */
     if (dev->grants.gsi_mapped && !dev->guest->xl && !line_held_by_sibling(dev)) {
         rc = xen->ops->unmap_pirq(xen, dev->guest->domid, dev->facts.irq);
+        if (rc == -EINVAL) /* not mapped: an earlier process was about to, or had unmapped it */
+            rc = 0;
         if (rc && !first)
             first = rc;
         rc = dev->grants.irq_allowed
