@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "daemon/config.h"
 #include "daemon/control.h"
+#include "daemon/reload.h"
 #include "host/host.h"
 #include "proto/pciif.h"
 #include "quirk/manifest.h"
@@ -39,6 +40,8 @@ static const struct pb_bound bounds_table[] = {
     { "quirks", PB_QUIRKS_MAX, "quirks at once" },
     { "control_turn_messages", PB_CONTROL_TURN_MESSAGES,
       "control messages in one turn of the loop, or fewer that take a millisecond" },
+    { "check_config_ms", PB_RELOAD_READERS_MS,
+      "milliseconds between two readings of the files for clients other than root" },
     { "control_stall_s", (uint64_t)PB_CONTROL_STALL_S,
       "seconds after which a client that does not read its answer is dropped" },
 };

@@ -29,6 +29,9 @@ struct pb_reloader {
     bool reading;
     pthread_t thread;
     ev_async done;
+    bool for_readers; /* the reading under way is, too */
+    uint64_t readers_next_ms;
+    ev_timer readers_pause;
     struct pb_generation next; /* the thread's while it reads */
 };
 
@@ -318,6 +321,8 @@ static void on_done(struct ev_loop *loop, ev_async *async, int events)
     (void)loop;
     (void)events;
     (void)pthread_join(r->thread, NULL); /* it is at its end */
+    if (r->for_readers)
+        r->readers_next_ms = pb_now_ms() + PB_RELOAD_READERS_MS;
     finish(r);
     begin(r);
 }
@@ -335,11 +340,49 @@ static int start_thread(struct pb_reloader *r)
     return rc;
 }
 
+static bool is_readers(const struct pb_call *call)
+{
+    return call->reload == PB_RELOAD_CHECK && pb_reply_uid(call->reply) != 0;
+}
+
+/*
+ * A reading keeps a processor busy, and what is compiled in its end keeps the loop. Root may have
+ * as many as he likes, and takes the others along.
+ */
+static bool is_too_early(struct pb_reloader *r)
+{
+    const struct pb_call *call;
+    uint64_t now = pb_now_ms();
+
+    r->for_readers = false;
+    TAILQ_FOREACH (call, &r->waiting, link)
+        r->for_readers = r->for_readers || is_readers(call);
+    TAILQ_FOREACH (call, &r->waiting, link) {
+        if (!is_readers(call))
+            return false;
+    }
+    if (r->hangup_waits || now >= r->readers_next_ms)
+        return false;
+    ev_timer_stop(r->options.loop, &r->readers_pause);
+    ev_timer_set(&r->readers_pause, (double)(r->readers_next_ms - now) / 1000., 0.);
+    ev_timer_start(r->options.loop, &r->readers_pause);
+    return true;
+}
+
+static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    begin(timer->data);
+}
+
 static void begin(struct pb_reloader *r)
 {
     while (!r->reading && (r->hangup_waits || !TAILQ_EMPTY(&r->waiting))) {
         int rc;
 
+        if (is_too_early(r))
+            return;
         TAILQ_CONCAT(&r->batch, &r->waiting, link);
         r->hangup = r->hangup_waits;
         r->hangup_waits = false;
@@ -372,6 +415,8 @@ struct pb_reloader *pb_reloader_new(const struct pb_reloader_options *options,
     ev_async_init(&r->done, on_done);
     r->done.data = r;
     ev_async_start(options->loop, &r->done);
+    ev_timer_init(&r->readers_pause, on_pause_over, 0., 0.);
+    r->readers_pause.data = r;
     return r;
 }
 
@@ -387,6 +432,7 @@ void pb_reloader_free(struct pb_reloader *r)
     if (r->reading)
         (void)pthread_join(r->thread, NULL);
     ev_async_stop(r->options.loop, &r->done);
+    ev_timer_stop(r->options.loop, &r->readers_pause);
     TAILQ_CONCAT(&r->batch, &r->waiting, link);
     while ((call = TAILQ_FIRST(&r->batch)) != NULL) {
         TAILQ_REMOVE(&r->batch, call, link);

@@ -13,6 +13,9 @@
 
 #include "daemon/generation.h"
 
+/* Who may only read is checked for so often, one reading for all of them. */
+#define PB_RELOAD_READERS_MS 1000
+
 struct ev_loop;
 struct pb_call;
 struct pb_reloader;

@@ -444,6 +444,39 @@ static void T17_readers_together_have_so_many_requests_a_second(void **state)
     end_child(child, told);
 }
 
+#define CHECK "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"check-config\"}\n"
+
+/* At once, and after the pause. */
+static int check_config_often(const char *path, int tell)
+{
+    char text[4096];
+    int fd = connect_to(path);
+
+    (void)tell;
+    for (unsigned i = 0; i < 2; i++) {
+        if (send(fd, CHECK, strlen(CHECK), MSG_NOSIGNAL) < 0 ||
+            recv(fd, text, sizeof(text), 0) <= 0)
+            return 1;
+    }
+    return 0;
+}
+
+static void T17_readers_have_their_configuration_checked_once_a_second(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t begin = pb_now_ms();
+    int fd = new_client(f);
+
+    needs_root();
+    for (unsigned i = 0; i < 10; i++)
+        assert_has(ask(f, fd, "check-config", "{}"), "\"valid\":true");
+    assert_true(pb_now_ms() - begin < PB_RELOAD_READERS_MS); /* not so root */
+    begin = pb_now_ms();
+    assert_int_equal(status_of(f, as_nobody(f, check_config_often, NULL)), 0);
+    assert_true(pb_now_ms() - begin >= PB_RELOAD_READERS_MS);
+    close(fd);
+}
+
 static int leave_unread(const char *path, int tell)
 {
     for (unsigned i = 0; i < CLIENTS_MAX; i++)
@@ -674,6 +707,8 @@ int main(void)
         TEST(T17_shutdown_breaks_off_a_long_list),
         TEST(T17_readers_have_so_many_requests_a_second),
         TEST(T17_readers_together_have_so_many_requests_a_second),
+        cmocka_unit_test_setup_teardown(T17_readers_have_their_configuration_checked_once_a_second,
+                                        setup_with_reloader, teardown_with_reloader),
         TEST(T17_unread_answers_of_readers_are_bounded),
         TEST(T17_one_user_has_so_many_connections),
         TEST(T17_readers_that_wait_for_answers_do_not_lock_root_out),
