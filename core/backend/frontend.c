@@ -134,7 +134,8 @@ static void refuse_frontend(struct pb_guest *g, const char *reason)
     unsigned suppressed;
 
     g->counters.bad_frontend++;
-    if (pb_ratelimit_allow(&g->warn, pb_now_ms(), 5, 10000, &suppressed))
+    if (pb_ratelimit_allow(&g->warn, pb_now_ms(), PB_GUEST_WARNINGS, PB_GUEST_WARNINGS_MS,
+                           &suppressed))
         pb_warn("domain %u: frontend refused: %s%s", g->domid, reason,
                 pb_ratelimit_note(suppressed));
     req = our_request(g, state_done);

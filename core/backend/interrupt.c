@@ -247,7 +247,8 @@ static void explain_failure(struct pb_device *dev, int rc)
 {
     unsigned suppressed;
 
-    if (!pb_ratelimit_allow(&dev->guest->warn, pb_now_ms(), 5, 10000, &suppressed))
+    if (!pb_ratelimit_allow(&dev->guest->warn, pb_now_ms(), PB_GUEST_WARNINGS, PB_GUEST_WARNINGS_MS,
+                            &suppressed))
         return;
     if (rc == -ENOSPC)
         pb_warn("%s: no free interrupts in domain %u: boot Xen with extra_guest_irqs=N%s",
@@ -380,7 +381,8 @@ static void brought_back(struct pb_script *s, void *ctx)
         return;
     }
     g->run.err = PB_GUEST_OP_FAILED;
-    if (pb_ratelimit_allow(&g->warn, pb_now_ms(), 5, 10000, &suppressed))
+    if (pb_ratelimit_allow(&g->warn, pb_now_ms(), PB_GUEST_WARNINGS, PB_GUEST_WARNINGS_MS,
+                           &suppressed))
         pb_warn("%s: its interrupts did not come back from D3hot: %s%s", pb_device_text(s->dev),
                 strerror(-s->rc), pb_ratelimit_note(suppressed));
     pb_script_begin(s, g->run.dev);

@@ -17,7 +17,16 @@
 #include "pci/traits.h"
 #include "proto/topology.h"
 
-#define PB_NAME_MAX         64 /* of a device or a guest, without the NUL */
+#define PB_NAME_MAX 64 /* of a device or a guest, without the NUL */
+
+/* Of warnings about what one guest does, so many in so long a time. */
+#define PB_GUEST_WARNINGS    5
+#define PB_GUEST_WARNINGS_MS 10000
+#define PB_DENIED_WARNINGS   3 /* a minute, about refused writes to one device */
+
+/* In xenstore: its frontend's state, and its directory if that is xl's. Each device has one more.
+ */
+#define PB_GUEST_WATCHES    2
 
 #define PB_BUSY_POLL_US     50 /* default of busy_poll_us */
 #define PB_BUSY_POLL_US_MAX 10000
@@ -70,7 +79,7 @@ struct pb_assignment {
     X(spurious_backoff_max_ms, 1000, 1, 1000,                                                 \
       "pause of a guest whose events are about nothing, at most")                             \
     X(guest_log_lines, 60, 1, 6000,                                                           \
-      "lines a minute that one guest causes in the log, of each sort")                        \
+      "lines a minute in the log about what one guest does, beside warnings")                 \
     X(attach_timeout_ms, 30000, 100, 600000, "time for the steps of attach, in milliseconds") \
     X(detach_timeout_ms, 10000, 100, 600000, "time for a guest to let go of a device")        \
     X(reset_timeout_ms, 65000, 1000, 600000, "time for one reset or driver binding")          \

@@ -230,7 +230,7 @@ static void note_denied(struct pb_guest *g, struct pb_device *dev)
     g->counters.denied_writes++;
     pb_denied_note(dev, (uint16_t)g->run.op.offset, (uint8_t)g->run.op.size,
                    g->run.op.value & pb_ones((unsigned)g->run.op.size), acc->denied);
-    if (!pb_ratelimit_allow(&dev->warn_denied, pb_now_ms(), 3, 60000, &suppressed))
+    if (!pb_ratelimit_allow(&dev->warn_denied, pb_now_ms(), PB_DENIED_WARNINGS, 60000, &suppressed))
         return;
     pb_notice("%s: domain %u: write of 0x%x to 0x%x (%d bytes): bits 0x%x refused%s",
               pb_device_text(dev), g->domid, g->run.op.value, (unsigned)g->run.op.offset,

@@ -115,11 +115,43 @@ static void print_journal(const json_t *journal)
     (void)printf("\n");
 }
 
+static void print_control(const json_t *control)
+{
+    if (!json_is_object(control))
+        return;
+    (void)printf("control socket: %lld messages, %lld of them too early; %lld connections refused, "
+                 "%lld dropped; longest turn %lld us\n",
+                 number(control, "messages"), number(control, "delayed"),
+                 number(control, "refused"), number(control, "dropped"),
+                 number(control, "longest_turn_us"));
+}
+
+/* Of LIMITS, and not of bounds, it is known how far they are used. */
+static void print_limits(json_t *limits, bool with_use)
+{
+    const char *const of_limits[] = { "LIMIT", "VALUE", "USED", "MOST", "MEANING", NULL };
+    const char *const of_bounds[] = { "BOUND", "VALUE", "MEANING", NULL };
+    struct pb_table table;
+
+    pb_table_init(&table, with_use ? of_limits : of_bounds);
+    for (void *it = json_object_iter(limits); it; it = json_object_iter_next(limits, it)) {
+        const char *key = json_object_iter_key(it);
+        const json_t *limit = json_object_iter_value(it);
+        char name[TEXT], text[TEXT];
+
+        pb_table_add(&table, "%s", pb_ctl_clean(key, name, sizeof(name)));
+        pb_table_add(&table, "%lld", number(limit, "value"));
+        if (with_use) {
+            pb_table_add(&table, "%s", pb_ctl_cell(limit, "used", text, sizeof(text)));
+            pb_table_add(&table, "%s", pb_ctl_cell(limit, "most", text, sizeof(text)));
+        }
+        pb_table_add(&table, "%s", pb_ctl_text(limit, "help", text, sizeof(text)));
+    }
+    pb_table_print(&table);
+}
+
 void pb_ctl_print_stats(const struct pb_ctl_command *command, const json_t *result)
 {
-    static const char *const headers[] = { "LIMIT", "VALUE", "USED", "MEANING", NULL };
-    json_t *limits = json_object_get(result, "limits");
-    struct pb_table table;
 
     if (command->prometheus) {
         pb_ctl_print_prometheus(result);
@@ -130,22 +162,14 @@ void pb_ctl_print_stats(const struct pb_ctl_command *command, const json_t *resu
                  number(result, "quirks"), number(result, "files"));
     print_last_reload(json_object_get(result, "last_reload"));
     print_journal(json_object_get(result, "journal"));
+    print_control(json_object_get(result, "control"));
     (void)printf("\n");
     print_counters(result);
     print_plugin_numbers(json_object_get(result, "devices"));
     (void)printf("\n");
-    pb_table_init(&table, headers);
-    for (void *it = json_object_iter(limits); it; it = json_object_iter_next(limits, it)) {
-        const char *key = json_object_iter_key(it);
-        const json_t *limit = json_object_iter_value(it);
-        char name[TEXT], text[TEXT];
-
-        pb_table_add(&table, "%s", pb_ctl_clean(key, name, sizeof(name)));
-        pb_table_add(&table, "%lld", number(limit, "value"));
-        pb_table_add(&table, "%s", pb_ctl_cell(limit, "used", text, sizeof(text)));
-        pb_table_add(&table, "%s", pb_ctl_text(limit, "help", text, sizeof(text)));
-    }
-    pb_table_print(&table);
+    print_limits(json_object_get(result, "limits"), true);
+    (void)printf("\n");
+    print_limits(json_object_get(result, "bounds"), false);
 }
 
 void pb_ctl_print_check(const struct pb_ctl_command *command, const json_t *result)

@@ -13,7 +13,9 @@
 #include "daemon/reload.h"
 #include "host/host.h"
 #include "proto/pciif.h"
+#include "quirk/hooks.h"
 #include "quirk/manifest.h"
+#include "quirk/services.h"
 #include "xen/store.h"
 
 static const struct pb_limit limits_table[] = {
@@ -29,9 +31,21 @@ static const struct pb_bound bounds_table[] = {
     { "guest_resets", PB_FLR_BURST, "resets that a guest gets of one device in 3 seconds" },
     { "denied_registers", PB_DENIED_MAX,
       "registers of one device whose refused writes are told apart" },
+    { "guest_warnings", PB_GUEST_WARNINGS, "warnings about what one guest does, in 10 seconds" },
+    { "denied_warnings", PB_DENIED_WARNINGS,
+      "warnings about refused writes to one device, in a minute" },
+    { "guest_watches", PB_GUEST_WATCHES,
+      "watches in xenstore for one guest; each of its devices has one more" },
+    { "plugin_lines", PB_PLUGIN_LINES,
+      "lines of the log, in a minute, of all plugins of one device" },
+    { "plugin_faults", PB_PLUGIN_FAULTS_MAX,
+      "slow calls and faults after which a plugin is switched off" },
+    { "trace_entries", PB_TRACE_ENTRIES, "accesses of one device that are recorded" },
     { "tainting_guests", PB_TAINT_MAX, "living guests that one device is known to be taken from" },
     { "node_value_bytes", PB_STORE_VALUE_MAX,
       "length of a value in xenstore; a longer one is as if it were malformed" },
+    { "helper_children", PB_HELPER_CHILDREN, "jobs of the helper at once, one of each device" },
+    { "helper_requests", PB_HELPER_REQUESTS, "jobs that wait in the helper" },
     { "devices_remembered", PB_LISTED_MAX, "devices that a restart of the daemon claims again" },
     { "slots_saved", PB_SLOTS_SAVED_MAX, "slots that slot add --save keeps" },
     { "json_depth", PB_JSON_DEPTH_MAX, "nesting of a message, a configuration or a manifest" },

@@ -27,10 +27,10 @@
 #include "host/running.h"
 #include "host/wire.h"
 
-#define CHILDREN_MAX  16  /* at work at once */
+#define CHILDREN_MAX  PB_HELPER_CHILDREN  /* at work at once */
 #define PLACES        256 /* with those that are stuck, and those of an earlier helper */
 #define KILL_GRACE_MS 1000
-#define REQUESTS_MAX  4096
+#define REQUESTS_MAX  PB_HELPER_REQUESTS
 #define LOOK_MS       50 /* whether an earlier helper's child has ended: it is not our child */
 
 enum child_state {

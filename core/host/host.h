@@ -116,6 +116,10 @@ struct pb_surroundings {
     struct pb_neighbour neighbour[PB_NEIGHBOURS_MAX];
 };
 
+/* Of the helper: children at work at once; requests that it takes and keeps. */
+#define PB_HELPER_CHILDREN 16
+#define PB_HELPER_REQUESTS 4096
+
 #define PB_SLOTS_SAVED_MAX 256
 #define PB_LISTED_MAX      256
 

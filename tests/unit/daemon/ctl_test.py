@@ -257,7 +257,10 @@ class Ctl(unittest.TestCase):
             d.start()
             text = d.ctl("stats").stdout
             self.assertRegex(text, r"(?m)^ops +10 +operations answered$")
-            self.assertRegex(text, r"(?m)^guests +128 +1 +guests served at once$")
+            self.assertRegex(text, r"(?m)^guests +128 +1 +- +guests served at once$")
+            self.assertRegex(text, r"(?m)^control_clients +64 +\d+ +\d+ +connections")
+            self.assertRegex(text, r"(?m)^json_depth +32 +nesting")
+            self.assertRegex(text, r"(?m)^control socket: \d+ messages, 0 of them too early")
 
     def test_prometheus(self):
         with Daemon() as d:
