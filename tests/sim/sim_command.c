@@ -391,6 +391,18 @@ static json_t *settle(struct sim_world *w, const struct pb_json *at, struct sim_
     return NULL;
 }
 
+static json_t *meanwhile(struct sim_world *w, const struct pb_json *at, struct sim_client *client)
+{
+    struct pb_json commands = pb_json_member(at, "commands");
+
+    (void)client;
+    if (!json_is_array(commands.value))
+        return sim_error("commands are an array");
+    json_decref(w->meanwhile);
+    w->meanwhile = json_deep_copy(commands.value);
+    return sim_ok();
+}
+
 const struct sim_command sim_commands_world[] = {
     { "store-read", KEYS("path"), store_read },
     { "store-write", KEYS("path", "value", "as"), store_write },
@@ -411,6 +423,7 @@ const struct sim_command sim_commands_world[] = {
       settings },
     { "die", KEYS("call", "nth", "count", "after", "done"), die },
     { "life", NO_KEYS, life },
+    { "meanwhile", KEYS("commands"), meanwhile },
     { "oom", KEYS("nth", "count"), oom },
     { "saved-slots", NO_KEYS, saved_slots },
     { "uevent", KEYS("what", "device", "driver"), uevent },

@@ -21,6 +21,8 @@
  *   die call [nth] [count] [after] [done]   supervised: the daemon dies at the nth CALL (a pattern)
  *                                    from now; done: its requests to the store are carried out
  *   life                             {"lives", "pid", "planned", "entered": calls until now}
+ *   meanwhile commands               supervised: they are carried out when this daemon is dead and
+ *                                    the next one is not there
  *   oom [nth] [count]                its nth allocation fails; {"seen", "failed"} since the last
  * Guests (domid)
  *   domain-create [name: "" writes no node] [hvm] [passthrough] · domain-destroy [toolstack]

@@ -68,6 +68,17 @@ void sim_life_die(struct sim_world *w, bool done)
     sim_kill_now();
 }
 
+/* What happens while nobody is there. */
+static void meanwhile(struct sim_world *w)
+{
+    json_t *commands = w->meanwhile;
+
+    w->meanwhile = NULL;
+    for (size_t i = 0; i < json_array_size(commands); i++)
+        sim_command_act(w, json_array_get(commands, i));
+    json_decref(commands);
+}
+
 /* What is left of a daemon's is taken away, whether it has closed it or not. */
 static void bury(struct sim_world *w)
 {
@@ -85,6 +96,7 @@ static void bury(struct sim_world *w)
     w->dying = false;
     w->log.dying[0] = '\0';
     w->lives++;
+    meanwhile(w);
 }
 
 static int child_run(int keeper, int (*run)(void *ctx), void *ctx)

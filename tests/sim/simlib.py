@@ -349,6 +349,10 @@ class Sim:
         self.lives_seen = life["lives"]
         os.kill(life["pid"], signal.SIGUSR2)
 
+    def meanwhile(self, *commands):
+        """What happens between the daemon's next death and its next life: {"do": ...}."""
+        self.sim("meanwhile", commands=list(commands))
+
     def restart_gracefully(self):
         life = self.sim("life")
         self.lives_seen = life["lives"]
