@@ -33,6 +33,7 @@ enum record {
     R_DOMAIN,
     R_GIVE_UP,
     R_OTHER_GUEST,
+    R_RESTART,
     R_COUNT
 };
 
@@ -412,6 +413,10 @@ static void one_record(struct run *run)
     case R_OTHER_GUEST:
         access_op(run, MACHINE_OTHER);
         break;
+    case R_RESTART:
+        if (run->m->options.journal)
+            machine_restart(run->m);
+        break;
     case R_COUNT:
     default:
         break;
@@ -428,6 +433,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .allow_interrupt_control = modes & 2,
         .no_polling = modes & 4,
         .topology = (enum pb_topology)((modes >> 3 & 3) % 3),
+        .journal = modes & 0x40,
     };
 
     run.m = machine_new(&options);

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "backend/journal.h"
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "sim_command.h"
@@ -119,23 +120,98 @@ void machine_verb_done(void *ctx, const struct pb_failure *failure)
     m->verbs--;
 }
 
+/* ---- the daemon --------------------------------------------------------------------------------
+ */
+
+static char state_dir[] = "/tmp/pcibackd-fuzz-XXXXXX";
+static bool has_state_dir;
+
+static void remove_journal(void)
+{
+    static const char *const names[] = { "journal", "journal.new", "journal.bad" };
+    char path[64];
+
+    for (size_t i = 0; i < PB_ARRAY_SIZE(names); i++) {
+        (void)snprintf(path, sizeof(path), "%s/%s", state_dir, names[i]);
+        (void)unlink(path);
+    }
+}
+
+static void remove_state_dir(void)
+{
+    remove_journal();
+    (void)rmdir(state_dir);
+}
+
+static void make_state_dir(void)
+{
+    if (!has_state_dir) {
+        PB_ASSERT(mkdtemp(state_dir));
+        has_state_dir = true;
+        (void)atexit(remove_state_dir);
+    }
+    remove_journal();
+}
+
+static void use_journal(struct machine *m, bool again)
+{
+    const struct pb_journal_options options = {
+        .dir = state_dir, .boot = "11111111-2222-3333-4444-555555555555", .guests = 4, .devices = 4
+    };
+    enum pb_journal_found found;
+    struct pb_journal *j = NULL;
+    char why[300] = "";
+
+    if (pb_journal_open(&options, &found, &j, why, sizeof(why)) != 0)
+        (void)fprintf(stderr, "%s\n", why);
+    PB_ASSERT(j && found == (again ? PB_JOURNAL_FOUND_KEPT : PB_JOURNAL_FOUND_NEW));
+    pb_backend_use_journal(m->b, j);
+}
+
+static void start(struct machine *m, bool again)
+{
+    PB_ASSERT(pb_backend_new(m->loop, m->xen, m->host, policy_of(&m->options), NULL, &m->b) == 0);
+    if (m->options.journal)
+        use_journal(m, again);
+    m->verbs++;
+    pb_backend_start(m->b, machine_verb_done, m);
+    machine_finish(m);
+    PB_ASSERT(!m->failed);
+}
+
 struct machine *machine_new(const struct machine_options *options)
 {
     struct machine *m = calloc(1, sizeof(*m));
 
     PB_ASSERT(m);
+    m->options = *options;
     m->loop = ev_loop_new(EVFLAG_NOENV | EVBACKEND_POLL);
     m->w = sim_world_new();
     m->w->log.act = sim_command_act;
     apply(m->w);
     m->host = sim_host_open(m->w, m->loop);
     m->xen = sim_xen_open(m->w, m->loop);
-    PB_ASSERT(pb_backend_new(m->loop, m->xen, m->host, policy_of(options), NULL, &m->b) == 0);
-    m->verbs++;
-    pb_backend_start(m->b, machine_verb_done, m);
-    machine_finish(m);
-    PB_ASSERT(!m->failed);
+    if (options->journal)
+        make_state_dir();
+    start(m, false);
     return m;
+}
+
+void machine_restart(struct machine *m)
+{
+    struct sim_device *dev;
+
+    PB_ASSERT(m->options.journal);
+    pb_backend_free(m->b);
+    PB_ASSERT(m->verbs == 0);
+    /* One table is always open: the world goes on. */
+    m->host->ops->close(m->host);
+    m->host = sim_host_open(m->w, m->loop);
+    m->xen->ops->close(m->xen);
+    m->xen = sim_xen_open(m->w, m->loop);
+    TAILQ_FOREACH (dev, &m->w->devices, link)
+        dev->resetting = false; /* what the helper began has ended meanwhile */
+    start(m, true);
 }
 
 void machine_free(struct machine *m)

@@ -19,11 +19,13 @@
 #define MACHINE_DISK  "0000:00:06.0"
 
 struct machine_options {
+    bool journal; /* what guests have is kept for the next daemon */
     bool xl_mode, permissive, allow_interrupt_control, no_polling;
     enum pb_topology topology;
 };
 
 struct machine {
+    struct machine_options options;
     struct ev_loop *loop;
     struct sim_world *w;
     struct pb_xen *xen;
@@ -37,6 +39,8 @@ struct machine {
 struct machine *machine_new(const struct machine_options *options);
 /* The daemon ends, then the world. */
 void machine_free(struct machine *m);
+/* With a journal: the daemon ends, as it does by SIGTERM, and another one begins. */
+void machine_restart(struct machine *m);
 /* Time passes, and everything happens that is due meanwhile. */
 void machine_run(struct machine *m, unsigned ms);
 /* Until all verbs have ended, which they have to. */
