@@ -84,6 +84,23 @@ class Crash(unittest.TestCase):
             s.config_write(6, REG, 4, 1)
             self.assertGreater(plugin(s)["calls"], 1)
 
+    def test_t16_a_write_that_makes_a_plugin_crash_is_answered_by_the_next_daemon(self):
+        with crashing(write="crash") as s:
+            s.connect(5)
+            s.config_write(5, REG, 4, 1)
+            s.lives_seen = s.restarts
+            answer = s.op(5, 1, offset=REG, size=4, value=CRASH)
+            self.assertEqual(answer["err"], 0)
+            s.wait_restarted()
+            self.assertEqual(told(s), 1)
+            self.assertTrue(plugin(s)["disabled"])
+            # The guest keeps its device, and the same write ends nobody any more.
+            self.assertEqual(s.state(), "assigned")
+            self.assertEqual(s.op(5, 1, offset=REG, size=4, value=CRASH)["err"], 0)
+            self.assertEqual(s.config_read(5, 0), 0x10D38086)
+            self.assertEqual(s.restarts, 1)
+            s.detach(5)
+
     def test_t16_a_plugin_whose_numbers_crash(self):
         with crashing(stats="crash") as s:
             s.connect(5)
