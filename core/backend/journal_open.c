@@ -95,7 +95,7 @@ static int map_file(int fd, const struct pb_journal_header *header,
     for (unsigned a = 0; a < PB_JOURNAL_AREAS; a++) {
         j->area[a].layout = &j->header.area[a];
         j->area[a].limit = limit[a];
-        j->area[a].record = calloc(j->area[a].layout->count, sizeof(*j->area[a].record));
+        j->area[a].record = calloc(j->area[a].layout->count, sizeof(void *));
         if (!j->area[a].record)
             rc = -ENOMEM;
     }
@@ -130,6 +130,39 @@ static bool is_ours(const struct stat *st)
            (st->st_mode & 077) == 0;
 }
 
+/* -ENOENT: it is not there, or nothing that can be opened as a file (*ret_found says which). */
+static int open_file(int dir_fd, enum pb_journal_found *ret_found)
+{
+    int fd = openat(dir_fd, PB_JOURNAL_FILE, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    int rc = fd < 0 ? -errno : 0;
+
+    *ret_found = rc == -ENOENT ? PB_JOURNAL_FOUND_NEW : PB_JOURNAL_FOUND_FOREIGN;
+    if (rc == -ELOOP || rc == -EISDIR || rc == -ENXIO)
+        return -ENOENT;
+    return rc ? rc : fd;
+}
+
+/* 0: it can be used, and HEADER is its. Else as look(). */
+static int check_file(int fd, const char *boot, struct pb_journal_header *header,
+                      enum pb_journal_found *ret_found)
+{
+    struct stat st;
+    ssize_t n;
+
+    if (fstat(fd, &st) != 0)
+        return -errno;
+    if (!is_ours(&st))
+        return -ENOENT;
+    n = pread(fd, header, sizeof(*header), 0);
+    if (n < 0)
+        return -errno;
+    *ret_found = PB_JOURNAL_FOUND_DAMAGED;
+    if ((size_t)n < sizeof(*header) ||
+        !pb_journal_header_check(header, (uint64_t)st.st_size, boot, ret_found))
+        return -ENOENT;
+    return 0;
+}
+
 /*
  * Looks at the file in DIR_FD. Returns a descriptor when it can be used (*ret_found is KEPT),
  * -ENOENT when it cannot or is not there, or another negative errno.
@@ -137,31 +170,12 @@ static bool is_ours(const struct stat *st)
 static int look(int dir_fd, const char *boot, struct pb_journal_header *ret,
                 enum pb_journal_found *ret_found)
 {
-    int fd = openat(dir_fd, PB_JOURNAL_FILE, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    struct stat st;
-    ssize_t n;
-    int rc = 0;
+    int fd = open_file(dir_fd, ret_found), rc;
 
-    *ret_found = errno == ENOENT ? PB_JOURNAL_FOUND_NEW : PB_JOURNAL_FOUND_FOREIGN;
-    if (fd < 0 && (errno == ENOENT || errno == ELOOP || errno == EISDIR || errno == ENXIO))
-        return -ENOENT;
+    memset(ret, 0, sizeof(*ret));
     if (fd < 0)
-        return -errno;
-    *ret_found = PB_JOURNAL_FOUND_FOREIGN;
-    if (fstat(fd, &st) != 0)
-        rc = -errno;
-    else if (!is_ours(&st))
-        rc = -ENOENT;
-    if (rc == 0) {
-        n = pread(fd, ret, sizeof(*ret), 0);
-        if (n < 0)
-            rc = -errno;
-        else if ((size_t)n < sizeof(*ret))
-            *ret_found = PB_JOURNAL_FOUND_DAMAGED;
-        if (n >= 0 && ((size_t)n < sizeof(*ret) ||
-                       !pb_journal_header_check(ret, (uint64_t)st.st_size, boot, ret_found)))
-            rc = -ENOENT;
-    }
+        return fd;
+    rc = check_file(fd, boot, ret, ret_found);
     if (rc == 0)
         return fd;
     (void)close(fd);
