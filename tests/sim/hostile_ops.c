@@ -178,7 +178,7 @@ static void check_cycles(struct hostile *h, int32_t offset, int32_t size)
 
 static bool touches(int32_t offset, int32_t size, int32_t at, int32_t bytes)
 {
-    return offset < at + bytes && at < offset + size;
+    return offset < at + bytes && at < (int64_t)offset + size;
 }
 
 static void T3_T4_a_write_changes_open_bits_and_nothing_beside_them(void **state)
