@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "hostile_world.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "backend/journal.h"
 #include "base/log.h"
 #include "sim_command.h"
 #include "sim_hyper.h"
@@ -77,6 +80,35 @@ static void wrap(struct hostile *h)
     current = h;
 }
 
+/* As in production: every operation leaves its mark there before it is carried out. */
+static void keep_journal(struct hostile *h)
+{
+    struct pb_journal_options options = { .boot = "11111111-2222-3333-4444-555555555555",
+                                          .guests = 4,
+                                          .reserve_guests = 1,
+                                          .reserve_devices = 1,
+                                          .devices = 4 };
+    enum pb_journal_found found;
+    struct pb_journal *journal;
+    char why[300] = "";
+
+    (void)snprintf(h->dir, sizeof(h->dir), "%s", "/dev/shm/pcibackd-hostile-XXXXXX");
+    assert_non_null(mkdtemp(h->dir));
+    options.dir = h->dir;
+    if (pb_journal_open(&options, &found, &journal, why, sizeof(why)) != 0)
+        fail_msg("%s", why);
+    pb_backend_use_journal(h->b, journal);
+}
+
+static void remove_journal(const struct hostile *h)
+{
+    char path[sizeof(h->dir) + 16];
+
+    (void)snprintf(path, sizeof(path), "%s/journal", h->dir);
+    (void)unlink(path);
+    assert_int_equal(rmdir(h->dir), 0);
+}
+
 static void done(void *ctx, const struct pb_failure *failure)
 {
     bool *flag = ctx;
@@ -140,6 +172,7 @@ int hostile_setup(void **state)
     h->xen = sim_xen_open(h->w, h->loop);
     wrap(h);
     assert_int_equal(pb_backend_new(h->loop, h->xen, h->host, policy, NULL, &h->b), 0);
+    keep_journal(h);
     pb_backend_start(h->b, done, &started);
     run_until(h, &started);
     h->dom = sim_domain_find(h->w, HOSTILE);
@@ -167,6 +200,7 @@ int hostile_teardown(void **state)
     h->host->ops->close(h->host);
     sim_world_free(h->w);
     ev_loop_destroy(h->loop);
+    remove_journal(h);
     free(h);
     return 0;
 }

@@ -36,6 +36,7 @@ struct hostile {
     struct pb_xen *xen;
     struct pb_host *host;
     struct pb_backend *b;
+    char dir[40]; /* of its journal */
     struct sim_domain *dom, *other;
     struct sim_device *nic;
     struct pb_device *dev; /* the daemon's word for it */
