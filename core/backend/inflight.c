@@ -54,6 +54,7 @@ void pb_inflight_begin(struct pb_guest *g)
     struct pb_journal_op *op = op_of(g);
     struct pb_running_op *run = &g->run;
 
+    run->mark = op;
     if (!op)
         return;
     if (run->again && is_same(op, g, &run->op)) {
@@ -74,7 +75,7 @@ void pb_inflight_begin(struct pb_guest *g)
 
 void pb_inflight_write(struct pb_guest *g)
 {
-    struct pb_journal_op *op = op_of(g);
+    struct pb_journal_op *op = g->run.mark;
     const struct pb_access *acc = &g->run.access;
 
     if (!op)
@@ -88,7 +89,7 @@ void pb_inflight_write(struct pb_guest *g)
 
 void pb_inflight_written(struct pb_guest *g)
 {
-    struct pb_journal_op *op = op_of(g);
+    struct pb_journal_op *op = g->run.mark;
 
     if (op)
         set_stage(op, PB_OP_BEGUN);
@@ -101,7 +102,7 @@ void pb_inflight_call(struct pb_guest *g, uint32_t value, uint32_t mine)
 
 void pb_inflight_called(struct pb_guest *g, uint32_t value, uint32_t mine, uint32_t denied)
 {
-    struct pb_journal_op *op = op_of(g);
+    struct pb_journal_op *op = g->run.mark;
 
     if (!op)
         return;
@@ -115,7 +116,7 @@ void pb_inflight_called(struct pb_guest *g, uint32_t value, uint32_t mine, uint3
 
 void pb_inflight_note(struct pb_guest *g, uint32_t did)
 {
-    struct pb_journal_op *op = op_of(g);
+    struct pb_journal_op *op = g->run.mark;
 
     if (!op)
         return;
@@ -125,7 +126,7 @@ void pb_inflight_note(struct pb_guest *g, uint32_t did)
 
 void pb_inflight_rest(struct pb_guest *g, bool rests)
 {
-    struct pb_journal_op *op = op_of(g);
+    struct pb_journal_op *op = g->run.mark;
 
     if (op)
         op->processes = g->run.before + !rests;
@@ -133,7 +134,7 @@ void pb_inflight_rest(struct pb_guest *g, bool rests)
 
 void pb_inflight_answer(struct pb_guest *g)
 {
-    struct pb_journal_op *op = op_of(g);
+    struct pb_journal_op *op = g->run.mark;
 
     if (!op)
         return;
@@ -144,7 +145,7 @@ void pb_inflight_answer(struct pb_guest *g)
 
 void pb_inflight_unanswered(struct pb_guest *g)
 {
-    struct pb_journal_op *op = op_of(g);
+    struct pb_journal_op *op = g->run.mark;
 
     if (op)
         set_stage(op, PB_OP_BEGUN);
@@ -152,15 +153,10 @@ void pb_inflight_unanswered(struct pb_guest *g)
 
 void pb_inflight_end(struct pb_guest *g)
 {
-    struct pb_journal_op *op = op_of(g);
+    struct pb_journal_op *op = g->run.mark;
 
     if (op)
         set_stage(op, PB_OP_IDLE);
-}
-
-const struct pb_journal_op *pb_inflight_earlier(const struct pb_guest *g)
-{
-    return g->run.again ? op_of(g) : NULL;
 }
 
 /* --- pirqs that nobody has on record --- */
@@ -507,6 +503,7 @@ void pb_inflight_resume(struct pb_guest *g)
             pb_flr_again(dev);
     }
     g->held = false;
+    g->run.mark = op;
     if (!g->page)
         return;
     if (op)

@@ -15,7 +15,6 @@
 
 struct pb_guest;
 struct pb_device;
-struct pb_journal_op;
 
 /*
  * g->run.op was taken and is about to be carried out. If it is the one that an earlier process has
@@ -38,8 +37,6 @@ void pb_inflight_rest(struct pb_guest *g, bool rests);
 /* Its answer, in g->run, is about to be written; or could not be, since nobody waits. */
 void pb_inflight_answer(struct pb_guest *g);
 void pb_inflight_unanswered(struct pb_guest *g);
-/* What an earlier process has kept of the operation under way; NULL: none began it. */
-const struct pb_journal_op *pb_inflight_earlier(const struct pb_guest *g);
 /* It is answered, or of no interest any more. */
 void pb_inflight_end(struct pb_guest *g);
 

@@ -49,6 +49,7 @@ struct pb_grants {
 
 struct pb_journal;
 struct pb_journal_record;
+struct pb_journal_op;
 struct pb_adoption;
 
 struct pb_identity {
@@ -136,15 +137,16 @@ struct pb_xl_dir;
 /* What a guest's operation needs while it is under way. */
 
 struct pb_running_op {
-    bool busy;       /* waits for hardware */
-    bool starting;   /* inside of the call that starts it */
-    bool inside;     /* of the call that brings interrupts back */
-    bool parked;     /* waits for the end of a reset: nothing of it has begun */
-    bool again;      /* an earlier process may have begun it: the journal says how far it came */
-    bool unwanted;   /* nobody waits for it: carried out for the device's sake alone */
-    uint32_t did;    /* enum pb_op_did of that process */
-    uint32_t before; /* processes that carried it out before this one */
-    bool hooked;     /* plugins have a bit of it */
+    bool busy;     /* waits for hardware */
+    bool starting; /* inside of the call that starts it */
+    bool inside;   /* of the call that brings interrupts back */
+    bool parked;   /* waits for the end of a reset: nothing of it has begun */
+    bool again;    /* an earlier process may have begun it: the journal says how far it came */
+    bool unwanted; /* nobody waits for it: carried out for the device's sake alone */
+    struct pb_journal_op *mark; /* its place in the journal, NULL: none */
+    uint32_t did;               /* enum pb_op_did of that process */
+    uint32_t before;            /* processes that carried it out before this one */
+    bool hooked;                /* plugins have a bit of it */
     struct pb_op op;
     uint64_t connection; /* the frontend's connect that it came by */
     struct pb_device *dev;

@@ -131,7 +131,7 @@ static bool is_command(uint32_t cmd)
     return cmd <= PB_CMD_DISABLE_MSIX || cmd == PB_CMD_ENABLE_MULTI_MSI;
 }
 
-struct pb_device *pb_serve_addressed(const struct pb_guest *g, const struct pb_op *op)
+static struct pb_device *addressed(const struct pb_guest *g, const struct pb_op *op)
 {
     struct pb_device *dev;
 
@@ -142,6 +142,11 @@ struct pb_device *pb_serve_addressed(const struct pb_guest *g, const struct pb_o
             return dev;
     }
     return NULL;
+}
+
+struct pb_device *pb_serve_addressed(const struct pb_guest *g, const struct pb_op *op)
+{
+    return addressed(g, op);
 }
 
 /* The operation is over: rules that a reload has changed meanwhile apply from the next one on. */
@@ -368,7 +373,7 @@ static enum pb_step begin_access(struct pb_guest *g)
     struct pb_running_op *run = &g->run;
     struct pb_device *dev = run->dev;
     const struct pb_op *op = &run->op;
-    const struct pb_journal_op *earlier = pb_inflight_earlier(g);
+    const struct pb_journal_op *earlier = run->again ? run->mark : NULL;
     bool write = op->cmd == PB_CMD_CONF_WRITE;
     uint32_t value = op->value, mine = UINT32_MAX, denied = 0;
 
@@ -474,7 +479,7 @@ static bool start_op(struct pb_guest *g)
         run->err = PB_GUEST_OP_FAILED;
         return true;
     }
-    run->dev = pb_serve_addressed(g, &run->op);
+    run->dev = addressed(g, &run->op);
     if (!run->dev) {
         /* A bus scan asks for every address: not an error, an absent device. */
         if (!pb_vslots_has_root(&g->slots, run->op.domain, run->op.bus) || run->op.devfn > 255 ||
@@ -632,7 +637,7 @@ void pb_serve_answer(struct pb_guest *g)
 {
     struct pb_running_op *run = &g->run;
 
-    run->dev = pb_serve_addressed(g, &run->op);
+    run->dev = addressed(g, &run->op);
     run->entry_count = 0;
     if (run->dev && run->op.cmd == PB_CMD_ENABLE_MSIX && run->err == PB_GUEST_OK)
         pb_interrupt_entries(g);
@@ -653,7 +658,7 @@ void pb_serve_undo(struct pb_guest *g)
 {
     struct pb_running_op *run = &g->run;
 
-    run->dev = pb_serve_addressed(g, &run->op);
+    run->dev = addressed(g, &run->op);
     run->err = PB_GUEST_OK;
     run->busy = true;
     if (run->dev && run->dev->hw)

@@ -11,6 +11,8 @@ static_assert(offsetof(struct pb_op, err) == PB_PAGE_ERR - PB_PAGE_OP, "err");
 static_assert(offsetof(struct pb_op, value) == PB_PAGE_VALUE - PB_PAGE_OP, "value");
 static_assert(offsetof(struct pb_op, entries) == PB_PAGE_ENTRIES - PB_PAGE_OP, "entries");
 
+#define FIXED_WORDS ((PB_PAGE_ENTRIES - PB_PAGE_OP) / sizeof(uint32_t))
+
 /* Mappings are page-aligned, so every field of the page is naturally aligned. */
 static uint32_t *word(void *page, unsigned offset)
 {
@@ -31,7 +33,11 @@ void pb_page_take(const void *page, struct pb_op *ret)
         (const volatile uint32_t *)(const void *)((const char *)page + PB_PAGE_OP);
     uint32_t *to = (uint32_t *)(void *)ret;
 
-    for (unsigned i = 0; i < PB_PAGE_OP_SIZE / sizeof(uint32_t); i++)
+    for (unsigned i = 0; i < FIXED_WORDS; i++)
+        to[i] = from[i];
+    if (ret->cmd != PB_CMD_ENABLE_MSIX)
+        return;
+    for (unsigned i = FIXED_WORDS; i < PB_PAGE_OP_SIZE / sizeof(uint32_t); i++)
         to[i] = from[i];
 }
 

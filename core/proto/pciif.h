@@ -58,7 +58,7 @@ struct pb_op {
 /* Is a request waiting? Acquires: what the frontend wrote before the flag is visible afterwards. */
 bool pb_page_has_request(const void *page);
 
-/* Copies the request, once. */
+/* Copies the request, once; its entries only if it has some, which takes most of the time. */
 void pb_page_take(const void *page, struct pb_op *ret);
 
 /*

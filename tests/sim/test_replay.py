@@ -48,7 +48,7 @@ OPERATIONS = {
     "read": ([], read(4, 2), []),
     "read of a shadow": ([], read(0x10, 4), []),
     "write of hardware": ([], write(EXP + 8, 2, 0x2010), [write(EXP + 8, 2, 0x2810)]),
-    "write of a shadow": ([], write(0x0C, 1, 0x10), [write(0x0C, 1, 0)]),
+    "write of a shadow": ([], write(0x0D, 1, 0x40), [write(0x0D, 1, 0)]),
     "command": ([], write(4, 2, 0x547), [write(4, 2, 3)]),
     "size of a BAR": ([], write(0x10, 4, 0xFFFFFFFF), [write(0x10, 4, 0)]),
     "sleep": ([], SLEEP, [WAKE]),
