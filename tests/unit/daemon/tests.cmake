@@ -28,7 +28,7 @@ target_link_libraries(pcibackd-fake PRIVATE pb_daemon pb_libev Threads::Threads 
 # What contrib/limits asks for the tables of limits.
 add_executable(pcibackd-limits ${CMAKE_CURRENT_SOURCE_DIR}/daemon/limits_main.c)
 target_link_libraries(pcibackd-limits PRIVATE pb_daemon pb_build_options)
-foreach(name IN ITEMS ctl docs drop life schema)
+foreach(name IN ITEMS ctl docs drop life schema unit)
   add_test(NAME unit.daemon.${name}
     COMMAND ${PB_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/daemon/${name}_test.py -b)
   set_tests_properties(unit.daemon.${name} PROPERTIES LABELS unit TIMEOUT 120
