@@ -89,6 +89,14 @@ static void drop_found(struct pb_journal_record *r, unsigned part)
     r->j->lost++;
 }
 
+/* Right by its checksum, and something that a process may work with. */
+static bool is_usable(const struct pb_journal_record *r, unsigned part)
+{
+    if (r->area == PB_JOURNAL_DEVICES && part == PB_JOURNAL_SHADOW)
+        return r->part[part].length <= PB_CONFIG_SIZE_PCIE;
+    return pb_journal_check(r->area, part, r->found[part]);
+}
+
 /* -ENOMEM when a copy of what is there cannot be made. */
 static int load(struct pb_journal_record *r)
 {
@@ -103,8 +111,7 @@ static int load(struct pb_journal_record *r)
         if (!r->found[i])
             return -ENOMEM;
         loaded = pb_journal_part_load(&r->part[i], r->found[i], size);
-        if (loaded == PB_JOURNAL_LOST ||
-            (loaded == PB_JOURNAL_RIGHT && !pb_journal_check(r->area, i, r->found[i]))) {
+        if (loaded == PB_JOURNAL_LOST || (loaded == PB_JOURNAL_RIGHT && !is_usable(r, i))) {
             r->part[i].lost = true;
             r->part[i].sequence = 0;
             drop_found(r, i);

@@ -99,16 +99,24 @@ void pb_journal_part_init(struct pb_journal_part *part, uint8_t *record,
     part->copy[1] = (struct pb_journal_copy *)(void *)(at + copy_stride(place->capacity));
 }
 
-/* What one copy is; *ret_sequence counts when its word is one. */
-static bool copy_is_right(const struct pb_journal_part *part, const struct pb_journal_copy *copy,
-                          bool *ret_word, uint64_t *ret_sequence, uint64_t *ret_sum)
+/* One copy, each word of whose head was read once. */
+struct seen {
+    bool word;  /* its sequence is one */
+    bool right; /* all of it */
+    uint64_t sequence, length, sum;
+};
+
+static struct seen look_at(const struct pb_journal_part *part, const struct pb_journal_copy *copy)
 {
-    *ret_word =
-        sequence_read(atomic_load_explicit(&copy->sequence, memory_order_acquire), ret_sequence);
-    if (!*ret_word || *ret_sequence == 0 || copy->length > part->capacity)
-        return false;
-    *ret_sum = pb_journal_sum(copy->data, copy->length);
-    return copy->checksum == checksum(part, *ret_sum, *ret_sequence, copy->length);
+    const uint64_t word = atomic_load_explicit(&copy->sequence, memory_order_acquire);
+    struct seen seen = { .length = copy->length };
+
+    seen.word = sequence_read(word, &seen.sequence);
+    if (!seen.word || seen.sequence == 0 || seen.length > part->capacity)
+        return seen;
+    seen.sum = pb_journal_sum(copy->data, seen.length);
+    seen.right = copy->checksum == checksum(part, seen.sum, seen.sequence, seen.length);
+    return seen;
 }
 
 /* Nobody has ever cleared it. */
@@ -123,31 +131,26 @@ static bool is_fresh(const struct pb_journal_part *part)
  */
 enum pb_journal_loaded pb_journal_part_load(struct pb_journal_part *part, void *ret, size_t size)
 {
-    uint64_t sequence[2], sum[2] = { 0, 0 };
-    bool word[2], right[2];
-    const struct pb_journal_copy *copy;
-    unsigned i;
+    const struct seen seen[2] = { look_at(part, part->copy[0]), look_at(part, part->copy[1]) };
+    const unsigned newest = seen[1].sequence > seen[0].sequence;
+    const bool words = seen[0].word && seen[1].word;
 
-    for (i = 0; i < 2; i++)
-        right[i] = copy_is_right(part, part->copy[i], &word[i], &sequence[i], &sum[i]);
     part->sequence = part->length = 0;
     part->newest = 1;
     part->lost = false;
-    if (is_fresh(part) || (word[0] && word[1] && sequence[0] == 0 && sequence[1] == 0))
+    if (is_fresh(part) || (words && seen[0].sequence == 0 && seen[1].sequence == 0))
         return PB_JOURNAL_NEVER;
-    i = !word[0] || sequence[1] > sequence[0];
-    part->lost = true;
-    if (!word[0] || !word[1] || !right[i] || sequence[!i] + 1 != sequence[i])
+    part->lost =
+        !words || !seen[newest].right || seen[!newest].sequence + 1 != seen[newest].sequence;
+    if (part->lost)
         return PB_JOURNAL_LOST;
-    copy = part->copy[i];
-    part->lost = false;
-    part->newest = (uint8_t)i;
-    part->sequence = sequence[i];
-    part->length = copy->length;
-    part->sum = sum[i];
+    part->newest = (uint8_t)newest;
+    part->sequence = seen[newest].sequence;
+    part->length = seen[newest].length;
+    part->sum = seen[newest].sum;
     part->all_behind = true;
     memset(ret, 0, size);
-    memcpy(ret, copy->data, copy->length < size ? copy->length : size);
+    memcpy(ret, part->copy[newest]->data, part->length < size ? part->length : size);
     return PB_JOURNAL_RIGHT;
 }
 

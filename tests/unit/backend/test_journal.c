@@ -478,6 +478,50 @@ static void h11_a_header_that_lies(void **state)
     }
 }
 
+/* A file whose parts may be longer than any that this version reads. */
+static void make_wide(void)
+{
+    const unsigned count[] = { 2, 2 }, room[] = { 2, 2 };
+    struct pb_journal_header header;
+    struct pb_journal_layout *area = &header.area[PB_JOURNAL_DEVICES];
+    uint32_t old;
+    int dir = open(test_dir_file(""), O_RDONLY | O_DIRECTORY | O_CLOEXEC), fd;
+
+    pb_journal_header_make(&header, TEST_BOOT, count);
+    old = pb_journal_place_size(&area->part[PB_JOURNAL_SHADOW]);
+    area->part[PB_JOURNAL_SHADOW].capacity = 8000;
+    area->stride += pb_journal_place_size(&area->part[PB_JOURNAL_SHADOW]) - old;
+    header.size = (area->offset + 2 * area->stride + 4095) / 4096 * 4096;
+    header.checksum = pb_journal_sum(&header, offsetof(struct pb_journal_header, checksum));
+    fd = pb_journal_make(dir, "journal", &header, room);
+    assert_true(fd >= 0);
+    (void)close(fd);
+    (void)close(dir);
+}
+
+static void h11_a_shadow_beyond_all_registers_is_lost(void **state)
+{
+    static const uint8_t shadow[6000] = { 1 };
+    struct pb_journal_record *r;
+    struct pb_journal *j;
+    struct seen seen;
+
+    (void)state;
+    make_wide();
+    j = test_open(PB_JOURNAL_FOUND_KEPT);
+    r = put_device(j, 0);
+    pb_journal_part_put(&r->part[PB_JOURNAL_SHADOW], shadow, sizeof(shadow));
+    pb_journal_close(j);
+    j = test_open(PB_JOURNAL_FOUND_KEPT);
+    seen = look(j);
+    assert_int_equal(seen.count, 1);
+    assert_non_null(seen.read[0].device);
+    assert_null(seen.read[0].shadow);
+    assert_int_equal(seen.read[0].shadow_size, 0);
+    assert_int_equal(pb_journal_stats(j).lost_parts, 1);
+    pb_journal_close(j);
+}
+
 static void h11_the_last_bad_one_is_kept(void **state)
 {
     size_t size;
@@ -633,6 +677,7 @@ int main(void)
         TEST(h11_another_program_s_file),
         TEST(h11_another_major_version),
         TEST(h11_a_header_that_lies),
+        TEST(h11_a_shadow_beyond_all_registers_is_lost),
         TEST(h11_the_last_bad_one_is_kept),
         TEST(it_is_for_root_alone),
         TEST(t16_the_plugin_that_was_called_is_named),
