@@ -451,6 +451,18 @@ void pb_slots_reloaded(struct pb_backend *b, const struct pb_policy *before)
 
 /* --- the start --- */
 
+/* A release did not live to its end: it is the host's, and nobody would look at it again. */
+static void look_at_released(struct pb_backend *b)
+{
+    struct pb_device *dev, *next;
+
+    for (dev = TAILQ_FIRST(&b->devices); dev; dev = next) {
+        next = TAILQ_NEXT(dev, link);
+        if (dev->state == PB_DEVICE_ABSENT && !dev->record && !is_remembered(dev))
+            pb_uevents_look(b, dev->sbdf);
+    }
+}
+
 /*
  * What is still held is ours, forced or not; what another driver has got since may be what the host
  * lives on now.
@@ -471,6 +483,7 @@ static void remembered(struct pb_job *job, void *ctx)
             continue; /* taken up from the journal, or being so */
         pb_claim_quietly(b, job->listed[i], claimed_again, b);
     }
+    look_at_released(b);
     pb_task_next(task);
 }
 

@@ -321,6 +321,14 @@ static json_t *oom(struct sim_world *w, const struct pb_json *at, struct sim_cli
     return reply;
 }
 
+static json_t *disk(struct sim_world *w, const struct pb_json *at, struct sim_client *client)
+{
+    (void)w;
+    (void)client;
+    sim_disk_full = sim_bool(at, "full", true);
+    return sim_ok();
+}
+
 /* null: they were never saved. */
 static json_t *saved_slots(struct sim_world *w, const struct pb_json *at, struct sim_client *client)
 {
@@ -425,6 +433,7 @@ const struct sim_command sim_commands_world[] = {
     { "life", NO_KEYS, life },
     { "meanwhile", KEYS("commands"), meanwhile },
     { "oom", KEYS("nth", "count"), oom },
+    { "disk", KEYS("full"), disk },
     { "saved-slots", NO_KEYS, saved_slots },
     { "uevent", KEYS("what", "device", "driver"), uevent },
     { "leaks", NO_KEYS, leaks },

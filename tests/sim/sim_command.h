@@ -24,6 +24,7 @@
  *   meanwhile commands               supervised: they are carried out when this daemon is dead and
  *                                    the next one is not there
  *   oom [nth] [count]                its nth allocation fails; {"seen", "failed"} since the last
+ *   disk [full]                      no room for what the daemon's files need besides
  * Guests (domid)
  *   domain-create [name: "" writes no node] [hvm] [passthrough] · domain-destroy [toolstack]
  *   domain-shutdown [reason: poweroff, reboot, suspend, crash] · domain-resume [follow]

@@ -39,6 +39,7 @@ static int arena_fd = -1;
 bool sim_in_world;
 volatile bool sim_kill_waits;
 struct sim_oom sim_oom;
+bool sim_disk_full;
 
 static size_t frames_at(void)
 {

@@ -70,6 +70,7 @@ struct sim_oom {
     unsigned long nth, count, seen, failed;
 };
 extern struct sim_oom sim_oom;
+extern bool sim_disk_full;
 bool sim_oom_hits(void);
 
 #endif

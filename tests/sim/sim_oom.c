@@ -21,12 +21,15 @@ void *__real_reallocarray(void *old, size_t count, size_t size);
 char *__real_strdup(const char *text);
 char *__real_strndup(const char *text, size_t length);
 
+int __real_posix_fallocate(int fd, off_t offset, off_t length);
+
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *old, size_t size);
 void *__wrap_reallocarray(void *old, size_t count, size_t size);
 char *__wrap_strdup(const char *text);
 char *__wrap_strndup(const char *text, size_t length);
+int __wrap_posix_fallocate(int fd, off_t offset, off_t length);
 __attribute__((format(printf, 2, 3))) int __wrap_asprintf(char **ret, const char *fmt, ...);
 
 static void *none(void)
@@ -79,5 +82,11 @@ int __wrap_asprintf(char **ret, const char *fmt, ...)
     n = vasprintf(ret, fmt, ap);
     va_end(ap);
     return n;
+}
+
+/* The file system of the state directory, when a test says that it is full. */
+int __wrap_posix_fallocate(int fd, off_t offset, off_t length)
+{
+    return sim_disk_full && !sim_in_world ? ENOSPC : __real_posix_fallocate(fd, offset, length);
 }
 /* NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */

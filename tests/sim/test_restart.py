@@ -12,7 +12,7 @@ from test_reset import FLR, DEVCTL, with_flr
 from xllib import Xl, CONNECTED
 
 FULL = os.environ.get("PB_SIM_FULL") == "1"
-STRIDE = 1 if FULL else 11
+STRIDE = 1 if FULL else 17
 NAME = 0x10D38086  # the NIC's first register
 DISK_NAME = 0x00101B36
 LOOK = [{"cmd": READ, "offset": 0, "size": 4, "expect": NAME},
