@@ -202,7 +202,11 @@ static void with_guest(struct pb_guest *g, struct pb_device *dev, const struct p
     seen = take_view(dev, d, read);
     dev->state = d->failed ? PB_DEVICE_FAILED : PB_DEVICE_ASSIGNED;
     /* Of one that is being made fresh, given up or taken back nobody needs it. */
-    if (!seen && (dev->begun == 0 || dev->begun == PB_JOURNAL_ASKED) && !g->ending)
+    if ((dev->begun != 0 && dev->begun != PB_JOURNAL_ASKED) || g->ending)
+        return;
+    if (!g->record)
+        lose(dev, "what its guest was about to do");
+    else if (!seen)
         lose(dev, "what its guest has written");
 }
 

@@ -101,7 +101,7 @@ static enum pb_run link_it(struct pb_task *task)
 
     task->phase = PB_JOURNAL_DETACHING;
     dev->begun = PB_JOURNAL_DETACHING;
-    dev->lost = true;
+    dev->lost = dev->baseline_lost = true;
     dev->quarantined = false;
     pb_guest_link(g, dev);
     dev->node_state = PB_XENBUS_INITIALISED;
@@ -171,16 +171,20 @@ void pb_adopt_lost_device(struct pb_guest *g, struct pb_sbdf sbdf)
 
 void pb_adopt_lost_returned(struct pb_device *dev)
 {
-    bool baseline = dev->record == NULL || dev->state == PB_DEVICE_FAILED;
+    bool baseline = dev->baseline_lost;
 
     if (!dev->lost)
         return;
-    dev->lost = false;
+    dev->lost = dev->baseline_lost = false;
     if (dev->state == PB_DEVICE_FAILED)
         return; /* by what has a cause of its own */
-    pb_device_set_reason(
-        dev, "journal-lost", baseline ? "release it and claim it again" : "attach it again",
-        "the journal had lost what domain %u did with it: it was taken back", dev->guest->domid);
+    pb_device_set_reason(dev, "journal-lost",
+                         baseline ? "release it and claim it again" : "attach it again",
+                         "the journal had lost what domain %u did with it%s: it was taken back",
+                         dev->guest->domid, baseline ? ", and what it was before" : "");
+    /* Registers that a guest may have changed are no baseline (XSA-337). */
+    if (baseline)
+        pb_device_set_state(dev, PB_DEVICE_FAILED);
 }
 
 /* --- what our nodes name --- */

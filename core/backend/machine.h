@@ -72,9 +72,11 @@ struct pb_device {
     bool taken_back; /* from whoever unbound it: once since it was claimed */
     bool retry;      /* a guest has it from before this run: claimed when domains end */
     struct pb_journal_record *record; /* NULL: it is not in the journal */
-    bool lost;     /* the journal has lost what is needed to serve it: taken back, and it says so */
-    uint8_t begun; /* enum pb_journal_phase that an earlier process has left; 0: it is settled */
-    uint64_t rules;       /* a hash of those that its guest's view was begun under */
+    /* The journal has lost what its guest did with it, or even what it was at claim: it is taken
+     * back, and says so. */
+    bool lost, baseline_lost;
+    uint8_t begun;  /* enum pb_journal_phase that an earlier process has left; 0: it is settled */
+    uint64_t rules; /* a hash of those that its guest's view was begun under */
     bool interrupts_open; /* Xen may have mapped vectors that `interrupts` does not name (H10) */
     /* the one that was claimed last, until it is released: another one here is not taken for it */
     struct pb_identity identity;
