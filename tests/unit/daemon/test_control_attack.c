@@ -627,7 +627,7 @@ static void T17_a_flood_of_connections_leaves_nothing_behind(void **state)
         int fd = connect_to(f->path);
 
         if (i % 3 == 0)
-            (void)!send(fd, VERSION, i % 50, MSG_NOSIGNAL | MSG_DONTWAIT);
+            (void)!send(fd, VERSION, i % sizeof(VERSION), MSG_NOSIGNAL | MSG_DONTWAIT);
         if (i % 7 == 0)
             turn(f);
         close(fd);
