@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -35,7 +36,7 @@ static int teardown(void **state)
 
 /* --- what is found --- */
 
-#define SEEN_MAX 8
+#define SEEN_MAX 12
 
 struct seen {
     unsigned count;
@@ -629,6 +630,70 @@ static void h11_a_full_file_system_is_met_at_the_start(void **state)
     assert_int_not_equal(stat(test_dir_file("journal.new"), &st), 0);
 }
 
+/* The options of a journal on a file system of SIZE; skips where nobody may mount. */
+static struct pb_journal_options on_small_fs(const char *size)
+{
+    static char place[100];
+    char data[40];
+    struct pb_journal_options options = test_options();
+
+    (void)snprintf(place, sizeof(place), "%s", test_dir_file("small"));
+    (void)snprintf(data, sizeof(data), "size=%s,mode=0755", size);
+    assert_int_equal(mkdir(place, 0755), 0);
+    if (mount("none", place, "tmpfs", 0, data) != 0)
+        skip();
+    options.dir = place;
+    options.guests = options.devices = 100;
+    return options;
+}
+
+static void h11_no_room_at_all_refuses_the_start(void **state)
+{
+    struct pb_journal_options options = on_small_fs("16k");
+    enum pb_journal_found found;
+    struct pb_journal *j;
+    char why[200] = "";
+    int rc = pb_journal_open(&options, &found, &j, why, sizeof(why));
+
+    (void)state;
+    (void)umount(options.dir);
+    assert_int_equal(rc, -ENOSPC);
+    assert_non_null(strstr(why, "no room"));
+}
+
+static void h11_no_room_for_more_keeps_what_is_there(void **state)
+{
+    struct pb_journal_options options = on_small_fs("200k");
+    enum pb_journal_found found;
+    struct pb_journal *j;
+    unsigned devices = 0;
+    struct seen seen;
+    char why[200];
+    int rc;
+
+    (void)state;
+    assert_int_equal(pb_journal_open(&options, &found, &j, why, sizeof(why)), 0);
+    while (devices < 100 && pb_journal_add_device(j))
+        devices++;
+    assert_in_range(devices, 2, 9); /* of 23 KiB each */
+    assert_int_equal(errno, ENOSPC);
+    (void)put_guest(j, 0); /* has room since the start */
+    seen = look(j);
+    assert_int_equal(seen.count, devices + 1);
+    pb_journal_remove(j, seen.read[devices].record);
+    (void)put_device(j, 1);
+    pb_journal_close(j);
+    rc = pb_journal_open(&options, &found, &j, why, sizeof(why));
+    (void)umount2(options.dir, MNT_DETACH);
+    assert_int_equal(rc, 0);
+    assert_int_equal(found, PB_JOURNAL_FOUND_KEPT);
+    seen = look(j);
+    assert_int_equal(seen.count, devices + 1);
+    check_guest(&seen.read[0], 0);
+    check_device(&seen.read[devices], 1);
+    pb_journal_close(j);
+}
+
 static void limits_are_raised_and_lowered(void **state)
 {
     struct pb_journal_options options = test_options();
@@ -683,6 +748,8 @@ int main(void)
         TEST(t16_the_plugin_that_was_called_is_named),
         TEST(t16_plugins_that_crashed_are_not_forgotten),
         TEST(h11_a_full_file_system_is_met_at_the_start),
+        TEST(h11_no_room_at_all_refuses_the_start),
+        TEST(h11_no_room_for_more_keeps_what_is_there),
         TEST(limits_are_raised_and_lowered),
     };
 
