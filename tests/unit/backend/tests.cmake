@@ -11,3 +11,5 @@ foreach(target test_backend_journal_versions journal-next)
   target_compile_definitions(${target} PRIVATE JOURNAL_NEXT="$<TARGET_FILE:journal-next>")
 endforeach()
 add_dependencies(test_backend_journal_versions journal-next)
+# It opens a journal for each of its bytes.
+set_tests_properties(unit.backend.journal_damage PROPERTIES TIMEOUT 600 COST 30)
