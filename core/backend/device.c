@@ -28,6 +28,7 @@ struct pb_device *pb_device_find(const struct pb_backend *b, struct pb_sbdf sbdf
     struct pb_device *dev;
 
     TAILQ_FOREACH (dev, &b->devices, link) {
+        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it does not see TAILQ_REMOVE move the head */
         if (pb_sbdf_equal(dev->sbdf, sbdf))
             return dev;
     }

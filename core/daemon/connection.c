@@ -315,7 +315,7 @@ uid_t pb_reply_uid(const struct pb_reply *reply)
 
 bool pb_reply_is_wanted(const struct pb_reply *reply)
 {
-    return reply->client && !reply->server->quiet;
+    return reply->client && !reply->server->quiet && !has_hung_up(reply->client);
 }
 
 void pb_reply_drop(struct pb_reply *reply)

@@ -133,7 +133,7 @@ class Others(unittest.TestCase):
                     s.wait_for("a dropped client", lambda before=dropped: s.call(
                         "stats")["control"]["dropped"] > before, timeout=20)
                 s.wait_for("their end", lambda: s.call("stats")["limits"]["control_clients"][
-                    "used"] == 1)
+                    "used"] == 1, timeout=20)
                 sizes.append(rss(s))
             unread = s.call("stats")["limits"]["control_unread_bytes"]
             self.assertEqual(unread["used"], 0)
@@ -153,7 +153,7 @@ class Others(unittest.TestCase):
                     sock.connect(s.control_path)
                     sock.send(REQUEST[:i % 40])
             s.wait_for("their end", lambda: s.call("stats")["limits"]["control_clients"][
-                "used"] == 1)
+                "used"] == 1, timeout=20)
             self.assertEqual(len(os.listdir("/proc/%d/fd" % s.process.pid)), before)
             self.assertLess(s.stderr().count("control:"), 5)
 
