@@ -15,6 +15,9 @@
 /* How far above the first pirq of all an orphan may be: one that Xen gave before it, or a row. */
 #define ABOVE_MAX PB_MSI_VECTORS_MAX
 
+/* So many operations of a guest may end a process and not be there any more. */
+#define FLED_MAX 3
+
 static struct pb_journal_op *op_of(const struct pb_guest *g)
 {
     return g->record ? pb_journal_op(g->record) : NULL;
@@ -365,7 +368,7 @@ static enum page page_of(const struct pb_guest *g, const struct pb_journal_op *o
 {
     struct pb_op now;
 
-    if (!pb_page_has_request(g->page))
+    if (!g->page || !pb_page_has_request(g->page))
         return PAGE_CLEAR;
     pb_page_take(g->page, &now);
     return is_same(op, g, &now) ? PAGE_SAME : PAGE_OTHER;
@@ -428,10 +431,23 @@ static void fence(struct pb_guest *g, const struct pb_journal_op *op)
     g->fenced = true;
     (void)pb_record_guest(g);
     pb_err("domain %u (%s): its operation %u (device %x:%x.%u, offset 0x%x, size %d, value 0x%x) "
-           "ended two processes: nothing of this guest is carried out any more; detach its devices "
-           "or end it",
+           "ended %s: nothing of this guest is carried out any more; detach its devices or end it",
            g->domid, g->name, op->op.cmd, op->op.bus, op->op.devfn >> 3, op->op.devfn & 7,
-           (unsigned)op->op.offset, op->op.size, op->op.value);
+           (unsigned)op->op.offset, op->op.size, op->op.value,
+           op->processes >= 2 ? "two processes" : "a process, as others did before it");
+}
+
+/*
+ * The same one ended two processes; or one after the other ended one and was taken away before it
+ * could be met again, which a frontend that waits as long as it should does not do.
+ */
+static bool must_fence(const struct pb_guest *g, struct pb_journal_op *op)
+{
+    if (stage_of(op) == PB_OP_ANSWERED || op->processes == 0)
+        return false;
+    if (page_of(g, op) != PAGE_SAME)
+        op->fled++;
+    return op->processes >= 2 || op->fled >= FLED_MAX;
 }
 
 static void say_lost(const struct pb_guest *g, const struct pb_journal_op *op)
@@ -479,9 +495,9 @@ static void resume_op(struct pb_guest *g, struct pb_journal_op *op)
 
     if (stage_of(op) == PB_OP_IDLE)
         return;
-    if (!g->fenced && ours && op->processes >= 2 && stage_of(op) != PB_OP_ANSWERED)
+    if (!g->fenced && ours && must_fence(g, op))
         fence(g, op);
-    if (g->fenced || !ours) {
+    if (g->fenced || !ours || !g->page) {
         pb_inflight_end(g);
     } else if (is_only_to_answer(g, op) && stage_of(op) != PB_OP_ANSWERED) {
         op->err = PB_GUEST_OK;
@@ -504,10 +520,10 @@ void pb_inflight_resume(struct pb_guest *g)
     }
     g->held = false;
     g->run.mark = op;
-    if (!g->page)
-        return;
     if (op)
         resume_op(g, op);
+    if (!g->page)
+        return;
     /* The flag may have been cleared, and nobody told (H9). */
     (void)g->b->xen->ops->port_notify(g->b->xen, g->port);
     pb_serve_look(g);

@@ -133,7 +133,8 @@ struct pb_journal_op {
     struct {
         uint32_t value, mine, denied; /* what is left of a write after its plugins; PB_DID_CALL */
     } hooks;
-    int32_t err; /* the answer; PB_OP_ANSWERED */
+    uint32_t fled; /* operations that ended a process and were gone when the next one came */
+    int32_t err;   /* the answer; PB_OP_ANSWERED */
     uint32_t value;
     struct pb_op op; /* entries only of PB_CMD_ENABLE_MSIX */
 };

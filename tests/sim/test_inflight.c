@@ -319,9 +319,29 @@ static void H9_another_connections_operation_is_forgotten(void **state)
     leave(&latency, PB_OP_BEGUN, PB_DID_CALL);
     mark->connection--;
     mark->processes = 2;
-    resume(&latency);
+    resume(&read_id);
     assert_false(g->fenced);
-    assert_int_equal(seen_latency(), 0x40);
+    assert_int_equal(seen_latency(), 0);
+}
+
+/* A guest that takes back what it kills us with must not do so for ever. */
+static void H9_killing_and_fleeing_is_fenced(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        leave(&latency, PB_OP_BEGUN, 0);
+        resume(i ? &read_id : NULL);
+        assert_false(g->fenced);
+        assert_int_equal(hostile_op(h, &read_id), 0); /* it behaves well in between */
+    }
+    leave(&latency, PB_OP_BEGUN, 0);
+    mark->processes = 0; /* it waited for something: the death was not its doing */
+    resume(NULL);
+    assert_false(g->fenced);
+    leave(&latency, PB_OP_BEGUN, 0);
+    resume(NULL);
+    assert_true(g->fenced);
+    assert_int_equal(hostile_op(h, &read_id), PB_GUEST_OP_FAILED);
 }
 
 /* H15: adoption binds, which sets the port pending. */
@@ -389,6 +409,7 @@ int main(void)
         TEST(H9_disable_is_brought_to_its_end),
         TEST(H9_a_device_in_between_comes_out_of_it),
         TEST(H9_two_processes_ended_fence_it),
+        TEST(H9_killing_and_fleeing_is_fenced),
         TEST(H9_answered_is_no_fence),
         TEST(H9_another_connections_operation_is_forgotten),
         TEST(H15_the_event_after_a_resume_is_not_spurious),
