@@ -3,6 +3,7 @@
 import unittest
 
 from simlib import *
+from xllib import *
 
 JOURNAL = "journal"
 
@@ -366,6 +367,73 @@ class Rules(unittest.TestCase):
             again(s)
             s.detach(5)
             self.assertEqual(s.sim("device-read", device=NIC, offset=0x0C, size=1)["value"], 0)
+
+
+class XlGuests(unittest.TestCase):
+    """Guests whose nodes the toolstack makes."""
+
+    def test_it_goes_on_and_the_toolstack_works(self):
+        with Xl(supervise=True, devices=[device("e1000e"), device("nvme")]) as s:
+            s.running(NIC)
+            s.assignable(DISK)
+            s.enable_msix(5, [0, 1])
+            seen = s.addresses()
+            s.clear_log()
+            again(s)
+            self.assertEqual(s.addresses(), seen)
+            self.assertEqual((s.state(), s.show()["vectors"], s.show()["adopted"]),
+                             ("assigned", 2, True))
+            self.assertEqual(s.config_read(5, 0), 0x10D38086)
+            self.assertEqual(s.log("job_reset", "cycle_write", "store_write", "job_claim.start"), [])
+            s.add(5, DISK)
+            s.wait_for("the second one", lambda: DISK in s.addresses())
+            s.connected()
+            self.assertEqual(s.remove(5, NIC)["rc"], 0)
+            s.wait_for("its return", lambda: s.state(NIC) == "present")
+            s.settle()
+            s.back(NIC)
+
+    def test_also_when_xl_mode_is_off_by_now(self):
+        with Xl(supervise=True) as s:
+            s.running(NIC)
+            s.config["backend"] = {"kinds": ["pcibackd"]}
+            s.write_config()
+            again(s)
+            self.assertEqual(s.config_read(5, 0), 0x10D38086)
+            self.assertEqual(s.remove(5, NIC)["rc"], 0)
+            s.wait_for("its return", lambda: s.state(NIC) == "present")
+
+    def test_what_the_toolstack_did_meanwhile(self):
+        """The daemon that it told of it dies before it has read a word."""
+        for what, bdf, after in (("attach", DISK, {NIC, DISK}), ("detach", NIC, set())):
+            with self.subTest(what=what), \
+                    Xl(supervise=True, devices=[device("e1000e"), device("nvme")]) as s:
+                s.running(NIC)
+                s.assignable(DISK)
+                other = Lines(s.sim_path)
+                s.sim("store-hold", on=True)
+                other.send({"do": "xl-" + what, "domid": 5, "device": bdf})
+                s.kill9()
+                s.wait_for("the next daemon", lambda: s.restarts == 1)
+                s.sim("store-hold", on=False)
+                s.wait_restarted()
+                self.assertEqual(other.receive()["rc"], 0)
+                s.wait_for("the outcome", lambda: set(s.addresses()) == after)
+                s.settle()
+                other.close()
+                if what == "detach":
+                    s.wait_for("its return", lambda: s.state(NIC) == "present")
+                    s.settle()
+                    s.back(NIC)
+
+    def test_its_end_while_nobody_was_there(self):
+        with Xl(supervise=True) as s:
+            s.running(NIC)
+            s.enable_msix(5, [0, 1])
+            s.meanwhile({"do": "domain-destroy", "domid": 5, "toolstack": True})
+            again(s)
+            s.gone()
+            s.back(NIC)
 
 
 class Gap(unittest.TestCase):
