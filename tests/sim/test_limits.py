@@ -5,11 +5,10 @@ import unittest
 from simlib import *
 
 NIC1 = "0000:00:05.1"
-NIC2 = "0000:00:05.2"
 
 
-def nics(*bdfs):
-    return [moved(device("e1000e"), bdf, 0x100000 * i) for i, bdf in enumerate(bdfs)]
+def nics(first, second):
+    return [device("e1000e", first), moved(device("e1000e"), second)]
 
 
 def state(s, bdf):
@@ -55,6 +54,58 @@ class Devices(unittest.TestCase):
             s.restart()
             for bdf in (NIC, NIC1):
                 s.wait_for(bdf, lambda bdf=bdf: state(s, bdf) == "claimed")
+
+
+class Guests(unittest.TestCase):
+    def refused(self, s, limit, *args):
+        with self.assertRaises(RpcError) as refused:
+            s.attach(*args)
+        self.assertEqual(refused.exception.data["code"], "limit")
+        self.assertIn("limits." + limit, refused.exception.data["next"])
+
+    def test_one_guest_more_is_refused_and_the_first_is_served(self):
+        with Sim(devices=nics(NIC, NIC1), domains=[domain(5), domain(6)], clean=True,
+                 config={"limits": {"guests": 1}}) as s:
+            s.connect()
+            s.claim(NIC1)
+            self.refused(s, "guests", 6, NIC1)
+            self.assertEqual(s.config_read(5, 0), 0x10D38086)
+            self.assertEqual(s.call("stats")["limits"]["guests"]["used"], 1)
+            s.detach(5)
+            s.attach(6, NIC1)
+            s.detach(6, NIC1, force=True)
+
+    def test_one_device_more_is_refused_and_the_first_works(self):
+        with Sim(devices=nics(NIC, NIC1), clean=True,
+                 config={"limits": {"devices_per_guest": 1}}) as s:
+            s.connect()
+            s.claim(NIC1)
+            self.refused(s, "devices_per_guest", 5, NIC1)
+            self.assertEqual(s.config_read(5, 0), 0x10D38086)
+            self.assertEqual(s.call("stats")["limits"]["devices_per_guest"]["used"], 1)
+            s.detach(5)
+
+    def test_a_guest_that_comes_and_goes_has_so_many_lines_of_the_log(self):
+        with Sim(config={"limits": {"guest_log_lines": 6}}) as s:
+            s.connect()
+            before = len(s.stderr().splitlines())
+            for _ in range(10):
+                s.unload(5)
+                s.load(5)
+                s.wait_for("connection", lambda: s.be_state(5) == 4)
+            self.assertLessEqual(len(s.stderr().splitlines()) - before, 6)
+
+    def test_events_about_nothing_are_listened_to_ever_less(self):
+        with Sim(config={"limits": {"spurious_backoff_max_ms": 200}}) as s:
+            s.connect()
+            begin = time.monotonic()
+            while time.monotonic() - begin < 1:
+                s.sim("notify", domid=5)
+            # 2 at once, then after 1, 2, 4 ... 128, 200 ms and every 200 ms
+            count = s.call("stats")["counters"]["spurious_events"]
+            elapsed = time.monotonic() - begin
+            self.assertLessEqual(count, 12 + elapsed / 0.2)
+            self.assertGreaterEqual(count, 8)
 
 
 if __name__ == "__main__":
