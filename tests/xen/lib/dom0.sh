@@ -187,15 +187,26 @@ daemon_config() { mkdir -p /etc; echo "$1" >/etc/pcibackd.json; }
 daemon_pid() { cat "$LAB_RUN/daemon.pid"; }
 daemon_alive() { kill -0 "$(daemon_pid)" 2>/dev/null; }
 
+# daemon_launch [ARGUMENT...]: starts DAEMON and does not wait for it
+DAEMON=/usr/sbin/pcibackd
+daemon_launch() {
+	[ -e /etc/pcibackd.json ] || daemon_config '{}'
+	"$DAEMON" --config /etc/pcibackd.json "$@" >>"$DAEMON_LOG" 2>&1 8>&- &
+	echo $! >"$LAB_RUN/daemon.pid"
+}
 # daemon_start [ARGUMENT...]: until the control socket answers
 daemon_start() {
-	[ -e /etc/pcibackd.json ] || daemon_config '{}'
-	/usr/sbin/pcibackd --config /etc/pcibackd.json "$@" >>"$DAEMON_LOG" 2>&1 8>&- &
-	echo $! >"$LAB_RUN/daemon.pid"
+	daemon_launch "$@"
 	within 20 _daemon_answers >/dev/null && return 0
 	echo "pcibackd does not answer; the end of its log:"
 	tail -n 20 "$DAEMON_LOG"
 	return 1
+}
+# daemon_start_as PROGRAM [ARGUMENT...]: another build of it, this once
+daemon_start_as() {
+	local DAEMON=$1
+	shift
+	daemon_start "$@"
 }
 _daemon_answers() { [ -S "$DAEMON_SOCKET" ] && pcibackctl list; }
 
