@@ -40,7 +40,7 @@ check "config reads work" prints 0x10d38086 guest_do net 'cfgprobe read "$(confi
 check "the driver goes and comes back" guest_do net 'rmmod e1000e && nic_up e1000e && ping_gateway 2' 60
 
 scenario H9-killed-at-any-moment
-# One guest scans without a pause, the other pings and loads its driver again and again. Nobody waits for the daemon between two kills: it may be killed while it adopts.
+# One guest scans without a pause, the other pings and loads its driver again and again. 
 check "a scan begins" guest_do scan '
 	{ cfgprobe scan $(config_of 8086:10d3) /tmp/stop 0xfc; echo status=$?; } >/tmp/scan 2>&1 </dev/null &'
 check "so does the traffic" guest_do net '
@@ -50,13 +50,22 @@ check "so does the traffic" guest_do net '
 		n=$((n + 1)); done; echo "$n rounds"; }
 	{ work; echo status=$?; } >/tmp/work 2>&1 </dev/null &'
 begin=$(wc -l <"$DAEMON_LOG")
+random_sleep() { sleep "$(awk -v max="$1" -v r="$(od -An -N2 -tu2 /dev/urandom)" 'BEGIN { printf "%.2f", r / 65536 * max }')"; }
+starts_that_served() { [ "$(served_in "$begin" | wc -l)" -gt "$1" ]; }
 kill=0
 while [ "$kill" -lt "$KILLS" ]; do
 	kill=$((kill + 1))
-	sleep "$(awk -v r="$(od -An -N2 -tu2 /dev/urandom)" 'BEGIN { printf "%.2f", 0.02 + r / 65536 * 1.6 }')"
 	daemon_alive || { fail "kill $kill: it was gone already"; tail -n 5 "$DAEMON_LOG"; }
+	served=$(served_in "$begin" | wc -l)
 	daemon_kill
 	daemon_launch
+	# every third is killed again while it starts and adopts
+	if [ $((kill % 3)) -eq 2 ]; then
+		random_sleep 0.4
+	else
+		within 20 starts_that_served "$served" || fail "start $kill: no guest was served again"
+		random_sleep 1.2
+	fi
 done
 check "after $KILLS kills it answers" within 20 ctl list
 sleep 1
