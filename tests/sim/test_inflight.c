@@ -5,14 +5,10 @@
  */
 #include "hostile_world.h"
 
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "backend/inflight.h"
-#include "backend/interrupt.h"
 #include "backend/journal.h"
-#include "backend/record.h"
 #include "sim_device.h"
 #include "sim_evtchn.h"
 #include "sim_front.h"
@@ -21,40 +17,19 @@
 #define COMMAND 0x04
 #define PMCSR   (PM_AT + PCI_PM_CTRL)
 
-static char dir[] = "/tmp/pb-inflight-XXXXXX";
 static struct hostile *h;
 static struct pb_guest *g;
 static struct pb_journal_op *mark;
 
 static int setup(void **state)
 {
-    const struct pb_journal_options options = {
-        .dir = dir, .boot = "test", .guests = 8, .devices = 8, .reserve_devices = 2
-    };
-    enum pb_journal_found found;
-    char why[200];
-
     assert_int_equal(hostile_setup(state), 0);
     h = *state;
-    memcpy(dir + strlen(dir) - 6, "XXXXXX", 6);
-    assert_non_null(mkdtemp(dir));
-    assert_int_equal(pb_journal_open(&options, &found, &h->b->journal, why, sizeof(why)), 0);
     g = h->dev->guest;
-    assert_int_equal(pb_record_claimed(h->dev), 0);
-    assert_int_equal(pb_record_guest(g), 0);
+    assert_non_null(h->b->journal);
+    assert_non_null(g->record);
     mark = pb_journal_op(g->record);
     return 0;
-}
-
-static int teardown(void **state)
-{
-    char path[100];
-    int rc = hostile_teardown(state); /* the journal is the backend's */
-
-    (void)snprintf(path, sizeof(path), "%s/" PB_JOURNAL_FILE, dir);
-    (void)unlink(path);
-    (void)rmdir(dir);
-    return rc;
 }
 
 static const struct pb_op latency = {
@@ -392,7 +367,7 @@ static void H1_no_sweep_once_a_device_is_gone(void **state)
     assert_int_equal(pb_inflight_sweep(g), 1);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, hostile_teardown)
 
 int main(void)
 {
