@@ -27,7 +27,7 @@
 #include "host/running.h"
 #include "host/wire.h"
 
-#define CHILDREN_MAX  PB_HELPER_CHILDREN  /* at work at once */
+#define CHILDREN_MAX  PB_HELPER_CHILDREN /* at work at once */
 #define PLACES        256 /* with those that are stuck, and those of an earlier helper */
 #define KILL_GRACE_MS 1000
 #define REQUESTS_MAX  PB_HELPER_REQUESTS
