@@ -130,6 +130,8 @@ static void linked(void *ctx, const struct pb_failure *failure)
     struct pb_guest *g = ctx;
     struct pb_device *dev, *next;
 
+    if (g->b->stopping)
+        return; /* it is freed with all others */
     if (failure)
         pb_err("%s: its guest, domain %u, keeps it until it ends: %s", failure->device, g->domid,
                failure->reason);

@@ -172,6 +172,81 @@ class Lost(unittest.TestCase):
             taken_back(self, s, "failed")
 
 
+class Phases(unittest.TestCase):
+    """What was begun, one of each kind; every step of all is tried in test_restart.py."""
+
+    def test_an_attach_is_undone_and_its_guest_may_have_seen_it(self):
+        with Sim(supervise=True, clean=True) as s:
+            s.follow(5)
+            s.claim()
+            s.die_at("allow_memory", when="after")
+            self.assertIsNone(s.tried(s.attach, 5))
+            s.wait_restarted()
+            s.wait_for("its return", lambda: s.state() == "claimed")
+            self.assertTrue(s.show()["tainted"])
+            s.attach(5, wait=5)
+            s.detach(5)
+
+    def test_a_question_to_the_guest_is_taken_back(self):
+        for devices, state in (([device("e1000e")], 5), ([device("e1000e"), device("nvme")], 7)):
+            with self.subTest(state=state), Sim(supervise=True, devices=devices) as s:
+                for d in devices:
+                    s.connect(5, d["bdf"])
+                s.follow(5, on=False)
+                s.rpc.start("detach", guest="5", dev=NIC)
+                s.wait_for("the question", lambda: s.be_state(5) == state)
+                again(s)
+                s.wait_for("its end", lambda: s.be_state(5) == 4)
+                s.settle()
+                self.assertEqual((s.state(), s.read_node(s.be(5, "state-0"))), ("assigned", "3"))
+                self.assertEqual(s.config_read(5, 0), 0x10D38086)
+
+    def test_a_question_that_was_answered_is_not(self):
+        with Sim(supervise=True, devices=[device("e1000e"), device("nvme")]) as s:
+            s.connect()
+            s.connect(5, DISK)
+            s.follow(5, on=False)
+            s.rpc.start("detach", guest="5", dev=NIC)
+            s.wait_for("the question", lambda: s.be_state(5) == 7)
+            s.meanwhile({"do": "store-write", "path": s.fe(5, "state"), "value": "7"})
+            s.kill9()
+            s.wait_restarted()
+            s.wait_for("the word", lambda: s.be_state(5) == 8)
+            s.sim("state", domid=5, state=4)
+            s.wait_for("its return", lambda: s.state() == "claimed")
+            s.settle()
+            self.assertFalse(s.show()["tainted"])
+            self.assertEqual((s.be_state(5), s.state(DISK)), (4, "assigned"))
+
+    def test_the_verb_reset_is_repeated(self):
+        with Sim(supervise=True, clean=True) as s:
+            s.claim()
+            s.die_at("job_reset.start", when="after")
+            self.assertIsNone(s.tried(s.call, "reset", dev=NIC))
+            s.wait_restarted()
+            s.wait_for("its end", lambda: s.state() == "claimed" and codes(s) == ["ready"])
+            log = s.log()
+            dies = find(log, "world.daemon_dies", rc=None)
+            self.assertGreater(find(log, "job_reset", dies), dies)
+
+    def test_a_connected_frontend_is_told_of_what_is_new(self):
+        with Sim(supervise=True, devices=[device("e1000e"), device("nvme")], clean=True) as s:
+            s.connect()
+            s.claim(DISK)
+            s.script(5, {"backend": 7, "write": None, "count": 1})
+            s.rpc.start("attach", guest="5", dev=DISK)
+            s.wait_for("the question", lambda: s.be_state(5) == 7)
+            s.script(5)
+            s.meanwhile({"do": "store-write", "path": s.be(5, "state"), "value": "4"})
+            s.kill9()
+            s.wait_restarted()
+            s.wait_for("the device", lambda: s.read_node(s.be(5, "vdev-1")))
+            s.wait_for("the connection", lambda: s.be_state(5) == 4)
+            s.settle()
+            s.detach(5, DISK)
+            s.detach(5)
+
+
 class H11(unittest.TestCase):
     TOUCHING = ("unmap_pirq", "map_msi", "map_gsi", "allow_ports", "allow_memory", "allow_irq",
                 "device_deassign", "page_map", "port_bind")
