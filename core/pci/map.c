@@ -158,11 +158,11 @@ static bool joins_locked(const struct pb_map *map, const struct pb_rule *rule)
 static int place_reg(struct pb_map *map, const struct pb_rule *rule)
 {
     struct pb_reg wanted = { .offset = rule->offset,
-                                   .size = rule->size,
-                                   .effect = rule->effect,
-                                   .index = rule->index,
-                                   .swallow = rule->swallow,
-                                   .once = rule->file && rule->write };
+                             .size = rule->size,
+                             .effect = rule->effect,
+                             .index = rule->index,
+                             .swallow = rule->swallow,
+                             .once = rule->file && rule->write };
     struct pb_reg *reg = reg_at(map, rule->offset);
 
     if (reg && reg->offset == rule->offset && reg->size == rule->size) {
