@@ -129,6 +129,15 @@ static void misbehave(void)
     }
 }
 
+static void on_helper_ends(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct pb_host *host = timer->data;
+
+    (void)loop;
+    (void)events;
+    host->gone(host->gone_ctx);
+}
+
 static void on_forbidden(struct ev_loop *loop, ev_timer *timer, int events)
 {
     (void)loop;
@@ -198,7 +207,7 @@ static int open_host(struct ev_loop *loop, const struct pb_host_options *options
     static const struct pb_host_ops ops = { .close = close_host };
     static struct pb_host host = { .ops = &ops };
 
-    static ev_timer timer;
+    static ev_timer timer, end;
 
     if (getenv("FAKE_FORBIDDEN") && !getenv("FAKE_FORBIDDEN_THREAD")) {
         ev_timer_init(&timer, on_forbidden, 0.2, 0.);
@@ -206,6 +215,11 @@ static int open_host(struct ev_loop *loop, const struct pb_host_options *options
     }
     if (options->self[0] != '/' || getenv("FAKE_HOST_FAILS"))
         return -EPERM;
+    if (getenv("FAKE_HELPER_ENDS")) {
+        ev_timer_init(&end, on_helper_ends, 0.2, 0.);
+        end.data = &host;
+        ev_timer_start(loop, &end);
+    }
     *ret = &host;
     return 0;
 }

@@ -101,6 +101,13 @@ class Start(unittest.TestCase):
             self.assertRegex(done.stderr, r"\Aerr: %s/50-a\.json:1:1: .*\n"
                              r"err: %s/50-b\.json: /quirks/0/id: .*\n\Z" % (d.quirks, d.quirks))
 
+    def test_a_helper_that_ends_is_status_3_for_the_manager_to_start_another(self):
+        with Daemon(env={"FAKE_HELPER_ENDS": "1"}) as d:
+            d.start()
+            self.assertEqual(d.process.wait(fakelib.PATIENCE_S), 3, d.stderr())
+            self.assertIn("helper process is gone", d.stderr())
+            self.assertIn("guests stay connected", d.stderr())
+
     def test_manifests_are_roots_alone(self):
         with Daemon() as d:
             d.write_quirk("50-good.json", fakelib.manifest("test-good"))

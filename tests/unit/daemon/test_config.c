@@ -510,7 +510,8 @@ static void T18_what_is_no_file_is_refused_at_once(void **state)
         assert_int_equal(symlink("/proc/self/mem", path), 0); /* regular, and cannot be read */
         load_fails(f, names[i], "");
         assert_int_equal(unlink(path), 0);
-        (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+        assert_true(snprintf(address.sun_path, sizeof(address.sun_path), "%s", path) <
+                    (int)sizeof(address.sun_path));
         assert_int_equal(bind(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
         load_fails(f, names[i], strerror(ENXIO));
         assert_int_equal(unlink(path), 0);
