@@ -89,8 +89,9 @@ class Oom(unittest.TestCase):
                 s.sim("oom", nth=n)
                 with self.subTest(allocation=n):
                     try:
+                        self.failed = 0
                         script(s)
-                        failed = s.sim("oom")["failed"]
+                        failed = self.failed + s.sim("oom")["failed"]
                         self.recover(s)
                     except BaseException:
                         print("--- stderr, allocation %d:\n%s" % (n, s.stderr()[-3000:]))
@@ -106,6 +107,26 @@ class Oom(unittest.TestCase):
 
     def test_every_allocation_of_a_devices_life_fails_in_turn(self):
         last = self.each(lambda s: s.follow(5), self.script)
+        self.assertGreater(last, 300)
+
+    def second(self, s):
+        """Hot-plugged, used, reloaded over, and the guest's end with both."""
+        results = [self.answer(s, s.claim), self.answer(s, s.claim, DISK),
+                   self.answer(s, s.attach, 5, wait=1), self.answer(s, s.attach, 5, DISK, wait=1)]
+        self.guest_uses_it(s)
+        results.append(self.answer(s, s.reload))
+        s.sim("domain-destroy", domid=5)
+        s.wait_for("its end", lambda: not s.leaks()["domains"])
+        s.settle()
+        self.failed = s.sim("oom")["failed"]
+        s.sim("domain-create", domid=5, name="netvm")
+        s.follow(5)
+        self.answer(s, s.release, DISK, force=True)
+        return results
+
+    def test_every_allocation_of_hotplug_reload_and_the_guests_end_fails_in_turn(self):
+        last = self.each(lambda s: s.follow(5), self.second, 5 * STRIDE if not FULL else 1,
+                         devices=[device("e1000e"), device("nvme")])
         self.assertGreater(last, 300)
 
 
