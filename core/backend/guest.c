@@ -281,14 +281,36 @@ static void rest(struct pb_guest *g)
     ev_timer_start(g->b->loop, &g->rest);
 }
 
+/* Those whose end could not be begun. */
+static void end_devices(struct pb_guest *g)
+{
+    struct pb_device *dev, *next;
+
+    pb_guest_hold(g);
+    for (dev = TAILQ_FIRST(&g->devices); dev; dev = next) {
+        next = TAILQ_NEXT(dev, sibling);
+        if (!dev->task)
+            pb_detach_ended(dev);
+    }
+    pb_guest_drop(g);
+}
+
 static void try_again(struct ev_loop *loop, ev_timer *timer, int events)
 {
     struct pb_guest *g = timer->data;
 
     (void)loop;
     (void)events;
-    if (g->nodes_exist && !g->ending && !g->forgetting)
+    if (g->ending)
+        end_devices(g);
+    else if (g->nodes_exist && !g->forgetting)
         pb_guest_nodes_changed(g);
+}
+
+void pb_guest_end_again(struct pb_guest *g)
+{
+    ev_timer_set(&g->again, AGAIN_S, 0.);
+    ev_timer_start(g->b->loop, &g->again);
 }
 
 /*

@@ -50,6 +50,8 @@ unsigned pb_guest_state_read(const struct pb_store_req *req, unsigned step);
 void pb_guest_nodes_changed(struct pb_guest *g);
 /* The domain is dying, dead or shut down: everything is taken back. */
 void pb_guest_end(struct pb_guest *g, const char *why);
+/* The end of one of its devices could not be begun: soon once more. */
+void pb_guest_end_again(struct pb_guest *g);
 /*
  * May the domain with this number and handle still run? Only its absence, another handle, or an end
  * that cannot be undone says no; a hypercall that fails for another reason says nothing (H20).

@@ -119,6 +119,9 @@ class Oom(unittest.TestCase):
         s.wait_for("its end", lambda: not s.leaks()["domains"])
         s.settle()
         self.failed = s.sim("oom")["failed"]
+        if s.read_node(s.reservation(DISK)):
+            s.remove_node(s.reservation(DISK))
+            s.remove_node(os.path.dirname(s.reservation(DISK)))
         s.sim("domain-create", domid=5, name="netvm")
         s.follow(5)
         self.answer(s, s.release, DISK, force=True)
