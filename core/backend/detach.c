@@ -553,8 +553,9 @@ static void ended(void *ctx, const struct pb_failure *failure)
 
     if (failure)
         pb_err("%s: %s", failure->device, failure->reason);
-    if (failure && !TAILQ_EMPTY(&g->devices))
-        pb_guest_end_again(g); /* its page pins the domain until they are taken back */
+    /* It was not begun; and the guest's page pins the domain until all are taken back. */
+    if (failure && failure->code == PB_FAIL_INTERNAL && !TAILQ_EMPTY(&g->devices))
+        pb_guest_end_again(g);
     if (g->xl)
         pb_xl_returned(g);
     pb_guest_drop(g);
