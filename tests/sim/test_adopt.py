@@ -73,6 +73,17 @@ class Served(unittest.TestCase):
             self.assertEqual(s.show()["vectors"], 1)
             s.detach(5)
 
+    def test_a_graceful_end_is_as_invisible(self):
+        with Sim(supervise=True, clean=True) as s:
+            s.connect()
+            s.enable_msix(5, [0])
+            for _ in range(3):
+                s.restart_gracefully()
+                s.settle()
+                self.assertEqual(s.config_read(5, 0), 0x10D38086)
+            self.assertEqual((s.state(), s.show()["vectors"]), ("assigned", 1))
+            s.detach(5)
+
     def test_an_idle_device_stays_what_it_is(self):
         with Sim(supervise=True, clean=True) as s:
             s.claim()
