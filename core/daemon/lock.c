@@ -75,11 +75,14 @@ int pb_lock_take(const char *dir, char *why, size_t why_size)
 
     if (dir_fd < 0)
         return dir_fd;
-    fd = openat(dir_fd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
-    rc = fd < 0 ? -errno : 0;
+    fd = openat(dir_fd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    /* Who may read it may lock it. */
+    rc = fd < 0 || fchmod(fd, 0600) != 0 ? -errno : 0;
     (void)close(dir_fd);
-    if (fd < 0) {
+    if (rc != 0) {
         (void)snprintf(why, why_size, "cannot open %s/lock: %s", dir, strerror(-rc));
+        if (fd >= 0)
+            (void)close(fd);
         return rc;
     }
     rc = hold(fd, dir, why, why_size);

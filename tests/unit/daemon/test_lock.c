@@ -89,6 +89,25 @@ static void leftover_file_is_no_lock(void **state)
     close(fd);
 }
 
+/* A lock needs no right but to read: whoever takes it keeps the next daemon from its guests. */
+static void T18_nobody_else_can_take_it(void **state)
+{
+    struct fixture *f = *state;
+    struct stat st;
+    int fd = pb_lock_take(f->dir, f->why, sizeof(f->why));
+
+    assert_true(fd >= 0);
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+    assert_int_equal(fchmod(fd, 0644), 0); /* as an earlier version left it */
+    close(fd);
+    fd = pb_lock_take(f->dir, f->why, sizeof(f->why));
+    assert_true(fd >= 0);
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+    close(fd);
+}
+
 static void link_is_not_followed(void **state)
 {
     struct fixture *f = *state;
@@ -126,11 +145,9 @@ static void impossible_directory_is_named(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        TEST(directory_is_created),
-        TEST(second_daemon_is_told_who_holds_it),
-        TEST(leftover_file_is_no_lock),
-        TEST(link_is_not_followed),
-        TEST(directory_of_everybody_is_refused),
+        TEST(directory_is_created),          TEST(second_daemon_is_told_who_holds_it),
+        TEST(leftover_file_is_no_lock),      TEST(T18_nobody_else_can_take_it),
+        TEST(link_is_not_followed),          TEST(directory_of_everybody_is_refused),
         TEST(impossible_directory_is_named),
     };
 
