@@ -71,7 +71,9 @@ bool pb_privilege_user(struct pb_user *ret)
 
 /* --- system calls --- */
 
-static const char *const plain_calls[] = { "accept", "accept4", "connect", "epoll_create1" };
+/* wait4: libev's, when the helper ends. */
+static const char *const plain_calls[] = { "accept", "accept4", "connect", "epoll_create1",
+                                           "wait4" };
 
 /* A refusal instead of the end: libraries try these and go other ways, or say what is wrong. */
 static int add_refused(scmp_filter_ctx filter)

@@ -280,6 +280,30 @@ static void a_thread_loads_a_plugin(void)
     }
 }
 
+/* libev's default loop, which the daemon has, looks for children that ended. */
+static void a_child_ends(void)
+{
+    bool never = false;
+    pid_t pid;
+    int go[2];
+
+    MUST(pipe2(go, O_CLOEXEC) == 0);
+    world_loop = ev_default_loop(0);
+    pid = fork();
+    MUST(pid >= 0);
+    if (pid == 0) {
+        char byte;
+
+        (void)close(go[1]);
+        (void)!read(go[0], &byte, 1);
+        _exit(0);
+    }
+    MUST(pb_privilege_bound() == 0);
+    drop();
+    (void)close(go[1]);
+    MUST(!world_wait(&never, 300));
+}
+
 static void an_abort(void)
 {
     MUST(pb_privilege_bound() == 0);
@@ -339,6 +363,13 @@ static void T20_a_thread_loads_plugins_without_privileges(void **state)
     assert_int_equal(end_of(a_thread_loads_a_plugin), 0);
 }
 
+/* Else the helper's end would be the filter's, and not status 3. */
+static void T20_the_end_of_a_child_is_no_forbidden_call(void **state)
+{
+    (void)state;
+    assert_int_equal(end_of(a_child_ends), 0);
+}
+
 /* An assertion's end is its own, not the filter's. */
 static void T20_an_abort_is_an_abort(void **state)
 {
@@ -377,6 +408,7 @@ int main(int argc, char **argv)
         RULE(T20_jobs_and_accesses_work_without_privileges),
         RULE(T20_xenstored_comes_back_by_way_of_the_relay),
         RULE(T20_a_thread_loads_plugins_without_privileges),
+        RULE(T20_the_end_of_a_child_is_no_forbidden_call),
         RULE(T20_an_abort_is_an_abort),
         RULE(T20_what_is_left_of_privileges_is_found),
     };
