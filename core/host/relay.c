@@ -26,7 +26,7 @@ int pb_relay_open(struct pb_relay *relay, const char *dir, const char *store, ui
     struct sockaddr_un address = { .sun_family = AF_UNIX };
     int n, rc = 0;
 
-    *relay = (struct pb_relay){ .fd = -1, .store = store, .uid = uid };
+    *relay = (struct pb_relay){ .fd = -1, .store = store, .uid = uid, .daemon = getppid() };
     if (!store[0] || !dir[0])
         return 0;
     n = snprintf(address.sun_path, sizeof(address.sun_path), "%s/" PB_HOST_RELAY, dir);
@@ -53,7 +53,7 @@ static bool may_use(const struct pb_relay *relay, int client)
     socklen_t length = sizeof(peer);
 
     return getsockopt(client, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 &&
-           (peer.uid == relay->uid || peer.uid == 0);
+           (peer.uid == 0 || (peer.uid == relay->uid && peer.pid == relay->daemon));
 }
 
 void pb_relay_accept(struct pb_relay *relay, int *ret_child)

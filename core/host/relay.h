@@ -16,6 +16,7 @@ struct pb_relay {
     int fd; /* listens; -1: there is no relay */
     const char *store;
     uid_t uid;
+    pid_t daemon; /* the one process of that user that is served: others may be nobody, too */
     unsigned count;
     pid_t child[PB_RELAYS_MAX];
 };
