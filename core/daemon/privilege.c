@@ -322,10 +322,20 @@ static void check_directory(const char *path, const char *suffix)
     (void)closedir(dir);
 }
 
+/* The relay's socket is in there. */
+static void check_state(const char *dir)
+{
+    if (access(dir, X_OK) != 0)
+        pb_warn("%s: this process cannot reach what is in it any more, so when xenstored comes "
+                "back pcibackd must be restarted; chmod o+x (it and the directories above)",
+                dir);
+}
+
 void pb_privilege_check_files(const char *config_path, const struct pb_config *config)
 {
     char *fragments = pb_config_dir(config_path);
 
+    check_state(config->state_dir);
     check_file(config_path);
     if (fragments)
         check_directory(fragments, ".json");

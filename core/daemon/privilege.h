@@ -37,7 +37,8 @@ int pb_privilege_bound(void);
  */
 int pb_privilege_drop(const struct pb_user *user, const unsigned long *ioctls, char *why,
                       size_t why_size);
-/* What a reload will read and this process may not: a warning with the cure for each. */
+/* What a reload or a xenstored that comes back needs and this process may not reach: a warning with
+ * the cure for each. */
 void pb_privilege_check_files(const char *config_path, const struct pb_config *config);
 
 #endif

@@ -104,6 +104,15 @@ class T20(unittest.TestCase):
             self.assertNotEqual(d.ctl("reload").returncode, 0)
             self.assertEqual(d.ctl("list").returncode, 0)
 
+    def test_a_state_directory_that_hides_the_way_back_to_xenstored_is_named_with_the_cure(self):
+        for mode, told in ((0o700, True), (0o755, False)):
+            with self.subTest(oct(mode)), Dropped() as d:
+                os.mkdir(d.state)
+                os.chmod(d.state, mode)
+                d.start()
+                wait_until(lambda: "serves" in d.stderr())
+                self.assertEqual("%s: this process cannot reach" % d.state in d.stderr(), told, d.stderr())
+
     def test_a_socket_that_is_left_behind_is_no_daemon(self):
         with Dropped() as d:
             d.start()
