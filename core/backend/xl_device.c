@@ -366,8 +366,9 @@ static const struct pb_task_step prepare_steps[] = {
     { "examine", examine, NULL },
     { "surroundings", check_surroundings, NULL },
     { "policy", may_assign, NULL },
-    { "record", pb_claim_record, NULL },
     { "quiet", quiet, NULL },
+    /* With the baseline that a later process needs, which has decode on (XSA-120). */
+    { "record", pb_claim_record, NULL },
     { "link", link_device, unlink_device },
     { "plugins", plug, NULL },
     { "enable", enable, NULL },

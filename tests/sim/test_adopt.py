@@ -478,6 +478,30 @@ class XlGuests(unittest.TestCase):
             s.settle()
             s.back(NIC)
 
+    def test_XSA_120_decode_stays_on_when_it_is_made_fresh_after_a_restart(self):
+        """It came with decode off: the baseline of the next process has it on all the same."""
+        with Xl(supervise=True) as s:
+            s.running(NIC)
+            s.remove(5, NIC)
+            s.wait_for("its return", lambda: s.state(NIC) == "present")
+            s.settle()
+            self.assertEqual(s.dev()["command"] & 3, 0)
+            s.add(5, NIC)
+            s.connected()
+            again(s)
+            s.follow(5, on=False)
+            s.sim("state", domid=5, state=6)
+            s.wait_for("Closed", lambda: s.xstate() == 6)
+            s.sim("unpublish", domid=5)
+            s.sim("state", domid=5, state=1)
+            s.wait_for("open again", lambda: s.xstate() in (2, 3))
+            s.follow(5)
+            s.sim("publish", domid=5)
+            s.connected()
+            self.assertGreater(s.show(NIC)["resets"], 0)
+            self.assertEqual(s.dev()["command"] & 3, 3)
+            self.assertEqual(s.config_read(5, 0), 0x10D38086)
+
     def test_also_when_xl_mode_is_off_by_now(self):
         with Xl(supervise=True) as s:
             s.running(NIC)
