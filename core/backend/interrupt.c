@@ -71,6 +71,35 @@ static int call_unmap_anyway(struct pb_script *s, void *ctx)
     return 0;
 }
 
+/*
+ * Xen has just given them to DEV. What has one of them on record, too, has lost it: a process
+ * unmapped it and ended before it could say so. It is not unmapped once more, under DEV's feet.
+ */
+static void disown(struct pb_device *dev, uint32_t first, unsigned count)
+{
+    struct pb_device *other;
+
+    TAILQ_FOREACH (other, &dev->guest->devices, sibling) {
+        struct pb_interrupts *in = &other->interrupts;
+        unsigned kept = 0;
+
+        if (other == dev)
+            continue;
+        for (unsigned i = 0; i < in->count; i++) {
+            if (in->vector[i].pirq - first >= count)
+                in->vector[kept++] = in->vector[i];
+        }
+        if (kept == in->count)
+            continue;
+        in->count = in->block ? 0 : kept; /* a row goes as a whole */
+        if (in->count == 0) {
+            in->mode = PB_INTERRUPT_NONE;
+            in->block = false;
+        }
+        pb_record_device(other);
+    }
+}
+
 static int map_one(struct pb_device *dev, bool msix, uint16_t entry)
 {
     struct pb_xen *xen = dev->b->xen;
@@ -90,6 +119,7 @@ static int map_one(struct pb_device *dev, bool msix, uint16_t entry)
     }
     if (rc)
         return rc;
+    disown(dev, pirq, 1);
     in->vector[in->count].entry = entry;
     in->vector[in->count].pirq = pirq;
     in->count++;
@@ -113,6 +143,7 @@ static int map_row(struct pb_device *dev, unsigned count)
     }
     if (rc)
         return rc;
+    disown(dev, first, count);
     in->block = true;
     in->count = 0;
     for (; in->count < count && in->count < PB_MSI_VECTORS_MAX; in->count++) {

@@ -198,6 +198,25 @@ class Phases(unittest.TestCase):
             s.attach(5, wait=5)
             s.detach(5)
 
+    def test_H10_what_was_unmapped_before_it_was_said_is_not_unmapped_again(self):
+        """Xen gives its number to another device of the guest's before the detach goes on."""
+        with Sim(supervise=True, devices=[device("e1000e"), device("nvme")]) as s:
+            s.connect()
+            s.connect(5, DISK)
+            s.settle()
+            before = s.enable_msix(5, [0, 1, 2])["vectors"]
+            s.die_at("unmap_pirq", 2, when="after")  # the first is the line
+            s.meanwhile({"do": "store-hold", "on": True})
+            s.rpc.start("detach", guest="5", dev=NIC, force=True)
+            s.wait_for("the next daemon", lambda: s.restarts == 1)
+            after = s.enable_msix(5, [0, 1], devfn=8)["vectors"]
+            self.assertIn(after[0], before, "the same number again")
+            s.sim("store-hold", on=False)
+            s.wait_restarted()
+            s.wait_for("its return", lambda: s.state() == "claimed")
+            s.settle()
+            self.assertEqual((s.dev()["vectors"], s.dev(DISK)["vectors"]), (0, 2))
+
     def test_a_question_to_the_guest_is_taken_back(self):
         for devices, state in (([device("e1000e")], 5), ([device("e1000e"), device("nvme")], 7)):
             with self.subTest(state=state), Sim(supervise=True, devices=devices) as s:
