@@ -87,6 +87,28 @@ static void opened(struct pb_job *job, void *ctx)
     pb_task_next(task);
 }
 
+/* A claim that came first finds that a guest has it, and touches nothing. */
+static enum pb_run begin(struct pb_task *task)
+{
+    struct pb_sbdf sbdf;
+    struct pb_device *dev =
+        pb_sbdf_parse(task->device_text, &sbdf) ? pb_device_add(task->b, sbdf) : NULL;
+
+    if (!dev) {
+        pb_fail(&task->failure, PB_FAIL_INTERNAL, task->device_text, "", "out of memory");
+        return PB_RUN_FAIL;
+    }
+    if (dev->task) {
+        pb_task_arm(task, 5, pb_task_repeat);
+        return PB_RUN_WAIT;
+    }
+    if (dev->guest || dev->profile)
+        return PB_RUN_END;
+    dev->task = task;
+    task->dev = dev;
+    return PB_RUN_NEXT;
+}
+
 static enum pb_run open_it(struct pb_task *task)
 {
     pb_task_job(task, PB_JOB_OPEN, opened);
@@ -119,6 +141,7 @@ static enum pb_run link_it(struct pb_task *task)
 }
 
 static const struct pb_task_step steps[] = {
+    { "begin", begin, NULL },
     { "open", open_it, NULL },
     { "examine", pb_claim_examine, NULL },
     { "link", link_it, NULL },
@@ -150,7 +173,7 @@ void pb_adopt_lost_device(struct pb_guest *g, struct pb_sbdf sbdf)
     struct pb_task *task;
     char text[PB_SBDF_TEXT];
 
-    if (dev && (dev->task || dev->guest || dev->profile))
+    if (dev && (dev->guest || dev->profile))
         return; /* it is known better: the node is one that was not removed in time */
     task = dev ? pb_task_new(g->b, &kind, linked, g) : NULL;
     if (!task) {
@@ -164,8 +187,6 @@ void pb_adopt_lost_device(struct pb_guest *g, struct pb_sbdf sbdf)
     pb_guest_hold(g);
     if (!g->taken_up)
         g->opening++;
-    dev->task = task;
-    task->dev = dev;
     task->force = true;
     (void)pb_sbdf_format(sbdf, task->device_text);
     pb_task_start(task);

@@ -182,6 +182,23 @@ class Lost(unittest.TestCase):
             again(s)
             taken_back(self, s, "failed")
 
+    def test_also_when_a_claim_came_first(self):
+        """Devices that are listed are claimed at the start, while xenstore is still asked."""
+        with Sim(supervise=True, config={"slots": [NIC]}) as s:
+            s.wait_for("the claim", lambda: s.state() == "claimed")
+            s.connect()
+            lose_journal(s)
+            s.sim("set", job_delay_ms=300)
+            s.sim("store-hold", on=True)
+            s.clear_log()
+            s.kill9()
+            s.wait_for("the next daemon", lambda: s.restarts == 1)
+            s.wait_for("the claim", lambda: s.log("job_probe.start"))
+            s.sim("store-hold", on=False)
+            s.wait_restarted()
+            taken_back(self, s, "failed")
+
+
 
 class Phases(unittest.TestCase):
     """What was begun, one of each kind; every step of all is tried in test_restart.py."""
