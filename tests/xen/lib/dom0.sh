@@ -220,7 +220,10 @@ daemon_stop() {
 	status=$?
 	[ "$status" -eq 0 ] || { echo "pcibackd ended with $status"; return 1; }
 }
-daemon_kill() { kill -KILL "$(daemon_pid)"; wait "$(daemon_pid)" 2>/dev/null; }
+daemon_kill() {
+	kill -KILL "$(daemon_pid)" || return 1
+	wait "$(daemon_pid)" 2>/dev/null || return 0
+}
 
 ctl() { pcibackctl "$@"; }
 # The daemon's other processes: whatever descends from it.

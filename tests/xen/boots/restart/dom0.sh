@@ -20,7 +20,7 @@ vectors_of() { hv_rights "$1" | sed -n 's/.*msis: //p'; }
 works() { guest_do net 'ping_gateway 2' 30; }
 killed_and_back() { daemon_kill; daemon_start; }
 # The kernels' own complaints about a device, a timeout or the backend.
-complaints='dmesg | grep -iE "timed out|timeout|watchdog|not responding|hung|stuck|pcifront.*(fail|err)|Unable to|Transmit Queue|Reset adapter"'
+complaints='dmesg | grep -iE "not responding|timed out|NETDEV WATCHDOG|hung|Unable to|Transmit Queue|Reset adapter|pcifront.*(fail|error)"'
 quiet() { ! guest_do "$1" "$complaints"; }
 # served_in FIRST: how long the starts since this line of the log took until all guests were served, in ms, slowest last
 served_in() { tail -n +"$1" "$DAEMON_LOG" | sed -nE 's/.* served again in ([0-9]+) ms.*/\1/p' | sort -n; }
