@@ -63,23 +63,28 @@ ctl release "$SPARE" >/dev/null 2>&1
 check "pings come back" works
 
 scenario out-of-descriptors
+open_now=$(find "/proc/$(daemon_pid)/fd" -mindepth 1 | wc -l)
 daemon_kill
-few() { ulimit -n 22; daemon_start; }
-check "it starts with few descriptors" few
+(ulimit -n 16; timeout 20 /usr/sbin/pcibackd --config /etc/pcibackd.json) >/tmp/few 2>&1
+check "without descriptors it does not start" [ $? -eq 1 ]
+check "and says why" prints 'Too many open files' cat /tmp/few
+note "$open_now descriptors are open; from here on two more are possible"
+ulimit -n $((open_now + 2))
+check "it starts" daemon_start
 check "it serves its guest" reads
-tries=0
-while [ $tries -lt 12 ]; do ctl list >/dev/null 2>&1; tries=$((tries + 1)); done
-ctl claim "$OTHER" >/tmp/claim1 2>&1; ctl claim "$SPARE" >/tmp/claim2 2>&1
-note "$(cat /tmp/claim1 /tmp/claim2)"
+for device in "$OTHER" "$SPARE"; do
+	ctl claim "$device" >/tmp/claim 2>&1 || check "what is refused has its reason" prints 'descriptors|open files' cat /tmp/claim
+done
+for _ in 1 2 3 4 5 6; do (ctl stats >/dev/null 2>&1 &); done
 check "it lives" daemon_alive
 check "it serves its guest still" reads
 ulimit -n 1024
-check "killed, and started with enough" daemon_kill
-check "it starts" daemon_start
-check "both can be claimed" ctl claim "$OTHER"
-check "the second" ctl claim "$SPARE"
-check "and released" ctl release "$SPARE"
-check "the first" ctl release "$OTHER"
+check "killed" daemon_kill
+check "it starts with enough" daemon_start
+for device in "$OTHER" "$SPARE"; do
+	check "$device can be claimed" ctl claim "$device"
+	check "and released" ctl release "$device"
+done
 
 scenario helper-stopped
 helper=$(daemon_children)
@@ -104,18 +109,23 @@ check "another device can be claimed" ctl claim "$SPARE"
 check "and released" ctl release "$SPARE"
 
 scenario guest-paused
+# A frontend gives an operation up after 2 s of its own clock, which a pause does not stop.
 check "a scan begins" guest_do a '{ cfgprobe scan $(config_of 8086:10d3) /tmp/stop 0xfc; echo status=$?; } >/tmp/scan 2>&1 </dev/null &'
-for pause in 0.1 0.5 3; do
+for pause in 0.1 0.3 0.5 0.7 0.9; do
 	xl pause a
 	sleep $pause
-	check "another guest gets a device meanwhile" ctl attach b "$OTHER" --claim --wait 30
-	check "and gives it back" ctl detach b "$OTHER"
 	xl unpause a
-	sleep 0.2
+	sleep 0.3
 done
 check "the scan ends" guest_do a 'touch /tmp/stop; within 20 grep -q status= /tmp/scan' 30
 note "$(guest_do a 'cat /tmp/scan')"
-check "no access failed" prints 'status=0' guest_do a 'cat /tmp/scan'
+check "no access failed" prints 'failed=0 ' guest_do a 'cat /tmp/scan'
+check "none is told to have" not guest_do a 'dmesg | grep "not responding"'
+xl pause a
+check "another guest gets a device while it stands still" ctl attach b "$OTHER" --claim --wait 30
+check "and gives it back" ctl detach b "$OTHER"
+xl unpause a
+check "it is served again" reads
 check "release" ctl release "$OTHER"
 
 scenario xenstored-live-update
@@ -129,31 +139,15 @@ check "the daemon did not notice, or came back" daemon_alive
 scenario reload-without-privileges
 daemon_config '{ "limits": { "ops_per_turn": 8 } }'
 check "a reload reads the files again" ctl reload
-check "and it is in force" prints '"ops_per_turn": *8' ctl --json stats
+check "and it is in force" sh -c 'pcibackctl --json stats | tr -d " \n" | grep -q "\"ops_per_turn\":{\"value\":8"'
 check "the guest is served" reads
 
 scenario leaks
 check "the device comes back" ctl detach a "$NIC"
 check "release" ctl release "$NIC"
 check "guest b shuts down" guest_shutdown b
-check "a has a device again" ctl attach a "$NIC" --claim --wait 30
-check "and gives it back" ctl detach a "$NIC"
-check "release again" ctl release "$NIC"
+check "so does a" guest_shutdown a
 check "the daemon stops" daemon_stop
 check "nothing is left" nothing_left /tmp/before
 
-scenario xenstored-dies
-# The last: a host does not recover from the death of its xenstored. Guests that have devices must, as far as it goes.
-check "the daemon starts" daemon_start
-check "a has its device" ctl attach a "$NIC" --claim --wait 30
-check "and uses it" guest_do a 'nic_up e1000e && ping_gateway 2' 60
-kill -KILL "$(cat /run/xenstored.pid)"
-check "the guest does not notice" works
-check "its accesses are served" reads
-check "a verb that needs it says so" sh -c '! timeout 60 pcibackctl attach b 0000:00:06.0 --claim >/tmp/attach 2>&1'
-note "$(cat /tmp/attach)"
-xenstored --pid-file=/run/xenstored.pid
-check "the daemon sees that it is back" within 30 grep -q 'xenstored is back' "$DAEMON_LOG"
-check "the guest has its device still" reads
-check "a device can be claimed" ctl claim "$SPARE"
 exit 0
