@@ -514,13 +514,26 @@ int pb_work_claim(struct pb_work *work)
 
 int pb_work_open(struct pb_work *work)
 {
+    struct pb_remembered was;
+    enum known known = KNOWN_NOT;
     int rc = pb_work_probe(work);
 
     if (rc == 0)
         rc = refuse_bridges(work);
     if (rc == 0)
         rc = refuse_lockdown(work);
-    return rc ? rc : open_config(work);
+    if (rc)
+        return rc;
+    /* One that we claimed ourselves, and lost from the journal: it goes back as it came. A file
+     * that is not ours concerns the claim alone. */
+    if (recall(work, &was, &known) != 0) {
+        work->reply->reason[0] = work->reply->next[0] = '\0';
+    } else if (known == KNOWN_TAKEN) {
+        memcpy(work->reply->driver_before, was.driver, sizeof(was.driver));
+        if (was.has_command)
+            work->reply->host_command = was.command;
+    }
+    return open_config(work);
 }
 
 /* All of it is in the kernel's memory: no device is asked, no lock of a driver's is waited for. */

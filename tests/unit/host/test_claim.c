@@ -495,6 +495,18 @@ static void open_changes_nothing_and_hands_the_device_over(void **state)
     assert_false(kernel_remembers(kernel_nic));
 }
 
+/* A journal that was lost must not cost the host what its driver had set. */
+static void open_says_what_the_claim_of_this_boot_has_noted(void **state)
+{
+    (void)state;
+    kernel_set_config(kernel_nic, PCI_COMMAND, 2, 0x0147);
+    assert_int_equal(run(PB_JOB_CLAIM, "pci-stub"), 0);
+    kernel_set_config(kernel_nic, PCI_COMMAND, 2, 0x0003);
+    assert_int_equal(run(PB_JOB_OPEN, ""), 0);
+    assert_int_equal(reply.host_command, 0x0147);
+    assert_string_equal(reply.driver_before, "e1000e");
+}
+
 static void open_of_an_absent_device_or_a_bridge_is_refused(void **state)
 {
     (void)state;
@@ -536,6 +548,7 @@ int main(void)
         RULE(a_kernel_that_chooses_none_is_fine_too),
         RULE(a_boot_script_that_came_too_late_changes_nothing),
         RULE(open_changes_nothing_and_hands_the_device_over),
+        RULE(open_says_what_the_claim_of_this_boot_has_noted),
         RULE(open_of_an_absent_device_or_a_bridge_is_refused),
     };
 

@@ -62,13 +62,8 @@ while [ "$kill" -lt "$KILLS" ]; do
 	served=$(served_in "$begin" | wc -l)
 	daemon_kill
 	daemon_launch
-	# every third is killed again while it starts and adopts
-	if [ $((kill % 3)) -eq 2 ]; then
-		random_sleep 0.3
-	else
-		within 20 starts_that_served "$served" || fail "start $kill: no guest was served again"
-		random_sleep 1.2
-	fi
+	within 20 starts_that_served "$served" || fail "start $kill: no guest was served again"
+	random_sleep 1.2
 done
 check "after $KILLS kills it answers" within 20 ctl list
 sleep 1
@@ -82,9 +77,21 @@ check "no access failed" prints 'status=0' cat /tmp/scan
 check "no ping and no driver failed" prints 'status=0' cat /tmp/work
 check "the scanning guest's kernel says nothing" quiet scan
 check "nor does the other's" quiet net
-check "every start that lived served both guests" [ "$(served_in "$begin" | wc -l)" -ge $((KILLS / 2)) ]
+check "every start served its guests" [ "$(served_in "$begin" | wc -l)" -eq "$KILLS" ]
 # ten times the goal
 check "the slowest within 2 s" [ "$(served_in "$begin" | tail -n 1)" -lt 2000 ]
+
+scenario killed-while-it-starts
+# Two starts of this machine take longer than the 2 s after which a frontend gives an operation up: it may, and goes on.
+for round in 1 2 3 4 5 6; do
+	daemon_kill
+	daemon_launch
+	random_sleep 0.4
+	daemon_alive || { fail "round $round: it was gone already"; tail -n 5 "$DAEMON_LOG"; }
+done
+check "it comes back" within 20 ctl list
+check "a device answers" prints 0x10d38086 guest_do scan 'cfgprobe read "$(config_of 8086:10d3)" 0 4'
+check "the other's driver goes and comes back" guest_do net 'rmmod e1000e && nic_up e1000e && ping_gateway 2' 60
 
 scenario H10-no-pirq-is-lost
 check "the guest has the vectors it had: $vectors" prints "^$vectors\$" vectors_of net
@@ -111,7 +118,8 @@ scenario H20-states-moved-meanwhile
 daemon_kill
 check "the guest unloads its frontend" guest_do scan 'echo pci-0 >/sys/bus/xen/drivers/pcifront/unbind; rmmod xen-pcifront' 30
 check "the daemon starts" daemon_start
-check "and sees that it closed" within 10 prints 'InitWait|Closed|Initialised' ctl guests
+# A frontend that is loaded while it still says Closed goes away for good.
+check "and waits for it again" within 10 prints 'scan.* InitWait' ctl guests
 check "the frontend comes back" guest_do scan 'modprobe xen-pcifront; within 20 pci_of 8086:10d3' 40
 check "its device answers" prints 0x10d38086 guest_do scan 'cfgprobe read "$(config_of 8086:10d3)" 0 4'
 
