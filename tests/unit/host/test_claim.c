@@ -499,9 +499,9 @@ static void open_changes_nothing_and_hands_the_device_over(void **state)
 static void open_says_what_the_claim_of_this_boot_has_noted(void **state)
 {
     (void)state;
-    kernel_set_config(kernel_nic, PCI_COMMAND, 2, 0x0147);
+    kernel_set_config(kernel_nic, 4, 2, 0x0547);
     assert_int_equal(run(PB_JOB_CLAIM, "pci-stub"), 0);
-    kernel_set_config(kernel_nic, PCI_COMMAND, 2, 0x0003);
+    kernel_set_config(kernel_nic, 4, 2, 0x0003);
     assert_int_equal(run(PB_JOB_OPEN, ""), 0);
     assert_int_equal(reply.host_command, 0x0147);
     assert_string_equal(reply.driver_before, "e1000e");
