@@ -266,125 +266,42 @@ static void nothing_to_change(void)
 {
 }
 
-static void phase(void)
-{
-    device.phase = PB_JOURNAL_PHASE_COUNT;
-}
+/* One member of a record as no daemon would write it. */
+#define WRONG(name, change) \
+    static void name(void)  \
+    {                       \
+        change;             \
+    }
 
-static void many_vectors(void)
-{
-    device.interrupt_count = PB_MSIX_ENTRIES_MAX + 1;
-}
-
-static void no_mode(void)
-{
-    device.interrupt_mode = 3;
-}
-
-static void bad_pirq(void)
-{
-    device.vector[2].pirq = UINT32_MAX;
-}
-
-static void many_taints(void)
-{
-    device.taint.count = PB_TAINT_MAX + 1;
-}
-
-static void tainted_by_nobody(void)
-{
-    device.taint.by[0].domid = PB_TAINT_NOBODY;
-}
-
-static void driver_without_end(void)
-{
-    memset(device.driver_before, 'x', sizeof(device.driver_before));
-}
+WRONG(phase, device.phase = PB_JOURNAL_PHASE_COUNT)
+WRONG(many_vectors, device.interrupt_count = PB_MSIX_ENTRIES_MAX + 1)
+WRONG(no_mode, device.interrupt_mode = 3)
+WRONG(bad_pirq, device.vector[2].pirq = UINT32_MAX)
+WRONG(many_taints, device.taint.count = PB_TAINT_MAX + 1)
+WRONG(tainted_by_nobody, device.taint.by[0].domid = PB_TAINT_NOBODY)
+WRONG(driver_without_end, memset(device.driver_before, 'x', sizeof(device.driver_before)))
 
 static void driver_is_a_path(void)
 {
     (void)snprintf(device.driver_before, sizeof(device.driver_before), "../../x");
 }
 
-static void cause_without_end(void)
-{
-    memset(device.cause, 'x', sizeof(device.cause));
-}
-
-static void next_without_end(void)
-{
-    memset(device.cause_next, 'x', sizeof(device.cause_next));
-}
-
-static void code_without_end(void)
-{
-    memset(device.cause_code, 'x', sizeof(device.cause_code));
-}
-
-static void flag_of_two(void)
-{
-    device.serving = 2;
-}
-
-static void resource_of_two(void)
-{
-    device.resource[6] = 2;
-}
-
-static void bad_method(void)
-{
-    device.flr_method = PB_RESET_METHOD_COUNT;
-}
-
-static void bad_node(void)
-{
-    device.node = -2;
-}
-
-static void bad_node_state(void)
-{
-    device.node_state = 9;
-}
-
-static void owner_is_nobody(void)
-{
-    device.domid = 0x7ff0;
-}
-
-static void guest_is_nobody(void)
-{
-    guest.domid = 0x7ff4;
-}
-
-static void name_without_end(void)
-{
-    memset(guest.name, 'x', sizeof(guest.name));
-}
-
-static void bad_topology(void)
-{
-    guest.topology = PB_TOPOLOGY_COUNT;
-}
-
-static void bad_state(void)
-{
-    guest.fe_state = 9;
-}
-
-static void many_roots(void)
-{
-    guest.root_count = PB_VROOTS + 1;
-}
-
-static void guest_flag_of_two(void)
-{
-    guest.fenced = 2;
-}
-
-static void config_of_300_bytes(void)
-{
-    facts.config_size = 300;
-}
+WRONG(cause_without_end, memset(device.cause, 'x', sizeof(device.cause)))
+WRONG(next_without_end, memset(device.cause_next, 'x', sizeof(device.cause_next)))
+WRONG(code_without_end, memset(device.cause_code, 'x', sizeof(device.cause_code)))
+WRONG(flag_of_two, device.serving = 2)
+WRONG(resource_of_two, device.resource[6] = 2)
+WRONG(bad_method, device.flr_method = PB_RESET_METHOD_COUNT)
+WRONG(bad_node, device.node = -2)
+WRONG(bad_node_state, device.node_state = 9)
+WRONG(owner_is_nobody, device.domid = 0x7ff0)
+WRONG(guest_is_nobody, guest.domid = 0x7ff4)
+WRONG(name_without_end, memset(guest.name, 'x', sizeof(guest.name)))
+WRONG(bad_topology, guest.topology = PB_TOPOLOGY_COUNT)
+WRONG(bad_state, guest.fe_state = 9)
+WRONG(many_roots, guest.root_count = PB_VROOTS + 1)
+WRONG(guest_flag_of_two, guest.fenced = 2)
+WRONG(config_of_300_bytes, facts.config_size = 300)
 
 static void resource_backwards(void)
 {
@@ -392,55 +309,21 @@ static void resource_backwards(void)
     facts.resource[3].end = 1;
 }
 
-static void methods_without_end(void)
-{
-    memset(facts.reset_methods, 'x', sizeof(facts.reset_methods));
-}
-
-static void class_of_32_bits(void)
-{
-    facts.class_code = 0x1000000;
-}
-
-static void bool_of_facts(void)
-{
-    memset(&facts.virtual_function, 2, 1);
-}
-
-static void facts_of_another(void)
-{
-    facts.sbdf.bus++;
-}
-
-static void many_neighbours(void)
-{
-    surroundings.neighbour_count = PB_NEIGHBOURS_MAX + 1;
-}
+WRONG(methods_without_end, memset(facts.reset_methods, 'x', sizeof(facts.reset_methods)))
+WRONG(class_of_32_bits, facts.class_code = 0x1000000)
+WRONG(bool_of_facts, memset(&facts.virtual_function, 2, 1))
+WRONG(facts_of_another, facts.sbdf.bus++)
+WRONG(many_neighbours, surroundings.neighbour_count = PB_NEIGHBOURS_MAX + 1)
 
 static void neighbour_without_end(void)
 {
     memset(surroundings.neighbour[0].driver, 'x', sizeof(surroundings.neighbour[0].driver));
 }
 
-static void path_without_end(void)
-{
-    memset(surroundings.path, 'x', sizeof(surroundings.path));
-}
-
-static void port_without_end(void)
-{
-    memset(surroundings.port, 'x', sizeof(surroundings.port));
-}
-
-static void uses_without_end(void)
-{
-    memset(surroundings.uses_text, 'x', sizeof(surroundings.uses_text));
-}
-
-static void bool_of_surroundings(void)
-{
-    memset(&surroundings.more_neighbours, 0xff, 1);
-}
+WRONG(path_without_end, memset(surroundings.path, 'x', sizeof(surroundings.path)))
+WRONG(port_without_end, memset(surroundings.port, 'x', sizeof(surroundings.port)))
+WRONG(uses_without_end, memset(surroundings.uses_text, 'x', sizeof(surroundings.uses_text)))
+WRONG(bool_of_surroundings, memset(&surroundings.more_neighbours, 0xff, 1))
 
 static const struct {
     const char *name;
