@@ -389,7 +389,9 @@ class Supervised(unittest.TestCase):
 
     def test_an_unplanned_death_is_told(self):
         with Sim(supervise=True, deaths=True) as s:
-            os.kill(s.sim("life")["pid"], signal.SIGKILL)
+            pid = s.sim("life")["pid"]
+            time.sleep(0.2)  # or the answer is under way, and comes from both lives
+            os.kill(pid, signal.SIGKILL)
             s.wait_for("the next", lambda: s.restarts == 1)
             s.wait_for("the word", lambda: "sim: unplanned death" in s.stderr())
             s.rpc.close()
