@@ -35,7 +35,7 @@ void pb_page_take(const void *page, struct pb_op *ret)
 
     for (unsigned i = 0; i < FIXED_WORDS; i++)
         to[i] = from[i];
-    if (ret->cmd != PB_CMD_ENABLE_MSIX)
+    if (to[0] != PB_CMD_ENABLE_MSIX) /* the command is the first word */
         return;
     for (unsigned i = FIXED_WORDS; i < PB_PAGE_OP_SIZE / sizeof(uint32_t); i++)
         to[i] = from[i];

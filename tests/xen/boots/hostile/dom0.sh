@@ -109,7 +109,7 @@ check "the victim alone" measure
 alone=$p99
 for kind in events ops bad states nodes; do
 	check "a fresh start" fresh
-	frontend publish 'wait-be 4 20' "burst $kind 8000" >"/tmp/burst-$kind.out" 2>&1 &
+	frontend publish 'wait-be 4 20' "burst $kind 4000" >"/tmp/burst-$kind.out" 2>&1 &
 	burst=$!
 	sleep 1
 	p99='' slowest=''
