@@ -160,7 +160,9 @@ check "its guest comes up" guest_wait_ready compared
 frontend_of compared publish 'wait-be 4 20' malformed >/tmp/kernel.out
 note "the kernel's backend: $(grep '^malformed 3343' /tmp/kernel.out)"
 check "it was asked all of them" grep -q '^malformed 3343' /tmp/kernel.out
+compared=$(guest_id compared)
 guest_destroy compared
+xenstore-rm "/local/domain/0/backend/pci/$compared"     # the kernel's backend leaves it there
 xenstore-rm /libxl/pci/0000-00-07-0/domid 2>/dev/null
 xl pci-assignable-remove "$THIRD" >/dev/null 2>&1
 rmmod xen-pciback
