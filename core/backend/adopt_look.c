@@ -17,8 +17,8 @@
 #include "backend/xl.h"
 #include "base/log.h"
 
-/* The first five are those that guest.c reads. */
-enum { FE_STATE, FRONTEND, FE_REF, FE_PORT, BACKEND, BE_STATE, NUM_DEVS };
+/* Behind those of pb_guest_read_frontend. */
+enum { BE_STATE = PB_GUEST_STEPS, NUM_DEVS };
 
 /*
  * Without a page: it was not connected, or what the journal says of its ring is not true any more.
@@ -273,12 +273,10 @@ static void put_in_order(struct pb_guest *g)
 
 /* --- looking --- */
 
-static void submit(struct pb_guest *g);
-
 static void take_up(struct pb_guest *g, const struct pb_store_req *req)
 {
     unsigned be_state = pb_guest_state_read(req, BE_STATE);
-    unsigned fe_state = pb_guest_state_read(req, FE_STATE);
+    unsigned fe_state = pb_guest_state_read(req, PB_GUEST_FE_STATE);
     uint64_t count;
 
     /* What we wrote last may be more than the journal says. Without a node that stands. */
@@ -299,7 +297,7 @@ static void take_up(struct pb_guest *g, const struct pb_store_req *req)
 /* They were written, but the process before did not live to hear it. */
 static bool nodes_are_there(const struct pb_guest *g, const struct pb_store_req *req)
 {
-    const char *frontend = pb_store_value(req, FRONTEND);
+    const char *frontend = pb_store_value(req, PB_GUEST_FRONTEND);
 
     return !g->xl && frontend && strcmp(frontend, g->fe_path) == 0;
 }
@@ -311,7 +309,7 @@ static void looked(struct pb_store_req *req, void *ctx)
     if (req->rc && g->failures++ < 6) {
         pb_warn("domain %u: its nodes cannot be read: %s; tried again", g->domid,
                 strerror(-req->rc));
-        submit(g);
+        pb_adopt_look(g);
         return;
     }
     g->failures = 0;
@@ -327,7 +325,7 @@ static void looked(struct pb_store_req *req, void *ctx)
     pb_guest_drop(g);
 }
 
-static void submit(struct pb_guest *g)
+void pb_adopt_look(struct pb_guest *g)
 {
     struct pb_store_req *req = pb_store_req_new(false, looked, g);
 
@@ -336,17 +334,8 @@ static void submit(struct pb_guest *g)
         pb_guest_drop(g);
         return;
     }
-    pb_store_read(req, "%s/state", g->fe_path);
-    pb_store_read(req, "%s/frontend", g->be_path);
-    pb_store_read(req, "%s/pci-op-ref", g->fe_path);
-    pb_store_read(req, "%s/event-channel", g->fe_path);
-    pb_store_read(req, "%s/backend", g->fe_path);
+    pb_guest_read_frontend(req, g);
     pb_store_read(req, "%s/state", g->be_path);
     pb_store_read(req, "%s/num_devs", g->be_path);
     g->b->xen->ops->store_submit(g->b->xen, req);
-}
-
-void pb_adopt_look(struct pb_guest *g)
-{
-    submit(g);
 }

@@ -16,6 +16,7 @@
 #include "backend/failure.h"
 #include "backend/grants.h"
 #include "backend/guest.h"
+#include "backend/inflight.h"
 #include "backend/record.h"
 #include "backend/reserve.h"
 #include "base/log.h"
@@ -27,19 +28,6 @@
 #define ENTRY_READ 4u /* steps before the entries */
 
 /* --- its interrupts --- */
-
-static bool is_on_record(const struct pb_guest *g, uint32_t pirq)
-{
-    const struct pb_device *dev;
-
-    TAILQ_FOREACH (dev, &g->devices, sibling) {
-        for (unsigned i = 0; i < dev->interrupts.count; i++) {
-            if (dev->interrupts.vector[i].pirq == pirq)
-                return true;
-        }
-    }
-    return false;
-}
 
 /* Lines are the first numbers of a guest's; message interrupts come from the top (H10). */
 static uint32_t first_message(const struct pb_backend *b)
@@ -64,7 +52,7 @@ static void sweep(struct pb_guest *g)
     if (g->other_domain)
         return;
     for (uint32_t pirq = top ? top : PIRQ_MAX; pirq >= first; pirq--) {
-        if (!is_on_record(g, pirq) && xen->ops->unmap_pirq(xen, g->domid, pirq) == 0)
+        if (!pb_inflight_on_record(g, pirq) && xen->ops->unmap_pirq(xen, g->domid, pirq) == 0)
             found++;
     }
     if (found)

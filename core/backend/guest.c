@@ -383,13 +383,15 @@ void pb_guest_written(struct pb_guest *g)
     pb_guest_acted(g, 0);
 }
 
-static unsigned state_of(const struct pb_store_req *req, unsigned step)
+unsigned pb_guest_state_read(const struct pb_store_req *req, unsigned step)
 {
     uint64_t state;
 
-    /* A value that is no state is treated as one that means nothing: ignored by the table. */
+    /* Only a node that does not exist is gone; one that cannot be read as a state means nothing. */
+    if (req->step[step].rc == -ENOENT)
+        return PB_XENBUS_UNKNOWN;
     if (pb_store_number(req, step, PB_XENBUS_COUNT - 1, &state) != 0)
-        return PB_XENBUS_RECONFIGURED + 1;
+        return PB_XENBUS_COUNT;
     return (unsigned)state;
 }
 
@@ -399,7 +401,7 @@ static bool store_lost(struct pb_guest *g, const struct pb_store_req *req)
 {
     struct pb_domain domain;
 
-    if (pb_store_value(req, 1) || pb_store_value(req, 0))
+    if (pb_store_value(req, PB_GUEST_FRONTEND) || pb_store_value(req, PB_GUEST_FE_STATE))
         return false;
     if (g->xl)
         return true; /* the toolstack removes them, too: xl.c looks */
@@ -416,8 +418,8 @@ static bool other_ring(const struct pb_guest *g, const struct pb_store_req *req)
 {
     uint64_t ref, port;
 
-    return pb_store_number(req, 2, UINT32_MAX, &ref) == 0 &&
-           pb_store_number(req, 3, UINT32_MAX, &port) == 0 &&
+    return pb_store_number(req, PB_GUEST_FE_REF, UINT32_MAX, &ref) == 0 &&
+           pb_store_number(req, PB_GUEST_FE_PORT, UINT32_MAX, &port) == 0 &&
            (ref != g->fe_ref || port != g->fe_port);
 }
 
@@ -434,26 +436,14 @@ static bool began_anew(const struct pb_guest *g, unsigned was, const struct pb_s
 /* xl has made the frontend's directory anew, for a backend of its own: it does not mean us. */
 static bool is_anothers(const struct pb_guest *g, const struct pb_store_req *req)
 {
-    const char *backend = pb_store_value(req, 4);
+    const char *backend = pb_store_value(req, PB_GUEST_BACKEND);
 
     return backend && strcmp(backend, g->be_path) != 0;
 }
 
-unsigned pb_guest_state_read(const struct pb_store_req *req, unsigned step)
-{
-    unsigned state = state_of(req, step);
-
-    if (req->step[step].rc == -ENOENT)
-        return PB_XENBUS_UNKNOWN;
-    return state < PB_XENBUS_COUNT ? state : PB_XENBUS_COUNT;
-}
-
 static void look_at_frontend(struct pb_guest *g, const struct pb_store_req *req)
 {
-    unsigned was = g->fe_state;
-
-    /* Only a node that does not exist is gone; one that cannot be read as a state means nothing. */
-    unsigned state = req->step[0].rc == -ENOENT ? PB_XENBUS_UNKNOWN : state_of(req, 0);
+    unsigned was = g->fe_state, state = pb_guest_state_read(req, PB_GUEST_FE_STATE);
 
     if (state >= PB_XENBUS_COUNT || is_anothers(g, req)) {
         g->counters.ignored_events++;
@@ -488,7 +478,7 @@ void pb_guest_take_up(struct pb_guest *g, const struct pb_store_req *req,
     } else if (instead == PB_ACT_COUNT) {
         look_at_frontend(g, req);
     } else {
-        unsigned state = pb_guest_state_read(req, 0);
+        unsigned state = pb_guest_state_read(req, PB_GUEST_FE_STATE);
 
         if (state < PB_XENBUS_COUNT)
             g->fe_state = state;
@@ -497,6 +487,15 @@ void pb_guest_take_up(struct pb_guest *g, const struct pb_store_req *req,
     if (!g->acting)
         acted(g, 0);
     pb_guest_drop(g);
+}
+
+void pb_guest_read_frontend(struct pb_store_req *req, const struct pb_guest *g)
+{
+    pb_store_read(req, "%s/state", g->fe_path);
+    pb_store_read(req, "%s/frontend", g->be_path);
+    pb_store_read(req, "%s/pci-op-ref", g->fe_path);
+    pb_store_read(req, "%s/event-channel", g->fe_path);
+    pb_store_read(req, "%s/backend", g->fe_path);
 }
 
 void pb_guest_refresh(struct pb_guest *g)
@@ -513,11 +512,7 @@ void pb_guest_refresh(struct pb_guest *g)
         return;
     }
     g->acting = true;
-    pb_store_read(req, "%s/state", g->fe_path);
-    pb_store_read(req, "%s/frontend", g->be_path);
-    pb_store_read(req, "%s/pci-op-ref", g->fe_path);
-    pb_store_read(req, "%s/event-channel", g->fe_path);
-    pb_store_read(req, "%s/backend", g->fe_path);
+    pb_guest_read_frontend(req, g);
     pb_guest_submit(g, req);
 }
 

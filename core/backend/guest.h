@@ -36,11 +36,21 @@ void pb_guest_set_state(struct pb_guest *g, unsigned state);
 
 /* Starts watching the frontend's state (its nodes exist now). */
 void pb_guest_watch(struct pb_guest *g);
+/* What G's frontend says of itself, as the first steps of REQ, in this order. */
+enum pb_guest_step {
+    PB_GUEST_FE_STATE,
+    PB_GUEST_FRONTEND, /* in our directory: is that still there? */
+    PB_GUEST_FE_REF,
+    PB_GUEST_FE_PORT,
+    PB_GUEST_BACKEND, /* whom the frontend means */
+    PB_GUEST_STEPS
+};
+void pb_guest_read_frontend(struct pb_store_req *req, const struct pb_guest *g);
 /* Reads the frontend's state again and acts on it. */
 void pb_guest_refresh(struct pb_guest *g);
 /*
- * What an earlier process has left: BE and FE are the states that were read. Acts on them as on any
- * event, unless INSTEAD is another action than PB_ACT_COUNT.
+ * What an earlier process has left: REQ begins as pb_guest_read_frontend has it. Acts on it as on
+ * any event, unless INSTEAD is another action than PB_ACT_COUNT.
  */
 void pb_guest_take_up(struct pb_guest *g, const struct pb_store_req *req,
                       enum pb_xenbus_action instead);

@@ -176,7 +176,7 @@ void pb_inflight_interrupts_closed(struct pb_device *dev)
     pb_record_device(dev);
 }
 
-static bool is_on_record(const struct pb_guest *g, uint32_t pirq)
+bool pb_inflight_on_record(const struct pb_guest *g, uint32_t pirq)
 {
     const struct pb_device *dev;
 
@@ -211,7 +211,7 @@ static unsigned sweep_above(struct pb_guest *g, uint32_t pirq)
     unsigned found = 0;
 
     for (uint32_t above = pirq + 1; above <= pirq + ABOVE_MAX; above++) {
-        int rc = is_on_record(g, above) ? 0 : unmap(g, above);
+        int rc = pb_inflight_on_record(g, above) ? 0 : unmap(g, above);
 
         if (rc != 0 && rc != -EBUSY)
             break;
@@ -248,7 +248,7 @@ static bool may_sweep(const struct pb_guest *g)
 static bool is_row_free(const struct pb_guest *g, uint32_t first, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
-        if (is_on_record(g, first + i))
+        if (pb_inflight_on_record(g, first + i))
             return false;
     }
     return true;

@@ -49,6 +49,8 @@ void pb_inflight_interrupts_open(struct pb_device *dev);
  */
 bool pb_inflight_interrupt_mapped(struct pb_device *dev, uint32_t first, unsigned count);
 void pb_inflight_interrupts_closed(struct pb_device *dev);
+/* Is PIRQ one that a device of G's is known to have, by message or line? */
+bool pb_inflight_on_record(const struct pb_guest *g, uint32_t pirq);
 /*
  * Unmaps what nobody has on record of the message interrupts of G's domain: what a process left
  * behind that died between map and record. Never a GSI. How many there were.
