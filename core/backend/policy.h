@@ -103,6 +103,12 @@ struct pb_limits {
 #undef X
 };
 
+enum pb_limit_max {
+#define X(name, fallback, min, max, help) PB_LIMIT_MAX_##name = (max),
+    PB_LIMITS(X)
+#undef X
+};
+
 struct pb_policy {
     uint32_t busy_poll_us; /* how long a guest's port stays polled after an operation; 0: never */
     struct pb_device_policy *devices;

@@ -3,47 +3,13 @@
 
 #include <errno.h>
 #include <linux/magic.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/vfs.h>
 
 #include "base/log.h"
-#include "daemon/limits.h"
-
-#define BOOT_ID "/proc/sys/kernel/random/boot_id"
+#include "host/remember.h"
 
 /* Room that is there before anything needs it. */
 #define RESERVE 16u
-
-static bool read_boot_id(char *ret, int size)
-{
-    FILE *file = fopen(BOOT_ID, "re");
-    bool ok = file && fgets(ret, size, file);
-
-    if (ok) {
-        ret[strcspn(ret, "\n")] = '\0';
-        ok = ret[0] != '\0';
-    }
-    if (!ok)
-        pb_err("cannot read %s: %s; is /proc mounted?", BOOT_ID,
-               file ? "it is empty" : strerror(errno));
-    if (file)
-        (void)fclose(file);
-    return ok;
-}
-
-/* The limit of guests may be raised while it is open; the file has no holes that cost anything. */
-static unsigned most_guests(void)
-{
-    size_t count;
-    const struct pb_limit *limit = pb_limits_table(&count);
-
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(limit[i].name, "guests") == 0)
-            return (unsigned)limit[i].max;
-    }
-    return 0;
-}
 
 static void warn_of_disk(const char *dir)
 {
@@ -89,12 +55,13 @@ static void tell(const struct pb_journal *j, enum pb_journal_found found, const 
 
 struct pb_journal *pb_journal_start(const struct pb_config *config, const char *boot, bool in_test)
 {
-    char id[40] = "", why[300];
+    char id[PB_BOOT_ID_TEXT] = "", why[300];
     const struct pb_policy *policy = config->policy;
     const struct pb_journal_options options = {
         .dir = config->state_dir,
         .boot = boot[0] ? boot : id,
-        .guests = most_guests(),
+        /* it may be raised while the file is open, and holes cost nothing */
+        .guests = PB_LIMIT_MAX_guests,
         .devices = policy->limits.devices,
         .reserve_guests = RESERVE,
         .reserve_devices =
@@ -104,8 +71,12 @@ struct pb_journal *pb_journal_start(const struct pb_config *config, const char *
     struct pb_journal *j;
     int rc;
 
-    if (!boot[0] && !read_boot_id(id, sizeof(id)))
+    if (!boot[0])
+        pb_remember_boot("/proc", id);
+    if (!options.boot[0]) {
+        pb_err("cannot read /proc/sys/kernel/random/boot_id; is /proc mounted?");
         return NULL;
+    }
     rc = pb_journal_open(&options, &found, &j, why, sizeof(why));
     if (rc == -ENOSPC)
         pb_err("journal: %s; make room there, or name a `state_dir` with room in the configuration",

@@ -13,5 +13,7 @@ int pb_file_replace(const char *dir, const char *name, const char *temporary, co
                     mode_t mode);
 /* The same for its removal; 0 when it is not there. */
 int pb_file_remove(const char *dir, const char *name);
+/* Its beginning, as much as fits, with a NUL. -EPROTO: nothing is in it, or it cannot be read. */
+int pb_file_read(const char *path, char *text, size_t size);
 
 #endif

@@ -2,13 +2,11 @@
 #include "host/remember.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "host/file.h"
 
@@ -29,21 +27,6 @@ static bool take_line(const char *text, const char *key, char *value, size_t siz
     memcpy(value, at, n);
     value[n] = '\0';
     return true;
-}
-
-static int read_text(const char *path, char *text, size_t size)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    ssize_t n;
-
-    if (fd < 0)
-        return -errno;
-    n = read(fd, text, size - 1);
-    (void)close(fd);
-    if (n <= 0)
-        return -EPROTO;
-    text[n] = '\0';
-    return 0;
 }
 
 /* "8086:10d3" */
@@ -68,7 +51,7 @@ int pb_remember_load(const char *lib_dir, const char *address, struct pb_remembe
     int rc;
 
     (void)snprintf(path, sizeof(path), "%s/devices/%s", lib_dir, address);
-    rc = read_text(path, text, sizeof(text));
+    rc = pb_file_read(path, text, sizeof(text));
     if (rc)
         return rc;
     memset(ret, 0, sizeof(*ret));
@@ -133,7 +116,7 @@ void pb_remember_boot(const char *proc, char ret[PB_BOOT_ID_TEXT])
 
     (void)snprintf(path, sizeof(path), "%s/sys/kernel/random/boot_id", proc);
     ret[0] = '\0';
-    if (read_text(path, text, sizeof(text)) != 0)
+    if (pb_file_read(path, text, sizeof(text)) != 0)
         return;
     text[strcspn(text, "\n")] = '\0';
     if (strlen(text) < PB_BOOT_ID_TEXT && strspn(text, "0123456789abcdef-") == strlen(text))

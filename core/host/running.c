@@ -32,16 +32,10 @@ static bool folder(const struct pb_host_options *o, char path[PATH_MAX])
 static uint64_t started_at(pid_t pid)
 {
     char path[40], text[1024], *at;
-    ssize_t n;
-    int fd;
 
     (void)snprintf(path, sizeof(path), "/proc/%ld/stat", (long)pid);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
+    if (pb_file_read(path, text, sizeof(text)) != 0)
         return 0;
-    n = read(fd, text, sizeof(text) - 1);
-    (void)close(fd);
-    text[n > 0 ? n : 0] = '\0';
     at = strrchr(text, ')');
     if (!at || at[1] != ' ' || at[2] == 'Z')
         return 0; /* one that has ended waits for its parent */
@@ -79,17 +73,11 @@ static bool read_one(const char *dir, const char *name, const char *boot, struct
 {
     char path[PATH_MAX + NAME_MAX + 1], text[120], its_boot[PB_BOOT_ID_TEXT] = "";
     unsigned long long started;
-    ssize_t n;
     long pid;
-    int fd;
 
     (void)snprintf(path, sizeof(path), "%s/%s", dir, name);
-    fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (fd < 0)
+    if (pb_file_read(path, text, sizeof(text)) != 0)
         return false;
-    n = read(fd, text, sizeof(text) - 1);
-    (void)close(fd);
-    text[n > 0 ? n : 0] = '\0';
     if (sscanf(text, "%ld %llu %36s", &pid, &started, its_boot) < 2 || pid <= 1 || pid > INT_MAX ||
         started == 0 || strcmp(boot, its_boot) != 0)
         return false;
