@@ -32,14 +32,15 @@ static void compared(struct pb_store_req *req, void *ctx)
     struct pb_guest *g = ctx;
     struct pb_device *dev;
     const char *value = pb_store_value(req, 0);
-    char text[16];
+    char domid[16];
 
+    (void)ours(g, domid);
     TAILQ_FOREACH (dev, &g->devices, sibling) {
         struct pb_store_req *again;
 
         if (!dev->reserved || strcmp(dev->reservation.path, req->step[0].path) != 0)
             continue;
-        if (req->rc || (value && strcmp(value, ours(g, text)) == 0))
+        if (req->rc || (value && strcmp(value, domid) == 0))
             break;
         pb_warn(
             "%s: somebody changed %s to \"%s\" (a failed xl pci-attach?); written again: domain "
@@ -48,7 +49,7 @@ static void compared(struct pb_store_req *req, void *ctx)
         dev->reservation_rewrites++;
         again = pb_store_req_new(false, rewritten, g);
         if (again) {
-            pb_store_write(again, text, "%s", dev->reservation.path);
+            pb_store_write(again, domid, "%s", dev->reservation.path);
             pb_guest_submit(g, again);
         }
         break;

@@ -126,9 +126,10 @@ void sim_command_act(struct sim_world *w, json_t *action)
 static json_t *store_read(struct sim_world *w, const struct pb_json *at, struct sim_client *client)
 {
     const struct sim_node *node = sim_store_find(&w->store, sim_text(at, "path", ""));
+    json_t *reply = json_pack("{s:b, s:s?}", "ok", 1, "value", node ? node->value : NULL);
 
     (void)client;
-    return json_pack("{s:b, s:s?}", "ok", 1, "value", node ? node->value : NULL);
+    return reply ? reply : sim_error("its value is not UTF-8");
 }
 
 static json_t *store_write(struct sim_world *w, const struct pb_json *at, struct sim_client *client)
