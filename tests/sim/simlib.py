@@ -403,6 +403,15 @@ class Sim:
             raise SimError("%s: %s" % (do, answer["error"]))
         return answer
 
+    def begin_anew(self, domid):
+        """A frontend that was refused closes, opens and connects, as a driver loaded again does."""
+        self.sim("state", domid=domid, state=6)
+        self.wait_for("closed", lambda: self.be_state(domid) == 6)
+        self.sim("state", domid=domid, state=1)
+        self.wait_for("open again", lambda: self.be_state(domid) in (2, 3))
+        self.sim("publish", domid=domid)
+        self.wait_for("connection", lambda: self.be_state(domid) == 4)
+
     def settle(self, timeout_ms=10000):
         self.sim("settle", timeout_ms=timeout_ms)
 

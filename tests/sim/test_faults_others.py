@@ -6,6 +6,7 @@ Without PB_SIM_FULL=1 in the environment one step of STRIDE is tried, others for
 """
 import unittest
 
+from faultlib import FaultCase
 from simlib import *
 from test_death import faultable
 
@@ -17,20 +18,8 @@ OPS = [{"cmd": READ, "offset": 0}, {"cmd": WRITE, "offset": 4, "size": 2, "value
        {"cmd": DISABLE_MSIX}, {"cmd": ENABLE_MSI}, {"cmd": DISABLE_MSI}]
 
 
-class Others(unittest.TestCase):
-    CODES = ("not-found", "wrong-state", "refused", "timeout", "host-error", "xen-error", "limit",
-             "internal")
+class Others(FaultCase):
     first = 0
-
-    def said(self, verb, *arguments, **more):
-        """The answer of a verb: None, or a defined error."""
-        try:
-            verb(*arguments, **more)
-        except RpcError as e:
-            self.assertIn(e.data.get("code"), self.CODES, e)
-            self.assertTrue(e.data.get("reason"), e)
-            return e
-        return None
 
     def life(self, s):
         """Of a device, each step whatever became of the one before."""

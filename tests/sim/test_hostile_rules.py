@@ -52,12 +52,7 @@ class Nodes(unittest.TestCase):
                     s.wait_for("refusal", lambda: s.be_state(5) in (5, 6))
                     s.settle()
                     self.assertEqual((s.leaks()["ports"], s.leaks()["pages"]), ([], []))
-                    s.sim("state", domid=5, state=6)
-                    s.wait_for("closed", lambda: s.be_state(5) == 6)
-                    s.sim("state", domid=5, state=1)
-                    s.wait_for("open again", lambda: s.be_state(5) in (2, 3))
-                    s.sim("publish", domid=5)
-                    s.wait_for("connection", lambda: s.be_state(5) == 4)
+                    s.begin_anew(5)
                     self.assertEqual(s.config_read(5, 0), 0x10D38086)
                     s.detach(5, force=True)
 
