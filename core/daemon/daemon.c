@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -279,10 +280,22 @@ static bool open_journal(struct daemon *d)
     return d->journal != NULL;
 }
 
+/* A claimed device has one open; the usual 1024 are meant for users of select(). */
+static void allow_descriptors(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit); /* else a claim says that there are no more */
+    }
+}
+
 /* In this order: the helper is exec'ed before a descriptor of Xen's exists (H5). */
 static bool start(struct daemon *d)
 {
     (void)signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is an error like a full disk */
+    allow_descriptors();
     if (d->platform->drops_root && !pb_privilege_user(&d->user))
         return false;
     if (!take_lock(d) || !open_journal(d))

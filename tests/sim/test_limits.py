@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Each limit holds, says so by name, and nobody who is served already is hurt by it."""
+import resource
 import unittest
 
 from simlib import *
@@ -54,6 +55,21 @@ class Devices(unittest.TestCase):
             s.restart()
             for bdf in (NIC, NIC1):
                 s.wait_for(bdf, lambda bdf=bdf: state(s, bdf) == "claimed")
+
+
+class Descriptors(unittest.TestCase):
+    """Each claimed device has one open: what a process is allowed at first is fewer than `devices`."""
+
+    def test_the_daemon_takes_all_that_it_may_have(self):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, soft), hard))
+        try:
+            with Sim() as s:
+                now = resource.prlimit(s.process.pid, resource.RLIMIT_NOFILE)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        self.assertGreater(hard, 256, "this cannot be tested here")
+        self.assertEqual(now, (hard, hard))
 
 
 class Guests(unittest.TestCase):
