@@ -284,6 +284,10 @@ static void explain_failure(struct pb_device *dev, int rc)
     if (rc == -ENOSPC)
         pb_warn("%s: no free interrupts in domain %u: boot Xen with extra_guest_irqs=N%s",
                 pb_device_text(dev), dev->guest->domid, pb_ratelimit_note(suppressed));
+    else if (rc == -EINVAL)
+        pb_warn("%s: Xen refuses an interrupt for domain %u: when others fail, too, the host's "
+                "processors have no vectors left%s",
+                pb_device_text(dev), dev->guest->domid, pb_ratelimit_note(suppressed));
     else if (rc == -EOPNOTSUPP && dev->interrupts.mode == PB_INTERRUPT_MSI)
         pb_warn("%s: several vectors of MSI for domain %u need interrupt remapping, which Xen does "
                 "not have here%s",

@@ -118,6 +118,18 @@ class Interrupts(unittest.TestCase):
             self.assertEqual(len(set(answer["vectors"])), 32)
             s.detach(5)
 
+    def test_what_has_run_out_is_said(self):
+        """Xen answers ENOSPC when the guest has no pirq, EINVAL when no processor has a vector."""
+        with Sim(clean=True) as s:
+            s.connect()
+            for error, words in (("ENOSPC", "boot Xen with extra_guest_irqs"),
+                                 ("EINVAL", "the host's processors have no vectors left")):
+                self.assertNotIn(words, s.stderr())
+                s.fault("map_msi", error)
+                self.assertNotEqual(s.enable_msix(5, [0])["err"], 0)
+                self.assertIn(words, s.stderr())
+            s.detach(5)
+
     def test_each_vector_fails_in_turn(self):
         with Sim(clean=True) as s:
             s.connect()
