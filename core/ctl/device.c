@@ -93,9 +93,10 @@ static void print_device_notes(const json_t *device)
         (void)printf("%s: tainted: it was taken from domain %lld, which still lives\n", address,
                      number(device, "tainted_by"));
     (void)pb_ctl_text(device, "assign", text, sizeof(text));
+    /* Whether --force helps depends on who says so: `why` tells. */
     if (strcmp(text, "warn") == 0 || strcmp(text, "deny") == 0)
-        (void)printf("%s: %s: %s\n", address,
-                     strcmp(text, "warn") == 0 ? "attach needs --force" : "no guest may have it",
+        (void)printf("%s: giving it to a guest is %s: %s\n", address,
+                     strcmp(text, "warn") == 0 ? "warned of" : "denied",
                      pb_ctl_cell(device, "assign_reason", more, sizeof(more)));
     for (size_t i = 0; i < json_array_size(plugins); i++) {
         const json_t *plugin = json_array_get(plugins, i);

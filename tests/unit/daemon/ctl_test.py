@@ -276,6 +276,17 @@ class Ctl(unittest.TestCase):
         self.assertIn('pcibackd_device_last_reset_seconds{address="0000:03:00.0",device="nic0"} 0.12\n',
                       text)
 
+    def test_what_alarms_are_made_of_is_there(self):
+        source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../..")
+        with open(os.path.join(source, "ARCHITECTURE.md")) as f:
+            names = set(re.findall(r"\bpcibackd_[a-z_]+\b", f.read().split("\n## A fleet\n")[1]))
+        with Daemon() as d:
+            text = d.start().ctl("stats", "--prometheus").stdout
+        with self.server(fakelib.result({"devices": [{"plugins": [self.PLUGIN]}]})) as path:
+            text += ctl("--socket", path, "stats", "--prometheus").stdout
+        self.assertGreater(len(names), 10)
+        self.assertLessEqual(names, set(re.findall(r"(?m)^(pcibackd_[a-z_]+)[{ ]", text)))
+
     PLUGIN = {"name": "trace", "quirk": "t-1", "disabled": True, "why": "it was slow", "calls": 7,
               "slow": 8, "faults": 9, "longest_us": 1500}
 
@@ -310,7 +321,7 @@ class Ctl(unittest.TestCase):
                   "plugins": [self.PLUGIN], "assign": "warn", "assign_reason": "its firmware\x07 DMAs",
                   "guest_resets": 3, "tainted": True, "tainted_by": 5, "more_neighbours": True}
         notes = ("0000:03:00.0: tainted: it was taken from domain 5, which still lives\n"
-                 "0000:03:00.0: attach needs --force: its firmware? DMAs\n"
+                 "0000:03:00.0: giving it to a guest is warned of: its firmware? DMAs\n"
                  "0000:03:00.0: plugin trace is switched off: it was slow\n")
         with self.server(fakelib.result({"devices": [device]})) as path:
             text = ctl("--socket", path, "list").stdout
