@@ -194,6 +194,9 @@ const char *pb_device_state_name(enum pb_device_state state);
     X(late_ops, "answers dropped because the guest had given up")                         \
     X(events, "event channel wake-ups")                                                   \
     X(spurious_events, "wake-ups with nothing to do")                                     \
+    X(polled_ops, "operations found by polling, without a wake-up")                       \
+    X(missed_polls, "times that polling found nothing more and ended")                    \
+    X(poll_us, "microseconds spent on polling before something was found")                \
     X(ignored_events, "states of the frontend that mean nothing here")                    \
     X(bad_frontend, "frontends refused for their magic, port or grant")                   \
     X(connects, "times that a frontend was connected")                                    \

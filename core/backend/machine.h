@@ -13,6 +13,7 @@
 #include <sys/queue.h>
 
 #include "backend/backend.h"
+#include "backend/poll.h"
 #include "backend/script.h"
 #include "backend/taint.h"
 #include "backend/task.h"
@@ -212,9 +213,11 @@ struct pb_guest {
     uint32_t port;
     uint32_t fe_ref, fe_port; /* the frontend's numbers of both */
     bool masked;
-    bool in_turn, in_poll;
+    bool in_turn;
     TAILQ_ENTRY(pb_guest) turn_link, poll_link;
-    uint64_t poll_until_ns;
+    struct pb_poll poll;
+    unsigned looks;    /* at its flag since its last answer */
+    uint64_t spun_ns;  /* that looks took in all */
     bool expect_empty; /* the next event may be one that polling has served already (H15) */
     unsigned spurious;
     ev_timer back_off;
@@ -264,6 +267,12 @@ struct pb_backend {
     /* service: guests to look at, guests whose burst is polled */
     struct pb_guest_list turn;
     struct pb_guest_list poll;
+    unsigned polled;   /* how many they are */
+    unsigned looks;    /* at flags before the next one at the clock */
+    uint64_t look_ns;  /* what one takes, about */
+    uint64_t now_ns;   /* the clock when it was looked at last */
+    uint64_t slice_ns; /* of looking before the loop has its round */
+    bool quiet;        /* nothing else was ready in this round */
     ev_idle idle;
     ev_check round;            /* of the loop: they have a turn each */
     struct pb_guest **by_port; /* port -> guest */

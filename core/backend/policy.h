@@ -28,7 +28,7 @@
  */
 #define PB_GUEST_WATCHES    2
 
-#define PB_BUSY_POLL_US     50 /* default of busy_poll_us */
+#define PB_BUSY_POLL_US     400 /* default of busy_poll_us */
 #define PB_BUSY_POLL_US_MAX 10000
 
 enum pb_reset_policy { PB_RESET_BEST_EFFORT, PB_RESET_REQUIRED, PB_RESET_NONE };
@@ -110,7 +110,8 @@ enum pb_limit_max {
 };
 
 struct pb_policy {
-    uint32_t busy_poll_us; /* how long a guest's port stays polled after an operation; 0: never */
+    uint32_t busy_poll_us; /* how long a guest in a burst is polled after an operation, at most; 0:
+                              never */
     struct pb_device_policy *devices;
     size_t device_count;
     struct pb_policy_slot *slots;

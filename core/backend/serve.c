@@ -14,115 +14,12 @@
 #include "backend/machine.h"
 #include "backend/profile.h"
 #include "backend/record.h"
+#include "backend/turn.h"
 #include "base/bytes.h"
 #include "base/log.h"
 
 /* How long an operation waits for the end of a reset: the frontend gives up after 2 s. */
 #define PARKED_MS 1500
-
-static void serve(struct pb_guest *g);
-
-/* --- whose turn it is --- */
-
-static void idle_needed(struct pb_backend *b)
-{
-    if (TAILQ_EMPTY(&b->turn) && TAILQ_EMPTY(&b->poll)) {
-        ev_idle_stop(b->loop, &b->idle);
-        ev_check_stop(b->loop, &b->round);
-    } else {
-        ev_idle_start(b->loop, &b->idle);
-        ev_check_start(b->loop, &b->round);
-    }
-}
-
-static void want_turn(struct pb_guest *g)
-{
-    if (g->in_turn)
-        return;
-    g->in_turn = true;
-    TAILQ_INSERT_TAIL(&g->b->turn, g, turn_link);
-    idle_needed(g->b);
-}
-
-/* Before whoever has used up a turn already. */
-static void want_turn_first(struct pb_guest *g)
-{
-    if (g->in_turn)
-        return;
-    g->in_turn = true;
-    TAILQ_INSERT_HEAD(&g->b->turn, g, turn_link);
-}
-
-static void stop_polling(struct pb_guest *g)
-{
-    if (!g->in_poll)
-        return;
-    g->in_poll = false;
-    TAILQ_REMOVE(&g->b->poll, g, poll_link);
-}
-
-static void unmask(struct pb_guest *g)
-{
-    int rc;
-
-    if (!g->masked || !g->bound)
-        return;
-    g->masked = false;
-    rc = g->b->xen->ops->port_unmask(g->b->xen, g->port);
-    if (rc)
-        pb_warn("domain %u: unmasking its port: %s", g->domid, strerror(-rc));
-}
-
-/*
- * The port stays masked and the flag is looked at for a while: the next operation of a burst then
- * costs no wake-up. The event that the frontend sends meanwhile stays pending and arrives, empty,
- * after the unmask (H15).
- */
-static void poll_for_a_while(struct pb_guest *g)
-{
-    uint32_t us = g->b->policy->busy_poll_us;
-
-    if (us == 0) {
-        unmask(g);
-        return;
-    }
-    g->poll_until_ns = pb_now_ns() + us * UINT64_C(1000);
-    if (!g->in_poll) {
-        g->in_poll = true;
-        TAILQ_INSERT_TAIL(&g->b->poll, g, poll_link);
-    }
-    idle_needed(g->b);
-}
-
-static void back_off_over(struct ev_loop *loop, ev_timer *timer, int events)
-{
-    (void)loop;
-    (void)events;
-    unmask(timer->data);
-}
-
-/* An event with nothing to do: the first are free, then the unmask waits longer each time
- * (XSA-332). */
-static void spurious(struct pb_guest *g)
-{
-    unsigned ms, max = g->b->policy->limits.spurious_backoff_max_ms;
-
-    if (g->expect_empty) {
-        g->expect_empty = false;
-        unmask(g);
-        return;
-    }
-    g->counters.spurious_events++;
-    g->spurious++;
-    if (g->spurious <= 2) {
-        unmask(g);
-        return;
-    }
-    ms = 1u << (g->spurious - 3 < 10 ? g->spurious - 3 : 10);
-    ev_timer_stop(g->b->loop, &g->back_off);
-    ev_timer_set(&g->back_off, (ms < max ? ms : max) / 1000., 0.);
-    ev_timer_start(g->b->loop, &g->back_off);
-}
 
 /* --- one operation --- */
 
@@ -165,7 +62,7 @@ static void undone(struct pb_guest *g)
     settle(g);
     if (g->bound) {
         g->expect_empty = true;
-        want_turn(g);
+        pb_turn_want(g);
     }
 }
 
@@ -222,7 +119,7 @@ static void answer_late(struct pb_guest *g)
     answer(g, true);
     if (!g->run.busy && g->bound) {
         g->expect_empty = true;
-        want_turn(g);
+        pb_turn_want(g);
     }
     pb_guest_drop(g);
 }
@@ -517,101 +414,38 @@ static bool start_op(struct pb_guest *g)
 
 /* --- a guest's turn --- */
 
-static void serve(struct pb_guest *g)
+void pb_serve_guest(struct pb_guest *g, unsigned *budget)
 {
-    unsigned budget = g->b->policy->limits.ops_per_turn;
-    bool served = false;
+    unsigned ops = 0;
 
     if (!g->page || g->run.busy || g->held)
         return;
     while (pb_page_has_request(g->page)) {
-        if (budget-- == 0) {
-            want_turn(g);
+        if (*budget == 0) {
+            if (!g->poll.on) /* else it is looked at anyway */
+                pb_turn_want(g);
             return;
         }
-        served = true;
+        --*budget;
+        ops++;
         pb_page_take(g->page, &g->run.op);
         g->run.connection = g->counters.connects;
         pb_inflight_begin(g);
         if (!start_op(g)) {
             pb_guest_hold(g);
-            stop_polling(g);
+            pb_turn_wait(g);
             return;
         }
         answer(g, false);
         if (g->run.busy) {
-            stop_polling(g);
+            pb_turn_wait(g);
             return;
         }
         /* One of these costs up to two hypercalls a vector: a whole turn. */
         if (g->run.op.cmd > PB_CMD_CONF_WRITE)
-            budget = 0;
+            *budget = 0;
     }
-    if (served) {
-        g->spurious = 0;
-        /* The frontend's event for what was just served may still be on its way. */
-        g->expect_empty = true;
-        poll_for_a_while(g);
-    } else if (!g->in_poll) {
-        spurious(g);
-    }
-}
-
-static void take_turns(struct pb_backend *b)
-{
-    struct pb_guest_list now = TAILQ_HEAD_INITIALIZER(now);
-    struct pb_guest *g;
-
-    /* Who asks again while this round runs comes in the next one. */
-    while ((g = TAILQ_FIRST(&b->turn))) {
-        TAILQ_REMOVE(&b->turn, g, turn_link);
-        TAILQ_INSERT_TAIL(&now, g, turn_link);
-    }
-    while ((g = TAILQ_FIRST(&now))) {
-        TAILQ_REMOVE(&now, g, turn_link);
-        g->in_turn = false;
-        serve(g);
-    }
-}
-
-static void poll_all(struct pb_backend *b)
-{
-    struct pb_guest *g = TAILQ_FIRST(&b->poll), *next;
-    uint64_t now = g ? pb_now_ns() : 0;
-
-    for (; g; g = next) {
-        next = TAILQ_NEXT(g, poll_link);
-        if (pb_page_has_request(g->page)) {
-            want_turn_first(g);
-        } else if (now >= g->poll_until_ns) {
-            stop_polling(g);
-            unmask(g);
-        }
-    }
-}
-
-/*
- * Once in every round of the loop, after what else was ready: who has just asked waits for one turn
- * of each other guest at most. An idle watcher would not do: libev runs it only when nothing is
- * ready, so that a busy control socket or xenstore would keep guests waiting that are in a burst.
- * It is there all the same, for the loop not to sleep.
- */
-static void round_cb(struct ev_loop *loop, ev_check *round, int events)
-{
-    struct pb_backend *b = round->data;
-
-    (void)loop;
-    (void)events;
-    poll_all(b);
-    take_turns(b);
-    idle_needed(b);
-}
-
-static void idle_cb(struct ev_loop *loop, ev_idle *idle, int events)
-{
-    (void)loop;
-    (void)idle;
-    (void)events;
+    pb_turn_over(g, ops);
 }
 
 void pb_serve_ports(void *backend, const uint32_t *ports, size_t count)
@@ -620,6 +454,7 @@ void pb_serve_ports(void *backend, const uint32_t *ports, size_t count)
 
     for (size_t i = 0; i < count; i++) {
         struct pb_guest *g = ports[i] < b->by_port_size ? b->by_port[ports[i]] : NULL;
+        unsigned budget = b->policy->limits.ops_per_turn;
 
         /* Events of ports that were unbound meanwhile may still come (H15). */
         if (!g)
@@ -627,7 +462,7 @@ void pb_serve_ports(void *backend, const uint32_t *ports, size_t count)
         g->counters.events++;
         g->masked = true;
         if (!g->in_turn)
-            serve(g);
+            pb_serve_guest(g, &budget);
     }
 }
 
@@ -670,32 +505,25 @@ void pb_serve_undo(struct pb_guest *g)
 void pb_serve_look(struct pb_guest *g)
 {
     g->expect_empty = true;
-    want_turn(g);
+    pb_turn_want(g);
 }
 
 /* --- life --- */
 
 void pb_serve_start(struct pb_backend *b)
 {
-    TAILQ_INIT(&b->turn);
-    TAILQ_INIT(&b->poll);
-    ev_idle_init(&b->idle, idle_cb);
-    ev_check_init(&b->round, round_cb);
-    ev_set_priority(&b->round, EV_MINPRI);
-    b->round.data = b;
+    pb_turn_start(b);
 }
 
 void pb_serve_stop(struct pb_backend *b)
 {
-    ev_idle_stop(b->loop, &b->idle);
-    ev_check_stop(b->loop, &b->round);
+    pb_turn_stop(b);
     free(b->by_port);
 }
 
 void pb_serve_init(struct pb_guest *g)
 {
-    ev_timer_init(&g->back_off, back_off_over, 0., 0.);
-    g->back_off.data = g;
+    pb_turn_init(g);
     ev_init(&g->run.wait, wait_over);
     ev_init(&g->run.script.timer, NULL);
 }
@@ -723,27 +551,15 @@ int pb_serve_bound(struct pb_guest *g)
     }
     b->by_port[g->port] = g;
     g->bound = true;
-    g->masked = false;
-    g->spurious = 0;
-    /* Binding sets the port pending: its first event may have nothing behind it (H15). */
-    g->expect_empty = true;
-    want_turn(g);
+    pb_turn_bound(g);
     return 0;
 }
 
 void pb_serve_unbound(struct pb_guest *g)
 {
-    struct pb_backend *b = g->b;
-
-    b->by_port[g->port] = NULL;
+    g->b->by_port[g->port] = NULL;
     g->bound = false;
-    stop_polling(g);
-    if (g->in_turn) {
-        g->in_turn = false;
-        TAILQ_REMOVE(&b->turn, g, turn_link);
-    }
-    ev_timer_stop(b->loop, &g->back_off);
-    idle_needed(b);
+    pb_turn_leave(g);
 }
 
 void pb_serve_keep_counters(struct pb_guest *g)
@@ -757,11 +573,7 @@ void pb_serve_fini(struct pb_guest *g)
 {
     if (g->run.busy)
         pb_inflight_rest(g, true); /* the end of this process is not its doing */
-    ev_timer_stop(g->b->loop, &g->back_off);
+    pb_turn_leave(g);
     ev_timer_stop(g->b->loop, &g->run.wait);
     pb_script_fini(&g->run.script);
-    if (g->in_turn) {
-        g->in_turn = false;
-        TAILQ_REMOVE(&g->b->turn, g, turn_link);
-    }
 }

@@ -18,6 +18,12 @@ void pb_serve_stop(struct pb_backend *b);
 /* The hypervisor's event: these ports are masked and have something. */
 void pb_serve_ports(void *backend, const uint32_t *ports, size_t count);
 
+/*
+ * Looks at the page of G and answers at most *BUDGET operations, fewer if one of them is expensive;
+ * what is left of it is stored there. Who asks for more has a turn, or is polled.
+ */
+void pb_serve_guest(struct pb_guest *g, unsigned *budget);
+
 void pb_serve_init(struct pb_guest *g);
 void pb_serve_fini(struct pb_guest *g);
 /* g->port was bound: events lead to G, and the page is looked at once. -ENOMEM. */
