@@ -20,14 +20,19 @@ static inline uint32_t pb_le32(const uint8_t *p)
     return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
-/* The value of SIZE (1..4) bytes at P. */
+/* The value of SIZE (1..4) bytes at P. No loop: an access asks for a dozen of them. */
 static inline uint32_t pb_le_get(const uint8_t *p, unsigned size)
 {
-    uint32_t value = 0;
-
-    for (unsigned i = 0; i < size; i++)
-        value |= (uint32_t)p[i] << (8 * i);
-    return value;
+    switch (size) {
+    case 1:
+        return p[0];
+    case 2:
+        return pb_le16(p);
+    case 3:
+        return pb_le16(p) | (uint32_t)p[2] << 16;
+    default:
+        return pb_le32(p);
+    }
 }
 
 static inline void pb_le_put(uint8_t *p, unsigned size, uint32_t value)
