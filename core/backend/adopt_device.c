@@ -177,10 +177,12 @@ static bool take_view(struct pb_device *dev, const struct pb_journal_device *d,
     char why[200] = "";
 
     dev->rules = pb_record_rules(map);
-    if (read->shadow)
+    if (read->shadow) {
         pb_view_restore(&dev->view, map, read->shadow, read->shadow_size, dev->rules == d->rules);
-    else
+        pb_record_shadow(dev); /* before anything says that it is under these rules */
+    } else {
         pb_view_init(&dev->view, map);
+    }
     dev->view.permissive = dev->permissive;
     dev->view.allow_interrupt_control = dev->policy.allow_interrupt_control;
     if (pb_profile_plug(dev, why, sizeof(why)) != 0)

@@ -273,6 +273,14 @@ void pb_journal_put_shadow(struct pb_journal_record *r, const uint8_t *shadow, u
     r->changed = true;
 }
 
+void pb_journal_put_register(struct pb_journal_record *r, const uint8_t *shadow, unsigned size,
+                             unsigned offset)
+{
+    PB_ASSERT(r->area == PB_JOURNAL_DEVICES);
+    pb_journal_part_put_word(&r->part[PB_JOURNAL_SHADOW], shadow, size, offset);
+    r->changed = true;
+}
+
 struct pb_journal_op *pb_journal_op(struct pb_journal_record *r)
 {
     const struct pb_journal_layout *layout = r->j->area[PB_JOURNAL_GUESTS].layout;

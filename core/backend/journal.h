@@ -182,8 +182,11 @@ void pb_journal_put_guest(struct pb_journal_record *record, const struct pb_jour
 /* As they were at claim, and where it sits. */
 void pb_journal_put_facts(struct pb_journal_record *record, const struct pb_facts *facts,
                           const struct pb_surroundings *surroundings);
-/* The first SIZE bytes of a shadow; costs what changed since the last time. */
+/* The first SIZE bytes of a shadow: all of them are compared with those of the last time. */
 void pb_journal_put_shadow(struct pb_journal_record *record, const uint8_t *shadow, unsigned size);
+/* The same where only the register at OFFSET has changed: costs no more than that. */
+void pb_journal_put_register(struct pb_journal_record *record, const uint8_t *shadow, unsigned size,
+                             unsigned offset);
 /* In place; of a guest's record. */
 struct pb_journal_op *pb_journal_op(struct pb_journal_record *record);
 

@@ -113,6 +113,9 @@ void pb_journal_part_init(struct pb_journal_part *part, uint8_t *record,
 enum pb_journal_loaded pb_journal_part_load(struct pb_journal_part *part, void *ret, size_t size);
 /* SIZE is at most the capacity. Nothing is stored when nothing has changed. */
 void pb_journal_part_put(struct pb_journal_part *part, const void *data, size_t size);
+/* The same where only the aligned eight bytes around AT can have changed since the last time. */
+void pb_journal_part_put_word(struct pb_journal_part *part, const void *data, size_t size,
+                              size_t at);
 void pb_journal_part_clear(struct pb_journal_part *part);
 /* Bytes that a place takes in its record. */
 uint32_t pb_journal_place_size(const struct pb_journal_place *place);

@@ -228,27 +228,12 @@ static void catch_up(struct pb_journal_part *part, struct pb_journal_copy *copy,
     part->all_behind = false;
 }
 
-void pb_journal_part_put(struct pb_journal_part *part, const void *data, size_t size)
+static void put_words(struct pb_journal_part *part, const uint8_t *data, size_t size,
+                      const uint16_t *changed, unsigned count)
 {
-    uint16_t changed[PB_JOURNAL_BEHIND];
-    const struct pb_journal_copy *newest;
-    struct pb_journal_copy *copy;
-    unsigned count;
+    const struct pb_journal_copy *newest = part->copy[part->newest];
+    struct pb_journal_copy *copy = part->copy[!part->newest];
 
-    PB_ASSERT(size <= part->capacity);
-    if (part->sequence == 0 || part->length != size) {
-        put_whole(part, data, size);
-        return;
-    }
-    count = compare(part, data, size, changed);
-    if (count == 0)
-        return;
-    if (count > PB_JOURNAL_BEHIND) {
-        put_whole(part, data, size);
-        return;
-    }
-    newest = part->copy[part->newest];
-    copy = part->copy[!part->newest];
     catch_up(part, copy, size);
     for (unsigned i = 0; i < count; i++) {
         uint64_t word = word_at(data, size, changed[i]);
@@ -259,4 +244,35 @@ void pb_journal_part_put(struct pb_journal_part *part, const void *data, size_t 
     memcpy(part->behind, changed, count * sizeof(changed[0]));
     part->behind_count = (uint8_t)count;
     publish(part, copy, size);
+}
+
+/* Is there no copy of the same length? */
+static bool is_new(const struct pb_journal_part *part, size_t size)
+{
+    PB_ASSERT(size <= part->capacity);
+    return part->sequence == 0 || part->length != size;
+}
+
+void pb_journal_part_put(struct pb_journal_part *part, const void *data, size_t size)
+{
+    uint16_t changed[PB_JOURNAL_BEHIND];
+    unsigned count =
+        is_new(part, size) ? PB_JOURNAL_BEHIND + 1 : compare(part, data, size, changed);
+
+    if (count > PB_JOURNAL_BEHIND)
+        put_whole(part, data, size);
+    else if (count > 0)
+        put_words(part, data, size, changed, count);
+}
+
+void pb_journal_part_put_word(struct pb_journal_part *part, const void *data, size_t size,
+                              size_t at)
+{
+    const uint16_t i = (uint16_t)(at / WORD);
+
+    PB_ASSERT(at < size);
+    if (is_new(part, size))
+        put_whole(part, data, size);
+    else if (part->copy[part->newest]->data[i] != word_at(data, size, i))
+        put_words(part, data, size, &i, 1);
 }

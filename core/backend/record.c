@@ -163,6 +163,14 @@ void pb_record_shadow(struct pb_device *dev)
         pb_journal_put_shadow(dev->record, dev->view.shadow, dev->view.map->space);
 }
 
+/* A register is four bytes at most and aligned, and an access writes only those that it covers. */
+void pb_record_access(struct pb_device *dev)
+{
+    if (dev->record && is_kept(dev->b))
+        pb_journal_put_register(dev->record, dev->view.shadow, dev->view.map->space,
+                                (unsigned)dev->guest->run.op.offset);
+}
+
 void pb_record_view(struct pb_device *dev)
 {
     if (!dev->view.map)

@@ -21,6 +21,8 @@ int pb_record_claimed(struct pb_device *dev);
 void pb_record_device(struct pb_device *dev);
 /* The guest's shadow of it, if there is one. */
 void pb_record_shadow(struct pb_device *dev);
+/* The same after the access that its guest has under way: what that can have changed. */
+void pb_record_access(struct pb_device *dev);
 /* The same, and under which rules it is: its view began anew, or moved to other rules. */
 void pb_record_view(struct pb_device *dev);
 /* A hash of the rules that a shadow is read by, never 0. */

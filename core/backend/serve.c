@@ -156,7 +156,7 @@ static bool access_finished(struct pb_guest *g)
         pb_hooks_read(run->dev->hooks, (unsigned)run->op.offset, (unsigned)run->op.size,
                       run->access.raw, &run->access.value);
     if (run->access.shadowed)
-        pb_record_shadow(run->dev);
+        pb_record_access(run->dev);
     run->err = run->access.err;
     run->value = run->op.cmd == PB_CMD_CONF_READ ? run->access.value : run->op.value;
     if (run->access.denied)

@@ -24,6 +24,15 @@ static void shadow_turn(unsigned i)
     pb_journal_put_shadow(device, shadow, sizeof(shadow));
 }
 
+static void register_turn(unsigned i)
+{
+    static uint8_t shadow[4096];
+    unsigned at = (i * 4) % 64 + 0x40;
+
+    memcpy(shadow + at, &i, sizeof(i));
+    pb_journal_put_register(device, shadow, sizeof(shadow), at);
+}
+
 static void same_shadow_turn(unsigned i)
 {
     static uint8_t shadow[4096];
@@ -122,6 +131,7 @@ int main(void)
     if (!device || !guest)
         return 1;
     measure("put_shadow, 4 of 4096 bytes changed", shadow_turn);
+    measure("put_register, changed", register_turn);
     measure("put_shadow, nothing changed", same_shadow_turn);
     measure("put_shadow, all 4096 bytes changed", whole_shadow_turn);
     measure("put_device, two words changed", device_turn);

@@ -180,6 +180,12 @@ static void many_small_puts(void **state)
         for (unsigned n = 0; n < bytes; n++)
             shadow[(unsigned)rand() % sizeof(shadow)] = (uint8_t)rand();
         pb_journal_put_shadow(r, shadow, sizeof(shadow));
+        for (unsigned n = (unsigned)rand() % 4; n > 0; n--) {
+            unsigned at = (unsigned)rand() % sizeof(shadow);
+
+            memset(shadow + (at & ~3u), rand(), 4);
+            pb_journal_put_register(r, shadow, sizeof(shadow), at);
+        }
         if (i % 5)
             continue;
         /* What the next process would find. */
@@ -200,7 +206,7 @@ static void many_small_puts(void **state)
 
 static void a_shadow_changes_its_size(void **state)
 {
-    static const unsigned sizes[] = { 256, 4096, 4096, 256, 256, 255, 1, 4095 };
+    static const unsigned sizes[] = { 256, 4096, 256, 255, 1, 4095, 4094, 4096, 4096 };
     struct pb_journal *j = test_open(PB_JOURNAL_FOUND_NEW);
     struct pb_journal_record *r = pb_journal_add_device(j);
     uint8_t shadow[4096];
@@ -210,7 +216,10 @@ static void a_shadow_changes_its_size(void **state)
         struct seen seen;
 
         fill_shadow(shadow, sizes[i], i);
-        pb_journal_put_shadow(r, shadow, sizes[i]);
+        if (i % 2) /* nothing of that length is there */
+            pb_journal_put_register(r, shadow, sizes[i], 0);
+        else
+            pb_journal_put_shadow(r, shadow, sizes[i]);
         seen = look(j);
         assert_non_null(seen.read[0].shadow);
         assert_int_equal(seen.read[0].shadow_size, sizes[i]);

@@ -464,6 +464,12 @@ static void put_a_register(void)
     pb_journal_put_shadow(victim_device, shadow, sizeof(shadow));
 }
 
+static void put_an_access(void)
+{
+    memset(shadow + 0x1c, 0xff, 4);
+    pb_journal_put_register(victim_device, shadow, sizeof(shadow), 0x1c);
+}
+
 static void put_all_registers(void)
 {
     memset(shadow, 0xee, sizeof(shadow));
@@ -680,9 +686,10 @@ static bool every_store_may_be_the_last(void (*change)(void), const uint8_t *ima
 
 static void h11_every_store_of_a_put_may_be_the_last(void **state)
 {
-    static void (*const changes[])(void) = { put_device_again,   put_a_register,  put_all_registers,
-                                             put_a_small_shadow, put_guest_again, put_facts_again,
-                                             remove_device,      call_a_plugin,   note_a_pirq };
+    static void (*const changes[])(void) = { put_device_again,  put_a_register,     put_an_access,
+                                             put_all_registers, put_a_small_shadow, put_guest_again,
+                                             put_facts_again,   remove_device,      call_a_plugin,
+                                             note_a_pirq };
     size_t size;
     uint8_t *image = make_image(&size);
 
