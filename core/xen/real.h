@@ -9,8 +9,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/ratelimit.h"
 #include "xen/real_store.h"
 #include "xen/xen.h"
+
+#define PB_REAL_PORTS 64u /* of so many at once events are read and unmasked */
 
 struct pb_real {
     struct pb_xen xen; /* first: a struct pb_xen is ours */
@@ -20,6 +23,10 @@ struct pb_real {
 
     struct xenevtchn_handle *evtchn;
     ev_io evtchn_io;
+    ev_prepare unmask_round; /* before the loop sleeps: what is to be unmasked, in one write */
+    uint32_t unmask[PB_REAL_PORTS];
+    size_t unmask_count;
+    struct pb_ratelimit unmask_lines;
     /* The ports that are bound, for the day when the kernel has lost events; and a copy's place. */
     uint32_t *ports, *ports_copy;
     size_t port_count, port_room;

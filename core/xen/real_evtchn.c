@@ -13,12 +13,11 @@
 #include <xen/sys/evtchn.h>
 
 #include "base/log.h"
-
-#define BATCH 64u
+#include "base/ratelimit.h"
 
 static int remember(struct pb_real *r)
 {
-    size_t room = r->port_room ? 2 * r->port_room : BATCH;
+    size_t room = r->port_room ? 2 * r->port_room : PB_REAL_PORTS;
     uint32_t *grown;
 
     if (r->port_count < r->port_room)
@@ -60,6 +59,10 @@ static int port_unbind(struct pb_xen *x, uint32_t port)
             break;
         }
     }
+    for (size_t i = 0; i < r->unmask_count; i++) {
+        if (r->unmask[i] == port)
+            r->unmask[i--] = r->unmask[--r->unmask_count];
+    }
     return pb_real_result(xenevtchn_unbind(r->evtchn, port));
 }
 
@@ -68,9 +71,42 @@ static int port_notify(struct pb_xen *x, uint32_t port)
     return pb_real_result(xenevtchn_notify(pb_real(x)->evtchn, port));
 }
 
+/* What could not be unmasked is tried again in the next round. */
+static int unmask_all(struct pb_real *r)
+{
+    if (r->unmask_count == 0)
+        return 0;
+    if (write(xenevtchn_fd(r->evtchn), r->unmask, r->unmask_count * sizeof(r->unmask[0])) < 0)
+        return pb_real_result(-1);
+    r->unmask_count = 0;
+    return 0;
+}
+
+/*
+ * Nobody can be told of another event before the loop has come round: until then the ports of all
+ * guests that were served meanwhile are collected, since one call unmasks many.
+ */
 static int port_unmask(struct pb_xen *x, uint32_t port)
 {
-    return pb_real_result(xenevtchn_unmask(pb_real(x)->evtchn, port));
+    struct pb_real *r = pb_real(x);
+    int rc = r->unmask_count == PB_REAL_PORTS ? unmask_all(r) : 0;
+
+    if (rc == 0)
+        r->unmask[r->unmask_count++] = port;
+    return rc;
+}
+
+static void before_sleep(struct ev_loop *loop, ev_prepare *round, int revents)
+{
+    struct pb_real *r = round->data;
+    unsigned suppressed;
+    int rc = unmask_all(r);
+
+    (void)loop;
+    (void)revents;
+    if (rc && pb_ratelimit_allow(&r->unmask_lines, pb_now_ms(), 3, 60000, &suppressed))
+        pb_err("/dev/xen/evtchn: unmasking %zu ports: %s%s", r->unmask_count, strerror(-rc),
+               pb_ratelimit_note(suppressed));
 }
 
 static void report(struct pb_real *r, const uint32_t *ports, size_t count)
@@ -99,9 +135,9 @@ static void recover(struct pb_real *r)
         return;
     /* A copy, because callbacks bind and unbind. */
     memcpy(r->ports_copy, r->ports, count * sizeof(*r->ports));
-    for (size_t i = 0; i < count; i += BATCH) {
-        uint32_t batch[BATCH];
-        size_t n = count - i < BATCH ? count - i : BATCH;
+    for (size_t i = 0; i < count; i += PB_REAL_PORTS) {
+        uint32_t batch[PB_REAL_PORTS];
+        size_t n = count - i < PB_REAL_PORTS ? count - i : PB_REAL_PORTS;
 
         memcpy(batch, r->ports_copy + i, n * sizeof(batch[0]));
         report(r, batch, n);
@@ -112,7 +148,7 @@ static void recover(struct pb_real *r)
 static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 {
     struct pb_real *r = io->data;
-    uint32_t ports[BATCH];
+    uint32_t ports[PB_REAL_PORTS];
     ssize_t n = read(io->fd, ports, sizeof(ports));
 
     (void)loop;
@@ -142,6 +178,10 @@ int pb_real_evtchn_open(struct pb_real *r)
     ev_io_init(&r->evtchn_io, on_readable, fd, EV_READ);
     r->evtchn_io.data = r;
     ev_io_start(r->loop, &r->evtchn_io);
+    ev_prepare_init(&r->unmask_round, before_sleep);
+    ev_set_priority(&r->unmask_round, EV_MINPRI);
+    r->unmask_round.data = r;
+    ev_prepare_start(r->loop, &r->unmask_round);
     return 0;
 }
 
@@ -149,6 +189,7 @@ void pb_real_evtchn_close(struct pb_real *r)
 {
     if (r->evtchn) {
         ev_io_stop(r->loop, &r->evtchn_io);
+        ev_prepare_stop(r->loop, &r->unmask_round);
         (void)xenevtchn_close(r->evtchn);
     }
     r->evtchn = NULL;

@@ -46,7 +46,10 @@ struct pb_xen_ops {
     /* -ENOENT: no such domain. */
     int (*domain_get)(struct pb_xen *x, uint32_t domid, struct pb_domain *ret);
 
-    /* Event channels: one descriptor for all. A port is masked from its event until unmask. */
+    /*
+     * Event channels: one descriptor for all. A port is masked from its event until unmask, which
+     * may take effect only before the loop sleeps or looks for events.
+     */
     int (*port_bind)(struct pb_xen *x, uint32_t domid, uint32_t remote_port, uint32_t *ret_port);
     int (*port_unbind)(struct pb_xen *x, uint32_t port);
     int (*port_notify)(struct pb_xen *x, uint32_t port);

@@ -403,7 +403,8 @@ static void assignment_and_permissions(void **state)
 
 static int pair[2];
 static int next_port, bind_error;
-static int read_error;
+static int read_error, write_error;
+static unsigned writes; /* of ours */
 static unsigned resets;
 
 xenevtchn_handle *__wrap_xenevtchn_open(xentoollog_logger *logger, unsigned flags);
@@ -457,6 +458,19 @@ ssize_t __wrap_read(int fd, void *buf, size_t size)
     return __real_read(fd, buf, size);
 }
 
+ssize_t __real_write(int fd, const void *buf, size_t size);
+ssize_t __wrap_write(int fd, const void *buf, size_t size);
+ssize_t __wrap_write(int fd, const void *buf, size_t size)
+{
+    if (fd == pair[0]) {
+        writes++;
+        errno = write_error;
+        if (write_error)
+            return -1;
+    }
+    return __real_write(fd, buf, size);
+}
+
 int __wrap_ioctl(int fd, unsigned long command, ...);
 int __wrap_ioctl(int fd, unsigned long command, ...)
 {
@@ -490,8 +504,8 @@ static void open_evtchn(struct pb_real *r)
     memset(r, 0, sizeof(*r));
     memset(&seen, 0, sizeof(seen));
     next_port = 100;
-    bind_error = read_error = 0;
-    resets = 0;
+    bind_error = read_error = write_error = 0;
+    resets = writes = 0;
     assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair), 0);
     r->loop = ev_loop_new(EVFLAG_AUTO);
     assert_int_equal(pb_real_evtchn_open(r), 0);
@@ -566,6 +580,82 @@ static void an_overflow_reports_every_bound_port_once(void **state)
     assert_int_equal(seen.count, 198);
     close_evtchn(&r);
 }
+
+/* The ports that were unmasked since the last time, in one call; their number. */
+static size_t unmasked(uint32_t ret_ports[64])
+{
+    ssize_t n = recv(pair[1], ret_ports, 64 * sizeof(ret_ports[0]), MSG_DONTWAIT);
+
+    return n < 0 ? 0 : (size_t)n / sizeof(ret_ports[0]);
+}
+
+static void all_ports_of_a_round_are_unmasked_by_one_call(void **state)
+{
+    uint32_t ports[64];
+    struct pb_real r;
+
+    (void)state;
+    open_evtchn(&r);
+    for (uint32_t i = 0; i < 3; i++)
+        assert_int_equal(r.ops.port_unmask(&r.xen, 200 + i), 0);
+    assert_int_equal(writes, 0);
+    ev_run(r.loop, EVRUN_NOWAIT);
+    assert_int_equal(writes, 1);
+    assert_int_equal(unmasked(ports), 3);
+    for (uint32_t i = 0; i < 3; i++)
+        assert_int_equal(ports[i], 200 + i);
+    ev_run(r.loop, EVRUN_NOWAIT);
+    assert_int_equal(writes, 1); /* nothing to say: not a call */
+
+    /* more than fit: those that are full do not wait */
+    for (uint32_t i = 0; i < 65; i++)
+        assert_int_equal(r.ops.port_unmask(&r.xen, 300 + i), 0);
+    assert_int_equal(unmasked(ports), 64);
+    ev_run(r.loop, EVRUN_NOWAIT);
+    assert_int_equal(unmasked(ports), 1);
+    assert_int_equal(ports[0], 364);
+    assert_int_equal(writes, 3);
+    close_evtchn(&r);
+}
+
+/* Its number may be another guest's by then, whose port waits for its back-off. */
+static void a_port_that_was_unbound_is_not_unmasked(void **state)
+{
+    uint32_t port, ports[64];
+    struct pb_real r;
+
+    (void)state;
+    open_evtchn(&r);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(r.ops.port_bind(&r.xen, 1, i, &port), 0);
+        assert_int_equal(r.ops.port_unmask(&r.xen, port), 0);
+    }
+    assert_int_equal(r.ops.port_unbind(&r.xen, 100), 0);
+    assert_int_equal(r.ops.port_unbind(&r.xen, 102), 0);
+    ev_run(r.loop, EVRUN_NOWAIT);
+    assert_int_equal(unmasked(ports), 1);
+    assert_int_equal(ports[0], 101);
+    close_evtchn(&r);
+}
+
+static void what_could_not_be_unmasked_is_tried_again(void **state)
+{
+    uint32_t ports[64];
+    struct pb_real r;
+
+    (void)state;
+    open_evtchn(&r);
+    write_error = ENOMEM;
+    for (uint32_t i = 0; i < 64; i++)
+        assert_int_equal(r.ops.port_unmask(&r.xen, i), 0);
+    assert_int_equal(r.ops.port_unmask(&r.xen, 64), -ENOMEM); /* no room to remember it */
+    ev_run(r.loop, EVRUN_NOWAIT);
+    write_error = 0;
+    assert_int_equal(unmasked(ports), 0);
+    ev_run(r.loop, EVRUN_NOWAIT);
+    assert_int_equal(unmasked(ports), 64);
+    close_evtchn(&r);
+}
 /* NOLINTEND(bugprone-reserved-identifier) */
 
 int main(void)
@@ -580,6 +670,9 @@ int main(void)
         cmocka_unit_test(assignment_and_permissions),
         cmocka_unit_test(ports_arrive_in_batches),
         cmocka_unit_test(an_overflow_reports_every_bound_port_once),
+        cmocka_unit_test(all_ports_of_a_round_are_unmasked_by_one_call),
+        cmocka_unit_test(a_port_that_was_unbound_is_not_unmasked),
+        cmocka_unit_test(what_could_not_be_unmasked_is_tried_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

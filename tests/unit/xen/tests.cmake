@@ -16,7 +16,7 @@ target_link_libraries(test_xen_real_calls PRIVATE $<TARGET_FILE:pb_xen_real> $<T
 foreach(symbol xencall_open xencall_close xencall_alloc_buffer xencall_free_buffer xencall2
     xc_interface_open xc_interface_close xc_domain_getinfo xc_test_assign_device xc_assign_device
     xc_domain_iomem_permission xenevtchn_open xenevtchn_fd xenevtchn_close
-    xenevtchn_bind_interdomain xenevtchn_unbind read ioctl)
+    xenevtchn_bind_interdomain xenevtchn_unbind read write ioctl)
   target_link_options(test_xen_real_calls PRIVATE -Wl,--wrap=${symbol})
 endforeach()
 add_test(NAME unit.xen.real_calls COMMAND test_xen_real_calls)
