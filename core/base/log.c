@@ -105,15 +105,36 @@ void pb_log(enum pb_log_level level, const char *fmt, ...)
         errno = saved;
 }
 
+static uint64_t nanoseconds(const struct timespec *t)
+{
+    return (uint64_t)t->tv_sec * 1000000000U + (uint64_t)t->tv_nsec;
+}
+
 uint64_t pb_now_ns(void)
 {
     struct timespec now;
 
     (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
+    return nanoseconds(&now);
 }
 
 uint64_t pb_now_ms(void)
 {
     return pb_now_ns() / 1000000U;
+}
+
+uint64_t pb_coarse_ns(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return nanoseconds(&now);
+}
+
+uint64_t pb_tick_ns(void)
+{
+    struct timespec tick;
+
+    (void)clock_getres(CLOCK_MONOTONIC_COARSE, &tick);
+    return nanoseconds(&tick);
 }

@@ -34,5 +34,12 @@ __attribute__((format(printf, 2, 3))) void pb_log(enum pb_log_level level, const
 /* Milliseconds and nanoseconds of the monotonic clock. */
 uint64_t pb_now_ms(void);
 uint64_t pb_now_ns(void);
+/*
+ * The monotonic clock at the kernel's last tick, which is pb_tick_ns() before the next one. Never a
+ * system call: where a virtual machine's clock is not to be trusted, as in most domains, the others
+ * are one.
+ */
+uint64_t pb_coarse_ns(void);
+uint64_t pb_tick_ns(void);
 
 #endif

@@ -55,6 +55,7 @@ struct host {
     int pidfd; /* -1: the kernel is older than 5.3 */
     bool dead;
     uint64_t next_id;
+    uint64_t tick_ns; /* how coarse the clock is that accesses are measured by */
     ev_io io, end;
     ev_timer tick;
     struct job_list jobs; /* in the order in which they were submitted */
@@ -261,27 +262,38 @@ static void end_cycles(struct host *h, uint64_t due_ms, int rc)
     }
 }
 
+static void doubt(struct pb_hw *hw, uint64_t took_ms)
+{
+    unsigned suppressed;
+
+    hw->doubtful = true;
+    hw->fast = 0;
+    if (pb_ratelimit_allow(&hw->slow_lines, pb_now_ms(), 3, 60000, &suppressed))
+        pb_notice("%04x:%02x:%02x.%x: an access took about %llu ms; served aside until it is fast "
+                  "again%s",
+                  hw->sbdf.segment, hw->sbdf.bus, (unsigned)PB_DEVFN_DEV(hw->sbdf.devfn),
+                  PB_DEVFN_FN(hw->sbdf.devfn), (unsigned long long)took_ms,
+                  pb_ratelimit_note(suppressed));
+}
+
+/* By the coarse clock, which counts ticks: one of them may pass in the fastest access. */
+static bool is_slow(const struct host *h, uint64_t took_ns)
+{
+    return took_ns >= PB_HW_SLOW_MS * UINT64_C(1000000) && took_ns > h->tick_ns;
+}
+
 static enum pb_hw_when cycle_submit(struct pb_host *base, struct pb_hw_cycle *c)
 {
     struct host *h = host_of(base);
     struct pb_hw *hw = c->hw;
-    uint64_t began, took_ms;
-    unsigned suppressed;
+    uint64_t began, took;
 
     if (!hw->doubtful) {
-        began = pb_now_ns();
+        began = pb_coarse_ns();
         c->rc = do_cycle(hw, c);
-        took_ms = (pb_now_ns() - began) / 1000000;
-        if (took_ms >= PB_HW_SLOW_MS) {
-            if (pb_ratelimit_allow(&hw->slow_lines, pb_now_ms(), 3, 60000, &suppressed))
-                pb_notice("%04x:%02x:%02x.%x: an access took %llu ms; served aside until it is "
-                          "fast again%s",
-                          hw->sbdf.segment, hw->sbdf.bus, (unsigned)PB_DEVFN_DEV(hw->sbdf.devfn),
-                          PB_DEVFN_FN(hw->sbdf.devfn), (unsigned long long)took_ms,
-                          pb_ratelimit_note(suppressed));
-            hw->doubtful = true;
-            hw->fast = 0;
-        }
+        took = pb_coarse_ns() - began;
+        if (is_slow(h, took))
+            doubt(hw, took / 1000000);
         return PB_HW_NOW;
     }
     c->rc = hw->closing ? -ECANCELED : h->dead ? -EPIPE : hw->count == CYCLES_MAX ? -EBUSY : 0;
@@ -563,6 +575,7 @@ int pb_host_open(struct ev_loop *loop, const struct pb_host_options *options, st
     }
     h->base.ops = &ops;
     h->loop = loop;
+    h->tick_ns = pb_tick_ns();
     h->fd = fds[0];
     TAILQ_INIT(&h->jobs);
     TAILQ_INIT(&h->hws);

@@ -132,6 +132,17 @@ static void clocks_agree_and_advance(void **state)
     assert_true(pb_now_ns() >= ns);
 }
 
+static void the_coarse_clock_is_the_same_a_tick_ago(void **state)
+{
+    uint64_t before = pb_now_ns(), coarse = pb_coarse_ns();
+
+    (void)state;
+    assert_true(coarse <= pb_now_ns());
+    assert_in_range(pb_tick_ns(), 1, 10000000); /* CONFIG_HZ is 100 at least */
+    while (pb_coarse_ns() <= before)
+        ;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -142,6 +153,7 @@ int main(void)
         cmocka_unit_test(a_json_line_is_json_however_long_the_text),
         cmocka_unit_test(logging_leaves_errno_alone),
         cmocka_unit_test(clocks_agree_and_advance),
+        cmocka_unit_test(the_coarse_clock_is_the_same_a_tick_ago),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,7 +14,7 @@ target_include_directories(test_daemon_privilege PRIVATE ${CMAKE_CURRENT_SOURCE_
 target_compile_definitions(test_daemon_privilege PRIVATE PB_FIXTURE_DIR="${PB_FIXTURE_DIR}")
 target_link_libraries(test_daemon_privilege PRIVATE pb_xen_real pb_libev ${CMAKE_DL_LIBS})
 add_dependencies(test_daemon_privilege fixture_fake)
-foreach(symbol write kill pb_now_ns pb_now_ms pb_plugin_open)
+foreach(symbol write kill pb_now_ns pb_now_ms pb_coarse_ns pb_tick_ns pb_plugin_open)
   target_link_options(test_daemon_privilege PRIVATE -Wl,--wrap=${symbol})
 endforeach()
 pb_unit(reload daemon ${fake})

@@ -53,6 +53,8 @@ ssize_t __real_write(int fd, const void *buf, size_t n);
 ssize_t __wrap_write(int fd, const void *buf, size_t n);
 uint64_t __real_pb_now_ns(void);
 uint64_t __wrap_pb_now_ns(void);
+uint64_t __wrap_pb_coarse_ns(void);
+uint64_t __wrap_pb_tick_ns(void);
 uint64_t __real_pb_now_ms(void);
 uint64_t __wrap_pb_now_ms(void);
 int __real_pb_plugin_open(const char *const *dirs, size_t dir_count, bool any_owner,
@@ -532,6 +534,19 @@ uint64_t __wrap_pb_now_ns(void)
     if (kernel && in_helper)
         wait_while_held();
     return __real_pb_now_ns() + skew;
+}
+
+/* It ticks only when a test says so. */
+uint64_t __wrap_pb_coarse_ns(void)
+{
+    static uint64_t ns;
+
+    return ns += UINT64_C(1000) * kernel->step_us;
+}
+
+uint64_t __wrap_pb_tick_ns(void)
+{
+    return UINT64_C(1000) * kernel->tick_us;
 }
 
 uint64_t __wrap_pb_now_ms(void)

@@ -34,6 +34,7 @@ struct kernel {
     atomic_bool hold;        /* accesses and resets in the helper wait */
     unsigned step_us;        /* an access in this process takes so long ... */
     unsigned helper_step_us; /* and one in the helper */
+    unsigned tick_us;        /* the coarse clock's; read by pb_host_open */
     unsigned jump_ms;        /* the clock of this process is so far ahead */
     atomic_uint resetting, most_resetting;
     atomic_uint writes;

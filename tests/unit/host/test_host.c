@@ -142,6 +142,28 @@ static void H19_a_cycle_beyond_what_the_descriptor_sees_is_EPERM(void **state)
 
 /* --- devices in doubt --- */
 
+/* A tick of the clock may end in the fastest access: alone it says nothing. */
+static void one_tick_is_not_slow_however_long_it_is(void **state)
+{
+    struct world_cycle c;
+    struct pb_hw *hw;
+
+    (void)state;
+    assert_int_equal(world_end(), 0);
+    kernel->tick_us = 1000 * PB_HW_SLOW_MS;
+    world_open(NULL);
+    hw = world_claim();
+    kernel->step_us = kernel->tick_us;
+    assert_int_equal(world_read(&c, hw, 0, 4), PB_HW_NOW);
+    assert_int_equal(world_read(&c, hw, 0, 4), PB_HW_NOW);
+    kernel->step_us = 2 * kernel->tick_us;
+    assert_int_equal(world_read(&c, hw, 0, 4), PB_HW_NOW);
+    kernel->step_us = 0;
+    assert_int_equal(world_read(&c, hw, 0, 4), PB_HW_LATER);
+    later(&c);
+    hw_close(hw);
+}
+
 static void a_slow_device_is_served_aside_until_it_is_fast_three_times(void **state)
 {
     struct pb_hw *hw = doubtful();
@@ -739,6 +761,7 @@ int main(int argc, char **argv)
         RULE(a_failing_access_is_no_fast_one),
         RULE(later_cycles_complete_in_order_and_a_full_queue_is_EBUSY),
         RULE(one_device_in_doubt_does_not_slow_another),
+        RULE(one_tick_is_not_slow_however_long_it_is),
         RULE(an_access_that_never_ends_is_ETIMEDOUT),
         RULE(hw_close_cancels_pending_cycles_before_it_returns),
         RULE(what_is_submitted_while_closing_is_cancelled_at_once),

@@ -5,7 +5,7 @@ pb_unit(wire host)
 # These run on a kernel of plain files, see kernel.h.
 foreach(module sysfs job claim confine outside surroundings helper host)
   pb_unit(${module} host ${CMAKE_CURRENT_LIST_DIR}/kernel.c)
-  foreach(symbol write kill pb_now_ns pb_now_ms pb_plugin_open)
+  foreach(symbol write kill pb_now_ns pb_now_ms pb_coarse_ns pb_tick_ns pb_plugin_open)
     target_link_options(test_host_${module} PRIVATE -Wl,--wrap=${symbol})
   endforeach()
   target_compile_definitions(test_host_${module} PRIVATE PB_FIXTURE_DIR="${PB_FIXTURE_DIR}")
@@ -18,7 +18,7 @@ target_link_options(test_host_job PRIVATE -Wl,--wrap=execl)
 
 # Resets with plugins; of the kernel's, only those that take part.
 pb_unit(job_reset host ${CMAKE_CURRENT_LIST_DIR}/kernel.c)
-foreach(symbol write kill pb_now_ns pb_now_ms pb_plugin_open nanosleep)
+foreach(symbol write kill pb_now_ns pb_now_ms pb_coarse_ns pb_tick_ns pb_plugin_open nanosleep)
   target_link_options(test_host_job_reset PRIVATE -Wl,--wrap=${symbol})
 endforeach()
 target_include_directories(test_host_job_reset PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/quirk)
