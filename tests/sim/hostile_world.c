@@ -26,6 +26,7 @@ static const char scenario[] =
 
 /* The tables with `inside` in front of each call that a guest can cause. */
 static struct hostile *current;
+struct pb_quirk_set *hostile_quirks;
 static struct pb_xen_ops xen_ops;
 static struct pb_host_ops host_ops;
 static const struct pb_xen_ops *real_xen;
@@ -171,7 +172,8 @@ int hostile_setup(void **state)
     h->host = sim_host_open(h->w, h->loop);
     h->xen = sim_xen_open(h->w, h->loop);
     wrap(h);
-    assert_int_equal(pb_backend_new(h->loop, h->xen, h->host, policy, NULL, &h->b), 0);
+    assert_int_equal(pb_backend_new(h->loop, h->xen, h->host, policy, hostile_quirks, &h->b), 0);
+    hostile_quirks = NULL;
     keep_journal(h);
     pb_backend_start(h->b, done, &started);
     run_until(h, &started);

@@ -48,6 +48,8 @@ struct hostile {
     void (*answered)(struct hostile *h); /* after each answer, to whomever */
 };
 
+/* Those of the next setup, which takes them over; NULL: none. */
+extern struct pb_quirk_set *hostile_quirks;
 /* Setup and teardown of a cmocka test; the teardown wants a world without violations. */
 int hostile_setup(void **state);
 int hostile_teardown(void **state);

@@ -3,7 +3,7 @@ pb_unit(remember host)
 pb_unit(wire host)
 
 # These run on a kernel of plain files, see kernel.h.
-foreach(module sysfs job claim confine outside surroundings helper host)
+foreach(module sysfs job claim confine outside surroundings helper host cycle)
   pb_unit(${module} host ${CMAKE_CURRENT_LIST_DIR}/kernel.c)
   foreach(symbol write kill pb_now_ns pb_now_ms pb_coarse_ns pb_tick_ns pb_plugin_open)
     target_link_options(test_host_${module} PRIVATE -Wl,--wrap=${symbol})
@@ -14,6 +14,8 @@ endforeach()
 target_sources(test_host_helper PRIVATE ${CMAKE_CURRENT_LIST_DIR}/world.c)
 target_sources(test_host_confine PRIVATE ${CMAKE_CURRENT_LIST_DIR}/world.c)
 target_sources(test_host_host PRIVATE ${CMAKE_CURRENT_LIST_DIR}/world.c)
+target_sources(test_host_cycle PRIVATE ${CMAKE_CURRENT_LIST_DIR}/world.c)
+pb_counted(test_host_cycle)
 target_link_options(test_host_job PRIVATE -Wl,--wrap=execl)
 
 # Resets with plugins; of the kernel's, only those that take part.
