@@ -21,3 +21,15 @@ foreach(symbol xencall_open xencall_close xencall_alloc_buffer xencall_free_buff
 endforeach()
 add_test(NAME unit.xen.real_calls COMMAND test_xen_real_calls)
 set_tests_properties(unit.xen.real_calls PROPERTIES LABELS unit TIMEOUT 120)
+
+# So does this one.
+add_executable(test_xen_real_path ${CMAKE_CURRENT_LIST_DIR}/test_real_path.c)
+set_target_properties(test_xen_real_path PROPERTIES C_EXTENSIONS ON)
+target_compile_options(test_xen_real_path PRIVATE "SHELL:-iquote ${CMAKE_BINARY_DIR}/include/xen")
+add_dependencies(test_xen_real_path pb_xen_real pb_xen)
+target_link_libraries(test_xen_real_path PRIVATE $<TARGET_FILE:pb_xen_real> $<TARGET_FILE:pb_xen>
+  pb_base pb_pci pb_libev PkgConfig::XEN pb_build_options PkgConfig::CMOCKA)
+target_link_options(test_xen_real_path PRIVATE -Wl,--wrap=xenevtchn_open)
+pb_counted(test_xen_real_path)
+add_test(NAME unit.xen.real_path COMMAND test_xen_real_path)
+set_tests_properties(unit.xen.real_path PROPERTIES LABELS unit TIMEOUT 120)
