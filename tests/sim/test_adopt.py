@@ -449,7 +449,7 @@ class Rules(unittest.TestCase):
     def test_what_stays_virtual_keeps_the_guests_value(self):
         first = [{"fields": [{**self.FIELD, "value": "0x11111111"}]}]
         second = [{"fields": [{**self.FIELD, "value": "0x22222222"},
-                              {**self.FIELD, "at": "0x64", "value": "0x33333333"}]}]
+                              {**self.FIELD, "at": "0x6c", "value": "0x33333333"}]}]
         with Sim(supervise=True, quirks=first) as s:
             s.connect()
             self.assertEqual(s.config_read(5, 0x60), 0x11111111)
@@ -459,8 +459,14 @@ class Rules(unittest.TestCase):
             s.write_quirks(second)
             again(s)
             self.assertEqual(s.config_read(5, 0x60), 0xABCDEF01)
-            self.assertEqual(s.config_read(5, 0x64), 0x33333333)
+            self.assertEqual(s.config_read(5, 0x6C), 0x33333333)
             self.assertEqual(s.config_read(5, 0x10), length, "a BAR that is being sized stays so")
+            s.enable_msix(5, [0])  # the device is on record anew, and a register: not all of them
+            s.config_write(5, 0x60, 4, 0x600DF00D)
+            again(s)
+            self.assertEqual(s.config_read(5, 0x60), 0x600DF00D)
+            self.assertEqual(s.config_read(5, 0x6C), 0x33333333)
+            self.assertEqual(s.config_read(5, 0x10), length)
 
     def test_taint_and_failure_survive(self):
         with Sim(supervise=True, domains=[domain(5, "netvm"), domain(6)]) as s:
