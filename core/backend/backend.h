@@ -185,6 +185,7 @@ const char *pb_device_state_name(enum pb_device_state state);
     X(conf_writes, "configuration writes")                                                \
     X(msi_ops, "enable and disable of MSI and MSI-X")                                     \
     X(hw_cycles, "configuration cycles that reached hardware")                            \
+    X(snapshot_misses, "reads of a constant register that is not what it was at claim")   \
     X(denied_writes, "writes of which some bits were refused")                            \
     X(guest_resets, "function level resets that guests asked for")                        \
     X(refused_resets, "of those, refused: too many, or no such method")                   \

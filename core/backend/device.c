@@ -123,6 +123,8 @@ void pb_device_free(struct pb_device *dev)
 
 void pb_device_set_state(struct pb_device *dev, enum pb_device_state state)
 {
+    if (dev->state != state)
+        pb_view_forget(&dev->view);
     if (dev->state != state && pb_guest_may_log(dev->guest))
         pb_info("%s: %s -> %s%s%s", pb_device_text(dev), state_names[dev->state],
                 state_names[state], dev->cause[0] ? ": " : "", dev->cause);

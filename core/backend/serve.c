@@ -157,6 +157,7 @@ static bool access_finished(struct pb_guest *g)
                       run->access.raw, &run->access.value);
     if (run->access.shadowed)
         pb_record_access(run->dev);
+    g->counters.snapshot_misses += run->access.unlike;
     run->err = run->access.err;
     run->value = run->op.cmd == PB_CMD_CONF_READ ? run->access.value : run->op.value;
     if (run->access.denied)

@@ -415,6 +415,7 @@ void pb_uevents_look(struct pb_backend *b, struct pb_sbdf sbdf)
 
 static void happened(struct pb_device *dev, enum pb_uevent what)
 {
+    pb_view_forget(&dev->view);
     switch ((enum act)acts[dev->state][what]) {
     case ACT_NONE:
         break;

@@ -15,6 +15,7 @@
 /* How a class looks: letter, colour of the 256 of terminals (background), meaning. */
 #define CLASSES(X)                                                            \
     X('h', 236, "hw", "read from the device, writes are dropped")             \
+    X('k', 242, "known", "read from the device, once until its next reset")   \
     X('w', 28, "write", "read and written through")                           \
     X('c', 130, "w1c", "written through; ones clear")                         \
     X('v', 25, "virtual", "this guest's own, the device never sees it")       \

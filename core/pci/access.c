@@ -36,33 +36,41 @@ static enum pb_step ask_read(struct pb_access *acc, enum phase phase, unsigned o
     return PB_STEP_READ;
 }
 
+/*
+ * Of the dword that the access lies in, its bytes down at bit 0. An access is aligned, so that it
+ * never reaches into the next one; whole dwords are one load.
+ */
+static uint32_t bytes_of(const struct pb_access *acc, const uint8_t *bytes)
+{
+    return pb_le32(bytes + (acc->offset & ~3U)) >> 8 * (acc->offset & 3U) & pb_ones(acc->size);
+}
+
 static enum pb_step read_begin(struct pb_access *acc)
 {
-    const struct pb_map *map = acc->view->map;
+    const struct pb_view *view = acc->view;
+    const struct pb_map *map = view->map;
+    unsigned bytes = (1U << acc->size) - 1;
+    uint32_t virt;
 
-    for (unsigned i = acc->offset; i < acc->offset + acc->size; i++) {
-        if ((map->virt[i] | map->fixed[i]) != 0xff || map->raw[i])
-            return ask_read(acc, PHASE_READ, acc->offset, acc->size);
+    if ((view->memory[acc->offset / 8] >> acc->offset % 8 & bytes) != bytes) {
+        acc->forgotten = view->forgotten;
+        return ask_read(acc, PHASE_READ, acc->offset, acc->size);
     }
+    virt = bytes_of(acc, map->virt);
+    acc->value = (bytes_of(acc, view->shadow) & virt) | (bytes_of(acc, map->value) & ~virt);
     return PB_STEP_DONE;
 }
 
 static enum pb_step read_end(struct pb_access *acc, uint32_t raw)
 {
     const struct pb_map *map = acc->view->map;
-    const uint8_t *shadow = acc->view->shadow;
+    uint32_t virt = bytes_of(acc, map->virt), fixed = bytes_of(acc, map->fixed);
 
-    acc->value = 0;
     acc->raw = raw & pb_ones(acc->size);
-    for (unsigned i = 0; i < acc->size; i++) {
-        unsigned at = acc->offset + i;
-        unsigned kept = map->virt[at] | map->fixed[at];
-        unsigned byte = (raw >> (8 * i) & ~kept) | (shadow[at] & map->virt[at]) |
-                        (map->value[at] & map->fixed[at]);
-
-        acc->value |= (byte & 0xff) << (8 * i);
-    }
-    return finish(acc, PB_GUEST_OK);
+    acc->unlike = !pb_view_saw(acc->view, acc->offset, acc->size, acc->raw, acc->forgotten);
+    acc->value = (acc->raw & ~(virt | fixed)) | (bytes_of(acc, acc->view->shadow) & virt) |
+                 (bytes_of(acc, map->value) & fixed);
+    return PB_STEP_DONE;
 }
 
 /* Puts bits of the register to where they are in the guest's access. */
@@ -331,7 +339,7 @@ static enum pb_step begin(struct pb_access *acc, struct pb_view *view, int32_t o
 
     acc->err = PB_GUEST_OK;
     acc->value = acc->raw = 0;
-    acc->restored = acc->shadowed = false;
+    acc->restored = acc->shadowed = acc->unlike = false;
     acc->view = view;
     acc->reset_bits = 0;
     if ((size != 1 && size != 2 && size != 4) || offset < 0 || offset > map->space - size ||
@@ -348,11 +356,7 @@ static enum pb_step begin(struct pb_access *acc, struct pb_view *view, int32_t o
         acc->value = acc->write ? 0 : pb_ones(acc->size);
         return PB_STEP_DONE;
     }
-    if (acc->write)
-        return next_regs(acc);
-    if (read_begin(acc) == PB_STEP_READ)
-        return PB_STEP_READ;
-    return read_end(acc, 0);
+    return acc->write ? next_regs(acc) : read_begin(acc);
 }
 
 enum pb_step pb_access_begin(struct pb_access *acc, struct pb_view *view, bool write,

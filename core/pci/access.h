@@ -82,6 +82,7 @@ struct pb_access {
     uint32_t denied; /* bits of the access whose change was refused */
     bool restored;   /* registers were lost in D3hot and written back: MSI state needs the same */
     bool shadowed;   /* a shadow has changed */
+    bool unlike;     /* a register that cannot change is not what it was at claim */
     struct pb_access_kept kept; /* to be stored before each write and each reset */
     /* private to the engine */
     struct pb_view *view;
@@ -89,6 +90,7 @@ struct pb_access {
     uint8_t size, phase;
     bool write;
     uint32_t data, mine;
+    uint32_t forgotten;  /* the view's, when the read began */
     uint16_t again_end;  /* kept.once_end of the process that began it */
     uint32_t reset_bits; /* that asked for a reset; 0: none is to follow */
     uint8_t reset;

@@ -205,6 +205,7 @@ static enum pb_verdict pm_decide(struct pb_access *acc, const struct pb_piece *p
     uint32_t value;
 
     keep_power(acc);
+    pb_view_forget(acc->view);
     from = acc->old & PCI_PM_CTRL_STATE;
     to = state_wanted(acc, piece);
     delay = from == to ? 0 : delay_between(acc->view->map, from, to);

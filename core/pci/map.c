@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "pci/baseline.h"
+#include "pci/known.h"
 
 /* The only width at which each effect makes sense; 0: any. */
 static const uint8_t effect_size[PB_EFFECT_COUNT] = {
@@ -36,11 +37,33 @@ static void init(struct pb_map *map, const struct pb_facts *facts, const struct 
     map->flr = pb_baseline_flr(facts, layout, traits);
 }
 
+/* What a read of each byte needs: worked out here, so that it is not when a guest waits. */
+static void settle_reads(struct pb_map *map)
+{
+    memset(map->always, 0, sizeof(map->always));
+    memset(map->once_seen, 0, sizeof(map->once_seen));
+    for (unsigned i = 0; i < map->size; i++) {
+        unsigned kept = map->virt[i] | map->fixed[i];
+        uint8_t bit = (uint8_t)(1U << i % 8);
+
+        map->known[i] &= (uint8_t) ~(kept | map->write[i] | map->w1c[i]);
+        map->value[i] =
+            (uint8_t)((map->value[i] & ~map->known[i]) | (map->image[i] & map->known[i]));
+        if (map->raw[i])
+            continue;
+        if (kept == 0xff)
+            map->always[i / 8] |= bit;
+        else if ((kept | map->known[i]) == 0xff)
+            map->once_seen[i / 8] |= bit;
+    }
+}
+
 void pb_map_init(struct pb_map *map, const struct pb_facts *facts, const struct pb_layout *layout)
 {
     static const struct pb_traits no_traits;
 
     init(map, facts, layout, &no_traits);
+    settle_reads(map);
 }
 
 static bool rule_is_valid(const struct pb_map *map, const struct pb_rule *rule)
@@ -222,7 +245,7 @@ static void classify_byte(struct pb_map *map, const struct pb_rule *rule, unsign
     map->w1c[at] &= (uint8_t)~map->lock[at];
 }
 
-int pb_map_apply(struct pb_map *map, const struct pb_rule *rules, size_t count, size_t *ret_bad)
+static int apply(struct pb_map *map, const struct pb_rule *rules, size_t count, size_t *ret_bad)
 {
     for (size_t n = 0; n < count; n++) {
         const struct pb_rule *rule = &rules[n];
@@ -244,6 +267,14 @@ int pb_map_apply(struct pb_map *map, const struct pb_rule *rules, size_t count, 
     return 0;
 }
 
+int pb_map_apply(struct pb_map *map, const struct pb_rule *rules, size_t count, size_t *ret_bad)
+{
+    int rc = apply(map, rules, count, ret_bad);
+
+    settle_reads(map);
+    return rc;
+}
+
 struct pb_map *pb_map_compile(const struct pb_facts *facts, const struct pb_caps *caps,
                               const struct pb_traits *traits, const struct pb_rules *rules,
                               int *ret_rc, size_t *ret_bad)
@@ -257,6 +288,7 @@ struct pb_map *pb_map_compile(const struct pb_facts *facts, const struct pb_caps
         return NULL;
     }
     init(map, facts, &caps->seen, traits);
+    pb_known_bits(caps, map->known);
     *ret_rc = pb_map_apply(map, rules->rule, rules->count, ret_bad);
     if (*ret_rc < 0) {
         free(map);
@@ -269,4 +301,5 @@ void pb_map_set_raw(struct pb_map *map, const uint8_t *mask)
 {
     for (unsigned i = 0; i < PB_CONFIG_SIZE_PCIE; i++)
         map->raw[i] = mask[i] ? 0xff : map->raw[i];
+    settle_reads(map);
 }

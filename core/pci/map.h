@@ -49,10 +49,15 @@ struct pb_map {
     uint8_t virt[PB_CONFIG_SIZE_PCIE];
     uint8_t fixed[PB_CONFIG_SIZE_PCIE];
     uint8_t lock[PB_CONFIG_SIZE_PCIE];    /* never opened by a later rule, nor by permissive mode */
-    uint8_t value[PB_CONFIG_SIZE_PCIE];   /* fixed: the constant; virt: what a fresh guest sees */
+    uint8_t value[PB_CONFIG_SIZE_PCIE];   /* fixed: the constant; virt: what a fresh guest sees;
+                                             known: what it was at claim */
+    uint8_t known[PB_CONFIG_SIZE_PCIE];   /* hw bits that stay what they were at claim (known.h) */
     uint8_t image[PB_CONFIG_SIZE_PCIE];   /* the claim image: for registers lost in D3hot */
     uint8_t raw[PB_CONFIG_SIZE_PCIE];     /* 0xff: reads go to hardware whatever the class says */
     uint16_t reg_of[PB_CONFIG_SIZE_PCIE]; /* index + 1 into reg[]; 0: no rule names the byte */
+    /* per byte a bit, byte 0 the lowest of [0]: a read needs no hardware … */
+    uint8_t always[PB_CONFIG_SIZE_PCIE / 8];
+    uint8_t once_seen[PB_CONFIG_SIZE_PCIE / 8]; /* … once hardware has said the same as at claim */
 };
 
 /*

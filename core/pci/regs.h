@@ -20,6 +20,7 @@
 #define PCI_CAPABILITIES         0x34
 #define PCI_INTERRUPT_LINE       0x3c
 #define PCI_INTERRUPT_PIN        0x3d
+#define PCI_MIN_GNT              0x3e
 #define PCI_HEADER_END           0x40
 
 #define PCI_CARDBUS_CAPABILITIES 0x14 /* header type 2 */
@@ -135,8 +136,10 @@
 #define PCI_EXP_RTCTL            0x1c
 #define PCI_EXP_RTSTA            0x20
 #define PCI_EXP_SIZE_V1          0x24
+#define PCI_EXP_DEVCAP2          0x24
 #define PCI_EXP_DEVCTL2          0x28
 #define PCI_EXP_DEVSTA2          0x2a
+#define PCI_EXP_LNKCAP2          0x2c
 #define PCI_EXP_LNKCTL2          0x30
 #define PCI_EXP_LNKSTA2          0x32
 #define PCI_EXP_SLTCTL2          0x38
@@ -155,6 +158,7 @@
 #define PCI_EXP_DEVCTL_FLR     0x8000u
 
 /* Advanced Features */
+#define PCI_AF_LENGTH   2
 #define PCI_AF_CAP      3
 #define PCI_AF_CAP_FLR  0x02u
 #define PCI_AF_STATUS   5
@@ -164,7 +168,13 @@
 
 /* extended capabilities */
 #define PCI_EXT_AER        0x0001
+#define PCI_EXT_VC         0x0002
+#define PCI_EXT_DSN        0x0003
 #define PCI_EXT_VSEC       0x000b
+#define PCI_EXT_ACS        0x000d
+#define PCI_EXT_TPH        0x0017
+#define PCI_EXT_L1SS       0x001e
+#define PCI_EXT_PTM        0x001f
 #define PCI_EXT_DVSEC      0x0023
 #define PCI_EXT_VERSION    0x000f0000u
 #define PCI_EXT_NEXT_SHIFT 20

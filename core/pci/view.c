@@ -15,7 +15,33 @@ void pb_view_init(struct pb_view *view, const struct pb_map *map)
 {
     memset(view, 0, sizeof(*view));
     view->map = map;
+    pb_view_forget(view);
     begin_fresh(view, 0, map->space);
+}
+
+void pb_view_forget(struct pb_view *view)
+{
+    view->forgotten++;
+    if (view->map)
+        memcpy(view->memory, view->map->always, sizeof(view->memory));
+}
+
+bool pb_view_saw(struct pb_view *view, unsigned offset, unsigned size, uint32_t raw,
+                 uint32_t forgotten)
+{
+    const struct pb_map *map = view->map;
+    uint32_t all = pb_ones(size), then = pb_le_get(map->image + offset, size);
+    uint32_t known = pb_le_get(map->known + offset, size);
+
+    /* All ones where a bit was 0 may be a live register that says so: that costs cycles only. */
+    if (((raw ^ then) & known) || ((raw & all) == all && then != all)) {
+        pb_view_forget(view);
+        return !known;
+    }
+    if (known && !view->permissive && view->forgotten == forgotten)
+        view->memory[offset / 8] |=
+            (uint8_t)(map->once_seen[offset / 8] & ((1U << size) - 1) << offset % 8);
+    return true;
 }
 
 static bool is_bar(const struct pb_reg *reg)
@@ -56,6 +82,7 @@ void pb_view_move(struct pb_view *view, const struct pb_map *map)
     const struct pb_view old = *view;
 
     view->map = map;
+    pb_view_forget(view);
     begin_fresh(view, 0, map->space);
     for (unsigned i = 0; i < map->space; i++) {
         unsigned kept = old.map->virt[i] & map->virt[i];
@@ -93,6 +120,7 @@ void pb_view_reset(struct pb_view *view)
     const struct pb_map *map = view->map;
     const struct pb_view old = *view;
 
+    pb_view_forget(view);
     begin_fresh(view, 0, map->space);
     for (unsigned i = 0; i < map->reg_count; i++) {
         const struct pb_reg *reg = &map->reg[i];

@@ -331,7 +331,7 @@ static char letter_of(const struct pb_profile *p, unsigned offset)
     if (bound_to(p, offset))
         return 'p';
     if (all == 0)
-        letter = 'h';
+        letter = map->known[offset] == 0xff ? 'k' : 'h';
     else if (map->write[offset] == 0xff)
         letter = 'w';
     else if (map->w1c[offset] == 0xff)

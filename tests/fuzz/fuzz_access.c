@@ -248,6 +248,7 @@ static void move_op(struct run *run)
 {
     struct pb_test_device *dev = run->dev;
     struct pb_map *old = dev->map, *map = compile(run);
+    uint8_t raw[PB_CONFIG_SIZE_PCIE] = { 0 };
     size_t bad;
 
     if (!map)
@@ -259,7 +260,8 @@ static void move_op(struct run *run)
     }
     map->flr = run->flr & (1U << PB_RESET_BY_FLR | 1U << PB_RESET_BY_AF_FLR);
     for (unsigned i = 0; i < run->raw_count; i++)
-        map->raw[(run->raw_at + i) % PB_CONFIG_SIZE_PCIE] = 0xff;
+        raw[(run->raw_at + i) % PB_CONFIG_SIZE_PCIE] = 1;
+    pb_map_set_raw(map, raw);
     pb_view_move(&dev->view, map);
     dev->map = map;
     free(old);

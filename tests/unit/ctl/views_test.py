@@ -102,7 +102,7 @@ class Views(unittest.TestCase):
             "a class no: disabled 1 register, 2 capabilities, msi, rom, plugin t /q/10-a.json",
             "error: /q/x:1:2: bad", "warning: /q/y: /a: odd", "1 quirk in 3 files"])
 
-    MAP = {"size": 256, "classes": "wwcc" + "f" * 12 + "h" * 236 + "vmp.",
+    MAP = {"size": 256, "classes": "wwcc" + "f" * 12 + "h" * 235 + "kvmp.",
            "origins": ["header", "a-quirk", "default"],
            "origin_of": [[4, 0], [12, 1], [236, 2], [4, 0]]}
 
@@ -111,9 +111,9 @@ class Views(unittest.TestCase):
         lines = done.stdout.splitlines()
         self.assertEqual(lines[0], "0x000  wwcc ffff ffff ffff  header, a-quirk")
         self.assertEqual(lines[1], "0x010  hhhh hhhh hhhh hhhh")
-        self.assertEqual(lines[15], "0x0f0  hhhh hhhh hhhh vmp.  header")
+        self.assertEqual(lines[15], "0x0f0  hhhh hhhh hhhk vmp.  header")
         self.assertEqual([line.split()[:2] for line in lines[17:]], [
-            ["h", "hw"], ["w", "write"], ["c", "w1c"], ["v", "virtual"], ["f", "fixed"],
+            ["h", "hw"], ["k", "known"], ["w", "write"], ["c", "w1c"], ["v", "virtual"], ["f", "fixed"],
             ["m", "several"], ["p", "plugin"], [".", "hidden"]])
         self.assertNotIn("\033", done.stdout)
 
@@ -121,8 +121,8 @@ class Views(unittest.TestCase):
         plain = self.ask(self.MAP, "map", "nic0", "--color", "never").stdout
         colored = self.ask(self.MAP, "map", "nic0", "--color", "always").stdout
         stripped = re.sub("\033\\[[0-9;]*m", "", colored)
-        self.assertEqual(colored.count("\033[48;5;"), 256 + 8)
-        self.assertEqual(colored.count("\033[0m"), 256 + 8)
+        self.assertEqual(colored.count("\033[48;5;"), 256 + 9)
+        self.assertEqual(colored.count("\033[0m"), 256 + 9)
         self.assertEqual(re.sub(r"[^\S\n]", "", stripped), re.sub(r"[^\S\n]", "", plain))
 
     def test_map_of_4096_bytes_collapses_what_no_rule_names(self):

@@ -317,7 +317,8 @@ static void random_table(const struct shape *shape)
         model_classify(&rule);
     }
     for (unsigned at = 0; shape->raw && at < shape->size; at++)
-        dev->map->raw[at] = model.raw[at] = below(4) ? 0 : 0xff;
+        model.raw[at] = below(4) ? 0 : 0xff;
+    pb_map_set_raw(dev->map, model.raw);
     random_hardware(shape);
     pb_view_init(&dev->view, dev->map);
     dev->view.permissive = shape->permissive;

@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "base/bytes.h"
-#include "pci/layout.h"
+#include "pci/map.h"
 #include "pci/regs.h"
 
 static struct pb_facts facts;
@@ -84,6 +84,19 @@ static void expect_error(const char *address, int rc, const char *reason)
         fail_msg("'%s' does not say '%s'", why, reason);
 }
 
+static void read_dump(const char *name)
+{
+    char path[300];
+    FILE *file;
+
+    (void)snprintf(path, sizeof(path), "%s/%s.txt", DUMPS, name);
+    file = fopen(path, "re");
+    assert_non_null(file);
+    used = fread(text, 1, sizeof(text), file);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(parse(NULL), 0);
+}
+
 static void the_dumps_of_the_simulation_are_read(void **state)
 {
     static const struct {
@@ -99,21 +112,42 @@ static void the_dumps_of_the_simulation_are_read(void **state)
 
     (void)state;
     for (unsigned i = 0; i < PB_ARRAY_SIZE(rows); i++) {
-        char path[300];
         struct pb_layout layout;
-        FILE *file;
 
-        (void)snprintf(path, sizeof(path), "%s/%s.txt", DUMPS, rows[i].name);
-        file = fopen(path, "re");
-        assert_non_null(file);
-        used = fread(text, 1, sizeof(text), file);
-        assert_int_equal(fclose(file), 0);
-        assert_int_equal(parse(NULL), 0);
+        read_dump(rows[i].name);
         assert_int_equal(facts.vendor, rows[i].vendor);
         assert_int_equal(facts.device, rows[i].device);
         assert_int_equal(facts.config_size, rows[i].size);
         assert_int_equal(facts.class_code, rows[i].class_code);
         assert_int_equal(pb_layout_read(&facts, &layout), 0);
+    }
+}
+
+/* Bits that are answered from memory are hardware's, and a capability's or the header's. */
+static void known_bits_of_real_devices_are_hardwares(void **state)
+{
+    static const char *const names[] = { "e1000e", "e1000",     "rtl8139",
+                                         "nvme",   "intel-hda", "virtio-net" };
+
+    (void)state;
+    for (unsigned i = 0; i < PB_ARRAY_SIZE(names); i++) {
+        struct pb_layout layout;
+        struct pb_map *map;
+        int rc;
+
+        read_dump(names[i]);
+        assert_int_equal(pb_layout_read(&facts, &layout), 0);
+        map = pb_map_baseline(&facts, &layout, &rc);
+        assert_non_null(map);
+        assert_int_equal(pb_le16(map->known + PCI_MIN_GNT), 0xffff);
+        for (unsigned at = 0; at < PB_CONFIG_SIZE_PCIE; at++) {
+            unsigned other = map->write[at] | map->w1c[at] | map->virt[at] | map->fixed[at];
+
+            assert_int_equal(map->known[at] & (other | map->raw[at]), 0);
+            assert_int_equal((map->value[at] ^ facts.config[at]) & map->known[at], 0);
+            assert_true(!map->known[at] || at < map->size);
+        }
+        free(map);
     }
 }
 
@@ -331,6 +365,7 @@ static void ids_of_a_virtual_function_come_from_the_line_above(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(known_bits_of_real_devices_are_hardwares, begin),
         cmocka_unit_test_setup(the_dumps_of_the_simulation_are_read, begin),
         cmocka_unit_test_setup(what_lspci_v_prints_in_between_is_passed_over, begin),
         cmocka_unit_test_setup(lines_may_end_as_dos_ends_them_and_the_last_not_at_all, begin),
