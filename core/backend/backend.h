@@ -138,24 +138,31 @@ bool pb_backend_why(const struct pb_backend *b, const char *dev,
                     struct pb_failure *failure);
 
 /*
- * Reload, in two phases on the loop. Prepare compiles every known device under the new policy and
- * quirks, and changes nothing; NULL with a sentence in WHY when one cannot be. Commit takes POLICY
- * and a reference of QUIRKS over and cannot fail: each device changes between two accesses of its
- * guest, and slots that are new are claimed. Nothing is ever detached or released by it.
+ * Reload. Devices are compiled under the new policy and quirks a few at a time, over as many turns
+ * of the loop as that takes; until all of them are, the old generation is in force and nothing is
+ * changed. POLICY and QUIRKS stay the caller's. One at a time. NULL: out of memory.
  */
 struct pb_reload;
-struct pb_reload *pb_backend_reload_prepare(struct pb_backend *b, struct pb_policy *policy,
-                                            struct pb_quirk_set *quirks, char *why,
-                                            size_t why_size);
+struct pb_reload *pb_backend_reload_begin(struct pb_backend *b, struct pb_policy *policy,
+                                          struct pb_quirk_set *quirks);
 struct pb_device_view;
-/* What it means to each device: old and new profile, both valid during the call. */
-void pb_backend_reload_each(struct pb_reload *reload,
-                            void (*visit)(void *ctx, const struct pb_device_view *view,
-                                          const struct pb_profile *old_profile,
-                                          const struct pb_profile *new_profile),
-                            void *ctx);
+/* What it means to a device: old and new profile, both valid during the call. */
+typedef void (*pb_reload_visit)(void *ctx, const struct pb_device_view *view,
+                                const struct pb_profile *old_profile,
+                                const struct pb_profile *new_profile);
+/*
+ * Compiles MAX devices at most, and visits each: a second time one that was claimed anew since. 1:
+ * there are more; 0: all are compiled, and whoever wants that commits before the loop goes on;
+ * negative errno with a sentence in WHY: one cannot be, which leaves only to discard.
+ */
+int pb_backend_reload_step(struct pb_reload *reload, unsigned max, pb_reload_visit visit, void *ctx,
+                           char *why, size_t why_size);
+/*
+ * Takes POLICY and a reference of QUIRKS over and cannot fail: each device changes between two
+ * accesses of its guest, and slots that are new are claimed. Nothing is ever detached or released
+ * by it.
+ */
 void pb_backend_reload_commit(struct pb_reload *reload);
-/* POLICY stays the caller's again. */
 void pb_backend_reload_discard(struct pb_reload *reload);
 /* How many reloads were committed: the number of the generation in force, from 1. */
 uint64_t pb_backend_generation(const struct pb_backend *b);

@@ -117,6 +117,7 @@ void pb_device_free(struct pb_device *dev)
     if (dev->hw)
         dev->b->host->ops->hw_close(dev->b->host, dev->hw);
     pb_profile_put(dev, NULL);
+    pb_profile_unprepare(dev);
     pb_record_released(dev);
     free(dev);
 }

@@ -88,6 +88,8 @@ struct pb_device {
     struct pb_layout layout;
     struct pb_profile *profile;
     struct pb_profile *next_profile; /* replaces it when the access under way is answered */
+    /* by the reload under way, and what it is to replace; NULL: not compiled yet */
+    struct pb_profile *prepared, *prepared_from;
     struct pb_hw *hw;
     struct pb_surroundings surroundings; /* as of the last look */
     /* another program claimed it (xl pci-assignable-add): that one releases it, and uevents of it

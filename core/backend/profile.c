@@ -179,6 +179,14 @@ void pb_profile_settle(struct pb_device *dev)
         pb_profile_put(dev, next);
 }
 
+void pb_profile_unprepare(struct pb_device *dev)
+{
+    pb_profile_unref(dev->prepared);
+    pb_profile_unref(dev->prepared_from);
+    dev->prepared = NULL;
+    dev->prepared_from = NULL;
+}
+
 int pb_profile_plug(struct pb_device *dev, char *why, size_t why_size)
 {
     pb_hooks_free(dev->hooks);

@@ -28,6 +28,9 @@ void pb_profile_change(struct pb_device *dev, struct pb_profile *profile);
 /* No access to DEV is under way any more: what waited for that takes effect. */
 void pb_profile_settle(struct pb_device *dev);
 
+/* What a reload has compiled for DEV is dropped. */
+void pb_profile_unprepare(struct pb_device *dev);
+
 /* The guest's plugins start fresh. On an error WHY names the plugin. */
 int pb_profile_plug(struct pb_device *dev, char *why, size_t why_size);
 /* The guest has the device no more: its plugins let go, and its view is nobody's. */

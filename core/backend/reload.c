@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A new generation of policy and quirks. All that can fail happens in prepare, while the old
+ * A new generation of policy and quirks. All that can fail happens in steps, while the old
  * generation is in force; commit only exchanges pointers. An old profile lives until the last
  * access that began under it is answered.
  */
@@ -16,17 +16,10 @@
 #include "backend/slots.h"
 #include "base/log.h"
 
-struct change {
-    struct pb_device *dev;
-    struct pb_profile *from, *to; /* a reference each */
-};
-
 struct pb_reload {
     struct pb_backend *b;
     struct pb_policy *policy;
     struct pb_quirk_set *quirks;
-    size_t count;
-    struct change change[];
 };
 
 static struct pb_device_policy policy_of(const struct pb_policy *policy, struct pb_sbdf sbdf)
@@ -56,97 +49,83 @@ static int compile(const struct pb_reload *reload, const struct pb_device *dev,
     return rc;
 }
 
-struct pb_reload *pb_backend_reload_prepare(struct pb_backend *b, struct pb_policy *policy,
-                                            struct pb_quirk_set *quirks, char *why, size_t why_size)
+struct pb_reload *pb_backend_reload_begin(struct pb_backend *b, struct pb_policy *policy,
+                                          struct pb_quirk_set *quirks)
 {
-    struct pb_device *dev;
-    struct pb_reload *reload;
-    size_t count = 0;
+    struct pb_reload *reload = malloc(sizeof(*reload));
 
-    TAILQ_FOREACH (dev, &b->devices, link)
-        count += dev->profile ? 1 : 0;
-    reload = calloc(1, sizeof(*reload) + count * sizeof(reload->change[0]));
-    if (!reload) {
-        (void)snprintf(why, why_size, "out of memory");
-        return NULL;
-    }
-    reload->b = b;
-    reload->policy = policy;
-    reload->quirks = quirks;
-    TAILQ_FOREACH (dev, &b->devices, link) {
-        struct change *change = &reload->change[reload->count];
-
-        if (!dev->profile)
-            continue;
-        if (compile(reload, dev, &change->to, why, why_size) != 0) {
-            pb_backend_reload_discard(reload);
-            return NULL;
-        }
-        change->dev = dev;
-        change->from = pb_profile_ref(latest(dev));
-        reload->count++;
-    }
+    if (reload)
+        *reload = (struct pb_reload){ .b = b, .policy = policy, .quirks = quirks };
     return reload;
 }
 
-void pb_backend_reload_each(struct pb_reload *reload,
-                            void (*visit)(void *ctx, const struct pb_device_view *view,
-                                          const struct pb_profile *old_profile,
-                                          const struct pb_profile *new_profile),
-                            void *ctx)
+/* One that was claimed, or claimed anew, since it was compiled is not: that was another device. */
+static bool is_prepared(const struct pb_device *dev)
 {
-    for (size_t i = 0; i < reload->count; i++) {
-        const struct change *change = &reload->change[i];
-        struct pb_device_view view = pb_device_view_of(change->dev);
+    return !dev->profile || (dev->prepared && dev->prepared_from == latest(dev));
+}
 
-        visit(ctx, &view, change->from, change->to);
+static int prepare(const struct pb_reload *reload, struct pb_device *dev, char *why,
+                   size_t why_size)
+{
+    pb_profile_unprepare(dev);
+    if (compile(reload, dev, &dev->prepared, why, why_size) != 0) {
+        dev->prepared = NULL;
+        return -EINVAL;
     }
+    dev->prepared_from = pb_profile_ref(latest(dev));
+    return 0;
+}
+
+int pb_backend_reload_step(struct pb_reload *reload, unsigned max, pb_reload_visit visit, void *ctx,
+                           char *why, size_t why_size)
+{
+    struct pb_device *dev;
+
+    TAILQ_FOREACH (dev, &reload->b->devices, link) {
+        struct pb_device_view view;
+        int rc;
+
+        if (is_prepared(dev))
+            continue;
+        if (max-- == 0)
+            return 1;
+        rc = prepare(reload, dev, why, why_size);
+        if (rc)
+            return rc;
+        view = pb_device_view_of(dev);
+        visit(ctx, &view, dev->prepared_from, dev->prepared);
+    }
+    return 0;
 }
 
 void pb_backend_reload_discard(struct pb_reload *reload)
 {
-    for (size_t i = 0; i < reload->count; i++) {
-        pb_profile_unref(reload->change[i].from);
-        pb_profile_unref(reload->change[i].to);
-    }
+    struct pb_device *dev;
+
+    TAILQ_FOREACH (dev, &reload->b->devices, link)
+        pb_profile_unprepare(dev);
     free(reload);
 }
 
-/* It was claimed, or claimed anew, since prepare: what was compiled is of another device. */
-static struct pb_profile *compile_late(const struct pb_reload *reload, const struct pb_device *dev)
+/* What DEV has from now on; a new reference. */
+static struct pb_profile *take_prepared(const struct pb_reload *reload, struct pb_device *dev)
 {
-    struct pb_profile *profile = NULL;
     char why[480] = "";
 
-    if (compile(reload, dev, &profile, why, sizeof(why)) != 0)
-        pb_warn("%s; it keeps the rules that it had", why);
-    return profile;
+    if (is_prepared(dev) || prepare(reload, dev, why, sizeof(why)) == 0)
+        return pb_profile_ref(dev->prepared);
+    pb_warn("%s; it keeps the rules that it had", why);
+    return pb_profile_ref(latest(dev));
 }
 
-/* The reference that was prepared for DEV, if it is still what DEV needs. */
-static struct pb_profile *take_prepared(struct pb_reload *reload, const struct pb_device *dev)
-{
-    for (size_t i = 0; i < reload->count; i++) {
-        struct change *change = &reload->change[i];
-        struct pb_profile *to = change->to;
-
-        if (change->dev != dev || change->from != latest(dev))
-            continue;
-        change->to = NULL;
-        return to;
-    }
-    return compile_late(reload, dev);
-}
-
-static void change_device(struct pb_reload *reload, struct pb_device *dev)
+static void change_device(const struct pb_reload *reload, struct pb_device *dev)
 {
     struct pb_profile *profile = dev->profile ? take_prepared(reload, dev) : NULL;
 
     dev->policy = policy_of(reload->policy, dev->sbdf);
     if (dev->guest)
         dev->permissive = dev->policy.permissive || dev->permissive_asked;
-    if (!profile && dev->profile)
-        profile = pb_profile_ref(latest(dev));
     if (profile)
         pb_profile_change(dev, profile);
 }

@@ -8,11 +8,6 @@
 
 /* --- devices --- */
 
-struct walk {
-    const struct pb_policy *before, *after;
-    json_t *devices;
-};
-
 __attribute__((format(printf, 2, 3))) static void add_line(json_t *lines, const char *fmt, ...)
 {
     char text[400];
@@ -91,35 +86,29 @@ static json_t *guest_of(const struct pb_device_view *view)
                      pb_rpc_text(view->owner_name));
 }
 
-static void visit(void *ctx, const struct pb_device_view *view,
-                  const struct pb_profile *old_profile, const struct pb_profile *new_profile)
+void pb_changes_of_device(json_t *changes, const struct pb_policy *before,
+                          const struct pb_policy *after, const struct pb_device_view *view,
+                          const struct pb_profile *old_profile,
+                          const struct pb_profile *new_profile)
 {
-    struct walk *walk = ctx;
-    struct pb_device_policy before = policy_of(walk->before, view->sbdf);
-    struct pb_device_policy after = policy_of(walk->after, view->sbdf);
+    struct pb_device_policy was = policy_of(before, view->sbdf);
+    struct pb_device_policy is = policy_of(after, view->sbdf);
     json_t *lines = json_array();
     char address[PB_SBDF_TEXT];
 
-    policy_lines(lines, &before, &after);
+    (void)pb_sbdf_format(view->sbdf, address);
+    policy_lines(lines, &was, &is);
     pb_profile_diff(old_profile, new_profile, profile_line, lines);
     if (json_array_size(lines) == 0) {
         json_decref(lines);
+        (void)json_object_del(changes, address);
         return;
     }
-    (void)json_array_append_new(walk->devices, json_pack("{s:s, s:o, s:s, s:o, s:o}", "device",
-                                                         pb_sbdf_format(view->sbdf, address),
-                                                         "name", pb_rpc_text(view->name), "state",
-                                                         pb_device_state_name(view->state), "guest",
-                                                         guest_of(view), "lines", lines));
-}
-
-json_t *pb_changes_of_devices(struct pb_reload *reload, const struct pb_policy *before,
-                              const struct pb_policy *after)
-{
-    struct walk walk = { .before = before, .after = after, .devices = json_array() };
-
-    pb_backend_reload_each(reload, visit, &walk);
-    return walk.devices;
+    (void)json_object_set_new(changes, address,
+                              json_pack("{s:s, s:o, s:s, s:o, s:o}", "device", address, "name",
+                                        pb_rpc_text(view->name), "state",
+                                        pb_device_state_name(view->state), "guest", guest_of(view),
+                                        "lines", lines));
 }
 
 /* --- what is of no single device --- */

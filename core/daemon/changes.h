@@ -10,11 +10,14 @@
 #include "daemon/config.h"
 
 /*
- * [ { "device": address, "name", "state", "guest": { "domid", "name" } or null, "lines": [ … ] } ]:
- * the devices for which RELOAD changes something, from policy BEFORE to policy AFTER.
+ * Sets what a reload from policy BEFORE to policy AFTER, with these profiles, means to VIEW's
+ * device in CHANGES, an object by address: { "device": address, "name", "state", "guest": {
+ * "domid", "name" } or null, "lines": [ … ] }. Nothing is there when it means nothing.
  */
-json_t *pb_changes_of_devices(struct pb_reload *reload, const struct pb_policy *before,
-                              const struct pb_policy *after);
+void pb_changes_of_device(json_t *changes, const struct pb_policy *before,
+                          const struct pb_policy *after, const struct pb_device_view *view,
+                          const struct pb_profile *old_profile,
+                          const struct pb_profile *new_profile);
 /* Lines for the rest: slots, assignments, topologies, limits. */
 json_t *pb_changes_of_settings(const struct pb_policy *before, const struct pb_policy *after);
 /* Names of keys that differ but are looked at when the daemon starts only. */

@@ -17,6 +17,23 @@
 
 TAILQ_HEAD(calls, pb_call);
 
+/* What a reading came to. */
+struct verdict {
+    struct pb_reload *reload; /* NULL: refused */
+    struct pb_policy *policy; /* the one that is prepared */
+    json_t *problems, *warnings;
+    json_t *changes; /* by device */
+    size_t errors;
+    char first[400]; /* the first error's text */
+};
+
+enum phase {
+    IDLE,
+    READING,   /* in the thread */
+    PREPARING, /* in turns */
+    ANSWERING,
+};
+
 struct pb_reloader {
     struct pb_reloader_options options;
     struct pb_config *config; /* in force */
@@ -24,24 +41,20 @@ struct pb_reloader {
     /* those whom the reading under way is for, and those who came later */
     struct calls batch, waiting;
     bool hangup, hangup_waits;
-    /* A reading is under way until all whom it is for are answered: one of them may ask for the
+    /* It is not idle until all whom the reading is for are answered: one of them may ask for the
      * next one out of its answer. */
-    bool reading;
+    enum phase phase;
     pthread_t thread;
     ev_async done;
+    struct verdict verdict;
+    /* One turn in each round of the loop, however busy it is; and it does not sleep meanwhile. */
+    ev_check turn;
+    ev_idle awake;
+    uint64_t turns, longest_turn_us;
     bool for_readers; /* the reading under way is, too */
     uint64_t readers_next_ms;
     ev_timer readers_pause;
     struct pb_generation next; /* the thread's while it reads */
-};
-
-/* What a reading came to. */
-struct verdict {
-    struct pb_reload *reload; /* NULL: refused */
-    struct pb_policy *policy; /* the one that was prepared */
-    json_t *problems, *warnings;
-    size_t errors;
-    char first[400]; /* the first error's text */
 };
 
 static void begin(struct pb_reloader *r);
@@ -83,39 +96,66 @@ static void collect_problem(void *ctx, bool error, const char *file, const char 
     add_problem(ctx, error, file, text);
 }
 
-static void prepare(struct pb_reloader *r, struct verdict *v)
+static void discard(struct verdict *v)
 {
-    char why[480] = "";
-
-    v->policy = pb_policy_copy(r->next.config->policy);
-    if (v->policy) {
-        v->policy->xl_mode = r->config->policy->xl_mode; /* needs a restart */
-        v->reload =
-            pb_backend_reload_prepare(backend_of(r), v->policy, r->next.quirks, why, sizeof(why));
-    }
     if (v->reload)
-        return;
-    add_problem(v, true, "", why[0] ? why : strerror(ENOMEM));
+        pb_backend_reload_discard(v->reload);
+    v->reload = NULL;
     if (v->policy)
         pb_policy_free(v->policy);
     free(v->policy);
     v->policy = NULL;
 }
 
-static struct verdict judge(struct pb_reloader *r)
-{
-    struct verdict v = { .problems = json_array(), .warnings = json_array() };
-
-    pb_generation_each_problem(&r->next, collect_problem, &v);
-    if (v.errors == 0 && r->next.config)
-        prepare(r, &v);
-    return v;
-}
-
 static void verdict_fini(struct verdict *v)
 {
+    discard(v);
     json_decref(v->problems);
     json_decref(v->warnings);
+    json_decref(v->changes);
+    *v = (struct verdict){ 0 };
+}
+
+static void judge(struct pb_reloader *r)
+{
+    struct verdict *v = &r->verdict;
+
+    *v = (struct verdict){ .problems = json_array(),
+                           .warnings = json_array(),
+                           .changes = json_object() };
+    pb_generation_each_problem(&r->next, collect_problem, v);
+    if (v->errors || !r->next.config)
+        return;
+    v->policy = pb_policy_copy(r->next.config->policy);
+    if (v->policy) {
+        v->policy->xl_mode = r->config->policy->xl_mode; /* needs a restart */
+        v->reload = pb_backend_reload_begin(backend_of(r), v->policy, r->next.quirks);
+    }
+    if (!v->reload)
+        add_problem(v, true, "", strerror(ENOMEM));
+}
+
+static void note_change(void *ctx, const struct pb_device_view *view,
+                        const struct pb_profile *old_profile, const struct pb_profile *new_profile)
+{
+    struct pb_reloader *r = ctx;
+
+    pb_changes_of_device(r->verdict.changes, r->config->policy, r->next.config->policy, view,
+                         old_profile, new_profile);
+}
+
+/* Whether there is more to prepare. */
+static bool prepare_some(struct pb_reloader *r)
+{
+    struct verdict *v = &r->verdict;
+    char why[480] = "";
+    int rc = pb_backend_reload_step(v->reload, PB_RELOAD_STEP, note_change, r, why, sizeof(why));
+
+    if (rc < 0) {
+        add_problem(v, true, "", why[0] ? why : strerror(-rc));
+        discard(v);
+    }
+    return rc > 0;
 }
 
 /* --- answers --- */
@@ -151,6 +191,16 @@ static void answer_refused(const struct pb_reloader *r, struct pb_call *call,
     pb_call_failed_with(call, &failure, json_incref(v->problems));
 }
 
+static json_t *list_of(json_t *object)
+{
+    json_t *list = object ? json_array() : NULL, *value;
+    const char *key;
+
+    json_object_foreach (object, key, value)
+        (void)json_array_append(list, value);
+    return list;
+}
+
 /* What every reload of this verdict is told; a new reference. */
 static json_t *report_of(const struct pb_reloader *r, const struct verdict *v)
 {
@@ -159,7 +209,7 @@ static json_t *report_of(const struct pb_reloader *r, const struct verdict *v)
                      (json_int_t)pb_quirk_set_files(r->next.quirks), "warnings", v->warnings,
                      "settings", pb_changes_of_settings(r->config->policy, r->next.config->policy),
                      "needs_restart", pb_changes_for_restart(r->config, r->next.config), "changes",
-                     pb_changes_of_devices(v->reload, r->config->policy, r->next.config->policy));
+                     list_of(v->changes));
 }
 
 static void answer_report(const struct pb_reloader *r, struct pb_call *call, json_t *report)
@@ -270,37 +320,83 @@ static void apply(struct pb_reloader *r, struct verdict *v, const json_t *report
     } else {
         refuse(r, v);
     }
-    r->last = (struct pb_reload_outcome){ .at = (int64_t)time(NULL), .ok = ok };
+    r->last.at = (int64_t)time(NULL);
+    r->last.ok = ok;
     tell_manager(r, ok, v);
-}
-
-static void discard(struct verdict *v)
-{
-    if (v->reload)
-        pb_backend_reload_discard(v->reload);
-    if (v->policy)
-        pb_policy_free(v->policy);
-    free(v->policy);
 }
 
 static void finish(struct pb_reloader *r)
 {
-    struct verdict v = judge(r);
-    json_t *report = v.reload ? report_of(r, &v) : NULL;
+    struct verdict *v = &r->verdict;
+    json_t *report;
 
-    if (v.reload && !report)
-        add_problem(&v, true, "", strerror(ENOMEM));
+    r->phase = ANSWERING;
+    report = v->reload ? report_of(r, v) : NULL;
+    if (v->reload && !report)
+        add_problem(v, true, "", strerror(ENOMEM));
     /* who changes nothing is answered first: the old generation is still in force for him */
-    answer_batch(r, false, &v, report);
+    answer_batch(r, false, v, report);
     if (applies(r))
-        apply(r, &v, report);
-    answer_batch(r, true, &v, report);
+        apply(r, v, report);
+    answer_batch(r, true, v, report);
     r->hangup = false;
-    discard(&v);
-    verdict_fini(&v);
+    verdict_fini(v);
     json_decref(report);
     pb_generation_fini(&r->next);
-    r->reading = false;
+    r->phase = IDLE;
+}
+
+/* --- turns --- */
+
+static void stop_turns(struct pb_reloader *r)
+{
+    ev_check_stop(r->options.loop, &r->turn);
+    ev_idle_stop(r->options.loop, &r->awake);
+}
+
+static uint64_t now_us(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static void take_turn(struct pb_reloader *r)
+{
+    bool applied = applies(r), more;
+    uint64_t start = now_us(), took;
+
+    more = r->verdict.reload && prepare_some(r);
+    if (!more) {
+        stop_turns(r);
+        finish(r);
+    }
+    took = now_us() - start;
+    r->turns++;
+    if (took > r->longest_turn_us)
+        r->longest_turn_us = took;
+    if (more)
+        return;
+    if (applied) {
+        r->last.turns = r->turns;
+        r->last.longest_turn_us = r->longest_turn_us;
+    }
+    begin(r);
+}
+
+static void on_turn(struct ev_loop *loop, ev_check *check, int events)
+{
+    (void)loop;
+    (void)events;
+    take_turn(check->data);
+}
+
+static void on_awake(struct ev_loop *loop, ev_idle *idle, int events)
+{
+    (void)loop;
+    (void)idle;
+    (void)events;
 }
 
 /* --- the thread --- */
@@ -323,8 +419,11 @@ static void on_done(struct ev_loop *loop, ev_async *async, int events)
     (void)pthread_join(r->thread, NULL); /* it is at its end */
     if (r->for_readers)
         r->readers_next_ms = pb_now_ms() + PB_RELOAD_READERS_MS;
-    finish(r);
-    begin(r);
+    r->phase = PREPARING;
+    r->turns = r->longest_turn_us = 0;
+    judge(r);
+    ev_check_start(r->options.loop, &r->turn);
+    ev_idle_start(r->options.loop, &r->awake);
 }
 
 /* Signals are the loop's thread's. */
@@ -378,7 +477,7 @@ static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int events)
 
 static void begin(struct pb_reloader *r)
 {
-    while (!r->reading && (r->hangup_waits || !TAILQ_EMPTY(&r->waiting))) {
+    while (r->phase == IDLE && (r->hangup_waits || !TAILQ_EMPTY(&r->waiting))) {
         int rc;
 
         if (is_too_early(r))
@@ -388,11 +487,12 @@ static void begin(struct pb_reloader *r)
         r->hangup_waits = false;
         if (applies(r))
             pb_notify_reloading();
-        r->reading = true;
+        r->phase = READING;
         rc = start_thread(r);
         if (rc == 0)
             return;
         pb_json_error_set(&r->next.error, "cannot start a thread to read files: %s", strerror(rc));
+        judge(r);
         finish(r);
     }
 }
@@ -415,6 +515,10 @@ struct pb_reloader *pb_reloader_new(const struct pb_reloader_options *options,
     ev_async_init(&r->done, on_done);
     r->done.data = r;
     ev_async_start(options->loop, &r->done);
+    ev_check_init(&r->turn, on_turn);
+    ev_set_priority(&r->turn, EV_MINPRI); /* after what else was ready */
+    r->turn.data = r;
+    ev_idle_init(&r->awake, on_awake);
     ev_timer_init(&r->readers_pause, on_pause_over, 0., 0.);
     r->readers_pause.data = r;
     return r;
@@ -429,8 +533,9 @@ void pb_reloader_free(struct pb_reloader *r)
 
     if (!r)
         return;
-    if (r->reading)
+    if (r->phase == READING)
         (void)pthread_join(r->thread, NULL);
+    stop_turns(r);
     ev_async_stop(r->options.loop, &r->done);
     ev_timer_stop(r->options.loop, &r->readers_pause);
     TAILQ_CONCAT(&r->batch, &r->waiting, link);
@@ -438,6 +543,7 @@ void pb_reloader_free(struct pb_reloader *r)
         TAILQ_REMOVE(&r->batch, call, link);
         pb_call_failed(call, &failure);
     }
+    verdict_fini(&r->verdict);
     pb_generation_fini(&r->next);
     pb_config_free(r->config);
     free(r);

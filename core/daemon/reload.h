@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Reading configuration and quirks anew while guests run. Files are read in a thread of their own,
- * since they may block; the rest is done on the loop. One reading at a time: whoever asks meanwhile
+ * since they may block; the rest is done on the loop, a few devices in each of its turns. One
+ * reading at a time: whoever asks meanwhile
  * waits for the next one, together with all others, so that everybody gets what the files said
  * after he asked.
  */
@@ -12,6 +13,9 @@
 #include <stdint.h>
 
 #include "daemon/generation.h"
+
+/* So many devices are compiled in one turn of the loop. */
+#define PB_RELOAD_STEP 16
 
 /* Who may only read is checked for so often, one reading for all of them. */
 #define PB_RELOAD_READERS_MS 1000
@@ -49,6 +53,8 @@ void pb_reloader_ask(struct pb_reloader *reloader, struct pb_call *call, enum pb
 struct pb_reload_outcome {
     int64_t at; /* seconds since 1970, 0: there was none */
     bool ok;
+    uint64_t turns;           /* of the loop, that it took once the files were read */
+    uint64_t longest_turn_us; /* nothing else was done for so long */
 };
 struct pb_reload_outcome pb_reloader_last(const struct pb_reloader *reloader);
 

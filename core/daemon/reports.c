@@ -179,7 +179,8 @@ static json_t *last_reload(const struct pb_verbs *verbs)
 
     if (last.at == 0)
         return json_null();
-    return json_pack("{s:I, s:b}", "at", (json_int_t)last.at, "ok", last.ok);
+    return json_pack("{s:I, s:b, s:I, s:I}", "at", (json_int_t)last.at, "ok", last.ok, "turns",
+                     (json_int_t)last.turns, "longest_turn_us", (json_int_t)last.longest_turn_us);
 }
 
 static json_t *quirk_stats(const struct pb_verbs *verbs)

@@ -113,7 +113,9 @@ static const char *origin_of(const struct pb_rules *rules, unsigned offset, uint
     return rule ? rule->origin : "default";
 }
 
-/* Most bytes of most changes. */
+/* No register lies across the end of one, and most of them are the same in most changes. */
+#define BLOCK 64u
+
 static bool is_same(const struct diff *d, unsigned offset, unsigned size)
 {
     const struct pb_map *a = d->old->map, *b = d->new->map;
@@ -176,8 +178,15 @@ static void diff_registers(const struct diff *d)
     if (d->old->map->size < limit)
         limit = d->old->map->size;
     while (offset < limit) {
-        const struct pb_reg *reg = register_at(d, offset);
-        unsigned size = reg && offset + reg->size <= limit ? reg->size : 1;
+        const struct pb_reg *reg;
+        unsigned size;
+
+        if (offset % BLOCK == 0 && offset + BLOCK <= limit && is_same(d, offset, BLOCK)) {
+            offset += BLOCK;
+            continue;
+        }
+        reg = register_at(d, offset);
+        size = reg && offset + reg->size <= limit ? reg->size : 1;
 
         if (!is_same(d, offset, size))
             diff_bits(d, offset, size);

@@ -119,6 +119,29 @@ class Generations(unittest.TestCase):
             for bdf in slots:
                 s.detach(5, bdf)
 
+    def test_100_devices_are_compiled_16_a_turn(self):
+        slots = ["0000:%02x:%02x.0" % (1 + i // 32, i % 32) for i in range(100)]
+        devices = [moved(device("e1000e", irq=0), bdf, by=-0x80000 * i)
+                   for i, bdf in enumerate(slots)]
+        for i, dev in enumerate(devices):
+            dev["resources"][2] = [0x1000 + 0x40 * i, 0x103F + 0x40 * i, IO]
+        with Sim(devices=devices, config={"slots": slots}, clean=True) as s:
+            s.settle()
+            self.assertEqual({s.state(bdf) for bdf in slots}, {"claimed"})
+            s.follow(5)
+            s.attach(5, slots[-1], wait=5)
+            s.settle()
+            s.write_quirks(virtual())
+            self.assertEqual(len(s.reload()["changes"]), 100)
+            self.assertEqual(s.call("stats")["last_reload"]["turns"], 7)
+            self.assertEqual(s.config_read(5, REG), 0x11)
+            s.write_quirks(BAD)
+            with self.assertRaises(RpcError):
+                s.reload()
+            self.assertEqual(s.call("stats")["generation"], 2)
+            self.assertEqual(s.config_read(5, REG), 0x11)
+            s.detach(5, slots[-1])
+
     def test_many_reloads_between_accesses(self):
         """Good and bad ones, by verb and by signal, while the guest asks on and on."""
         with Sim(clean=True) as s:

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "fake_backend.h"
 
+#include <errno.h>
 #include <ev.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,7 @@ struct pb_backend {
     struct ev_loop *loop;
     struct pb_policy *policy;
     struct fake_calls calls;
+    unsigned more_to_compile;
     TAILQ_HEAD(, verb) verbs;
     unsigned more_devices;
     enum pb_device_state nic_state;
@@ -498,6 +500,11 @@ bool pb_backend_denied(const struct pb_backend *b, const char *dev,
 
 /* --- reload --- */
 
+void fake_backend_lengthen_reload(struct pb_backend *b, unsigned count)
+{
+    b->more_to_compile = count;
+}
+
 struct pb_reload {
     struct pb_backend *b;
     struct pb_policy *policy;
@@ -505,39 +512,44 @@ struct pb_reload {
     struct pb_profile *profile;
 };
 
-struct pb_reload *pb_backend_reload_prepare(struct pb_backend *b, struct pb_policy *policy,
-                                            struct pb_quirk_set *quirks, char *why, size_t why_size)
+struct pb_reload *pb_backend_reload_begin(struct pb_backend *b, struct pb_policy *policy,
+                                          struct pb_quirk_set *quirks)
 {
-    struct pb_profile *profile = NULL;
-    struct pb_reload *reload;
+    struct pb_reload *reload = calloc(1, sizeof(*reload));
 
-    b->calls.prepared++;
-    b->calls.xl_mode = policy->xl_mode;
-    for (size_t i = 0; i < policy->device_count; i++) {
-        if (strcmp(policy->devices[i].name, FAKE_UNFIT) == 0) {
-            snprintf(why, why_size, "0000:03:00.0: a quirk does not fit");
-            return NULL;
-        }
-    }
-    profile = compile(quirks, why, why_size);
-    if (!profile)
-        return NULL;
-    reload = calloc(1, sizeof(*reload));
     if (!reload)
         abort();
-    *reload = (struct pb_reload){ b, policy, quirks, profile };
+    *reload = (struct pb_reload){ .b = b, .policy = policy, .quirks = quirks };
+    b->calls.prepared++;
+    b->calls.xl_mode = policy->xl_mode;
     return reload;
 }
 
-void pb_backend_reload_each(struct pb_reload *reload,
-                            void (*visit)(void *ctx, const struct pb_device_view *view,
-                                          const struct pb_profile *old_profile,
-                                          const struct pb_profile *new_profile),
-                            void *ctx)
+/* The last of the devices is the one that it has. */
+int pb_backend_reload_step(struct pb_reload *reload, unsigned max, pb_reload_visit visit, void *ctx,
+                           char *why, size_t why_size)
 {
     struct pb_device_view view = nic(reload->b);
+    unsigned *more = &reload->b->more_to_compile;
 
+    reload->b->calls.steps++;
+    if (*more >= max) {
+        *more -= max;
+        return 1;
+    }
+    *more = 0;
+    for (size_t i = 0; i < reload->policy->device_count; i++) {
+        if (strcmp(reload->policy->devices[i].name, FAKE_UNFIT) == 0) {
+            snprintf(why, why_size, "0000:03:00.0: a quirk does not fit");
+            return -EINVAL;
+        }
+    }
+    pb_profile_unref(reload->profile);
+    reload->profile = compile(reload->quirks, why, why_size);
+    if (!reload->profile)
+        return -EINVAL;
     visit(ctx, &view, reload->b->profile, reload->profile);
+    return 0;
 }
 
 void pb_backend_reload_commit(struct pb_reload *reload)

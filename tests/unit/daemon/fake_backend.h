@@ -23,6 +23,7 @@
 struct fake_calls {
     unsigned count, pending;
     unsigned prepared; /* reloads */
+    unsigned steps;    /* of them */
     bool xl_mode;      /* of the policy of the last one */
     char last[16];     /* verb */
     char dev[PB_NAME_MAX + 1], guest[PB_NAME_MAX + 1];
@@ -36,6 +37,8 @@ const struct fake_calls *fake_backend_calls(const struct pb_backend *b);
 void fake_backend_complete(struct pb_backend *b);
 /* `list` shows this many more devices, to make it long. */
 void fake_backend_multiply(struct pb_backend *b, unsigned count);
+/* The next reload has this many more devices to compile, which end well. */
+void fake_backend_lengthen_reload(struct pb_backend *b, unsigned count);
 /* What `why` says of its nic, beside that its line is shared: NULL for nothing. */
 void fake_backend_block(struct pb_backend *b, const char *text);
 void fake_backend_set_state(struct pb_backend *b, enum pb_device_state state, const char *cause);

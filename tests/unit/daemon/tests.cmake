@@ -17,7 +17,9 @@ add_dependencies(test_daemon_privilege fixture_fake)
 foreach(symbol write kill pb_now_ns pb_now_ms pb_coarse_ns pb_tick_ns pb_plugin_open)
   target_link_options(test_daemon_privilege PRIVATE -Wl,--wrap=${symbol})
 endforeach()
-pb_unit(reload daemon ${fake})
+foreach(name reload reload_turns)
+  pb_unit(${name} daemon ${fake} ${CMAKE_CURRENT_SOURCE_DIR}/daemon/reload_fixture.c)
+endforeach()
 pb_unit(verbs daemon ${fake})
 
 # The faces as programs. Debian's own interpreter, for which python3-jsonschema is packaged.
