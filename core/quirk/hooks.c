@@ -308,7 +308,9 @@ static uint8_t slots_of(const struct pb_hooks *hooks, unsigned offset, unsigned 
 {
     uint8_t slots = 0;
 
-    if (!hooks || (size != 1 && size != 2 && size != 4) || offset > PB_CONFIG_SIZE_PCIE - size)
+    if (!hooks || hooks->count == 0)
+        return 0;
+    if ((size != 1 && size != 2 && size != 4) || offset > PB_CONFIG_SIZE_PCIE - size)
         return 0;
     for (unsigned i = 0; i < size; i++)
         slots |= hooks->cover[offset + i];
