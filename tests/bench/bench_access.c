@@ -44,7 +44,7 @@ static const struct kind {
     struct pb_op op;
 } kinds[] = {
     { "read", { .cmd = PB_CMD_CONF_READ, .offset = PCI_COMMAND, .size = 4 } },
-    { "known", { .cmd = PB_CMD_CONF_READ, .offset = PCI_VENDOR_ID, .size = 4 } },
+    { "known", { .cmd = PB_CMD_CONF_READ, .offset = PCI_INTERRUPT_LINE, .size = 4 } },
     { "scan", { .cmd = PB_CMD_CONF_READ, .size = 4 } },
     { "miss", { .cmd = PB_CMD_CONF_READ, .devfn = PB_DEVFN(31, 0), .size = 4 } },
     { "shadow", { .cmd = PB_CMD_CONF_WRITE, .offset = PCI_LATENCY_TIMER, .size = 1 } },
