@@ -196,6 +196,22 @@ static bool start_xen(struct daemon *d)
     return rc == 0;
 }
 
+/*
+ * What takes longest of the start: meanwhile the helper gets ready, and the store's thread. A
+ * manifest that is wrong is left out, and must not keep the others' devices from guests.
+ */
+static bool load_quirks(struct daemon *d)
+{
+    pb_generation_load_quirks(&d->source, &d->generation);
+    if (!d->generation.config) {
+        pb_err("%s", d->generation.error.text);
+        return false;
+    }
+    pb_generation_log(&d->generation);
+    (void)pb_generation_summary(d->generation.quirks, d->summary);
+    return true;
+}
+
 static bool start_backend(struct daemon *d)
 {
     const struct pb_policy *in_force = d->generation.config->policy;
@@ -309,8 +325,9 @@ static bool start(struct daemon *d)
     watch_signal(d, &d->term, SIGTERM, on_stop);
     watch_signal(d, &d->interrupt, SIGINT, on_stop);
     watch_signal(d, &d->hangup, SIGHUP, on_hangup);
-    return start_host(d) && bound_privileges(d) && start_xen(d) && start_backend(d) &&
-           start_control(d) && drop_privileges(d, d->generation.config) && start_reloader(d);
+    return start_host(d) && bound_privileges(d) && start_xen(d) && load_quirks(d) &&
+           start_backend(d) && start_control(d) && drop_privileges(d, d->generation.config) &&
+           start_reloader(d);
 }
 
 /* Guests stay connected: xenstore is left as it is, and Xen keeps what they have. */
@@ -374,9 +391,6 @@ static int run(struct daemon *d)
 {
     bool started;
 
-    /* A manifest that is wrong is left out, and must not keep the others' devices from guests. */
-    pb_generation_log(&d->generation);
-    (void)pb_generation_summary(d->generation.quirks, d->summary);
     (void)snprintf(d->socket, sizeof(d->socket), "%s", d->generation.config->socket);
     started = start(d) && serve(d);
     stop(d);
@@ -385,11 +399,12 @@ static int run(struct daemon *d)
     return started ? 0 : 1;
 }
 
-static int check_config(const struct daemon *d)
+static int check_config(struct daemon *d)
 {
     const struct pb_generation *generation = &d->generation;
     char summary[PB_GENERATION_TEXT];
 
+    pb_generation_load_quirks(&d->source, &d->generation);
     pb_generation_log(generation);
     if (pb_generation_errors(generation) > 0)
         return 1;
@@ -420,7 +435,7 @@ static int run_with_files(struct daemon *d)
                                     .config_required = d->options.config_required,
                                     .any_owner = d->platform->any_owner,
                                     .any_config_owner = d->platform->any_owner || geteuid() != 0 };
-    pb_generation_load(&d->source, &d->generation);
+    pb_generation_load_config(&d->source, &d->generation);
     pb_log_setup(d->options.log_format, d->options.log_level);
     if (!d->generation.config)
         pb_err("%s; correct it and try again", d->generation.error.text);

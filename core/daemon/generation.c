@@ -23,19 +23,28 @@ static struct pb_quirk_set *load_quirks(const struct pb_config *config, bool any
     return pb_quirk_set_load(&sources);
 }
 
-void pb_generation_load(const struct pb_source *source, struct pb_generation *ret)
+void pb_generation_load_config(const struct pb_source *source, struct pb_generation *ret)
 {
     *ret = (struct pb_generation){ 0 };
     ret->config = pb_config_load(source->config_path, source->config_required,
                                  source->any_config_owner, &ret->error);
-    if (!ret->config)
+}
+
+void pb_generation_load_quirks(const struct pb_source *source, struct pb_generation *generation)
+{
+    generation->quirks = load_quirks(generation->config, source->any_owner);
+    if (generation->quirks)
         return;
-    ret->quirks = load_quirks(ret->config, source->any_owner);
-    if (ret->quirks)
-        return;
-    pb_json_error_set(&ret->error, "%s: %s", source->config_path, strerror(ENOMEM));
-    pb_config_free(ret->config);
-    ret->config = NULL;
+    pb_json_error_set(&generation->error, "%s: %s", source->config_path, strerror(ENOMEM));
+    pb_config_free(generation->config);
+    generation->config = NULL;
+}
+
+void pb_generation_load(const struct pb_source *source, struct pb_generation *ret)
+{
+    pb_generation_load_config(source, ret);
+    if (ret->config)
+        pb_generation_load_quirks(source, ret);
 }
 
 void pb_generation_fini(struct pb_generation *generation)

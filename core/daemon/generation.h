@@ -24,6 +24,9 @@ struct pb_generation {
 
 /* Fills *ret, which is to be released by pb_generation_fini in any case, on the loop's thread. */
 void pb_generation_load(const struct pb_source *source, struct pb_generation *ret);
+/* The same in two steps; the second is for one that has a configuration. */
+void pb_generation_load_config(const struct pb_source *source, struct pb_generation *ret);
+void pb_generation_load_quirks(const struct pb_source *source, struct pb_generation *generation);
 void pb_generation_fini(struct pb_generation *generation);
 
 /* How many problems forbid a reload: a bad configuration, manifests that were left out. */

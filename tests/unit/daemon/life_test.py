@@ -71,6 +71,13 @@ class Start(unittest.TestCase):
         with Daemon(env={"FAKE_XEN_FAILS": "1"}) as d:
             self.assert_one_line(d.run_to_end(), 1, "/dev/xen/evtchn", "No such file", "control domain")
 
+    def test_quirks_are_read_while_the_helper_and_the_store_get_ready(self):
+        """Reading them takes longest of the start: who ends before has not begun with it."""
+        for fails, what in (("FAKE_HOST_FAILS", "helper"), ("FAKE_XEN_FAILS", "/dev/xen/evtchn")):
+            with self.subTest(what), Daemon(env={fails: "1"}) as d:
+                d.write_quirk("50-bad.json", "{")
+                self.assert_one_line(d.run_to_end(), 1, what)
+
     def test_backend_that_refuses_to_work(self):
         with Daemon(env={"FAKE_START_REFUSED": "1"}) as d:
             self.assert_one_line(d.run_to_end(), 1, "cannot start: xen-pciback would serve",
