@@ -34,9 +34,13 @@ static uint64_t hash(uint64_t value, const void *data, size_t size)
 uint64_t pb_record_rules(const struct pb_map *map)
 {
     uint64_t value = UINT64_C(0xcbf29ce484222325);
+    uint8_t constant[PB_CONFIG_SIZE_PCIE];
 
+    /* what is known of hardware is no rule: nothing of a guest's depends on it */
+    for (unsigned i = 0; i < map->space; i++)
+        constant[i] = (uint8_t)(map->value[i] & ~map->known[i]);
     value = hash(value, map->virt, map->space);
-    value = hash(value, map->value, map->space);
+    value = hash(value, constant, map->space);
     value = hash(value, map->reg_of, sizeof(map->reg_of[0]) * map->space);
     return value ? value : 1;
 }

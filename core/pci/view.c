@@ -31,12 +31,12 @@ bool pb_view_saw(struct pb_view *view, unsigned offset, unsigned size, uint32_t 
 {
     const struct pb_map *map = view->map;
     uint32_t all = pb_ones(size), then = pb_le_get(map->image + offset, size);
-    uint32_t known = pb_le_get(map->known + offset, size);
+    uint32_t known = pb_le_get(map->known + offset, size), unlike = (raw ^ then) & known;
 
     /* All ones where a bit was 0 may be a live register that says so: that costs cycles only. */
-    if (((raw ^ then) & known) || ((raw & all) == all && then != all)) {
+    if (unlike || ((raw & all) == all && then != all)) {
         pb_view_forget(view);
-        return !known;
+        return !unlike;
     }
     if (known && !view->permissive && view->forgotten == forgotten)
         view->memory[offset / 8] |=

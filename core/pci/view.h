@@ -40,8 +40,8 @@ void pb_view_restore(struct pb_view *view, const struct pb_map *map, const uint8
 void pb_view_forget(struct pb_view *view);
 /*
  * Hardware has said RAW of SIZE bytes at OFFSET (within one dword), in a read that began after
- * FORGOTTEN. False: a known bit is not what it was, or nobody answers; then all is forgotten. In
- * permissive mode nothing is believed: whoever can write bits that the specification calls
+ * FORGOTTEN. All is forgotten when nobody answers, or a known bit is not what it was: then false.
+ * In permissive mode nothing is believed: whoever can write bits that the specification calls
  * read-only may find that some are not.
  */
 bool pb_view_saw(struct pb_view *view, unsigned offset, unsigned size, uint32_t raw,
