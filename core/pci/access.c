@@ -343,7 +343,7 @@ static enum pb_step begin(struct pb_access *acc, struct pb_view *view, int32_t o
     acc->view = view;
     acc->reset_bits = 0;
     if ((size != 1 && size != 2 && size != 4) || offset < 0 || offset > map->space - size ||
-        offset % size != 0) {
+        (offset & (size - 1)) != 0) {
         acc->size = 4;
         return finish(acc, PB_GUEST_INVALID_OFFSET);
     }
