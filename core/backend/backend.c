@@ -192,5 +192,8 @@ void pb_backend_free(struct pb_backend *b)
     pb_quirk_set_unref(b->quirks);
     pb_plugin_set_guard(NULL);
     pb_journal_close(b->journal);
+    pb_index_fini(&b->device_address);
+    pb_index_fini(&b->device_name);
+    pb_index_fini(&b->guest_domid);
     free(b);
 }

@@ -25,26 +25,33 @@ const char *pb_device_state_name(enum pb_device_state state)
 
 struct pb_device *pb_device_find(const struct pb_backend *b, struct pb_sbdf sbdf)
 {
-    struct pb_device *dev;
+    struct pb_index_link *link = pb_index_first(&b->device_address, pb_sbdf_machine(sbdf));
 
-    TAILQ_FOREACH (dev, &b->devices, link) {
-        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it does not see TAILQ_REMOVE move the head */
-        if (pb_sbdf_equal(dev->sbdf, sbdf))
-            return dev;
-    }
-    return NULL;
+    return link ? PB_CONTAINER_OF(link, struct pb_device, by_address) : NULL;
+}
+
+void pb_device_set_policy(struct pb_device *dev, const struct pb_device_policy *policy)
+{
+    if (dev->policy.name[0])
+        pb_index_remove(&dev->b->device_name, &dev->by_name);
+    dev->policy = *policy;
+    if (dev->policy.name[0])
+        pb_index_add(&dev->b->device_name, &dev->by_name, pb_index_text(dev->policy.name));
 }
 
 struct pb_device *pb_device_resolve(const struct pb_backend *b, const char *text,
                                     bool *ret_is_address, struct pb_sbdf *ret_sbdf)
 {
-    struct pb_device *dev;
+    struct pb_index_link *link;
 
     *ret_is_address = pb_sbdf_parse(text, ret_sbdf);
     if (*ret_is_address)
         return pb_device_find(b, *ret_sbdf);
-    TAILQ_FOREACH (dev, &b->devices, link) {
-        if (dev->policy.name[0] && strcmp(dev->policy.name, text) == 0)
+    link = pb_index_first(&b->device_name, pb_index_text(text));
+    for (; link; link = pb_index_next(link)) {
+        struct pb_device *dev = PB_CONTAINER_OF(link, struct pb_device, by_name);
+
+        if (strcmp(dev->policy.name, text) == 0)
             return dev;
     }
     return NULL;
@@ -53,7 +60,8 @@ struct pb_device *pb_device_resolve(const struct pb_backend *b, const char *text
 struct pb_device *pb_device_add(struct pb_backend *b, struct pb_sbdf sbdf)
 {
     const struct pb_device_policy *policy = pb_policy_device(b->policy, sbdf);
-    struct pb_device *dev = pb_device_find(b, sbdf), *next;
+    const struct pb_device_policy fallback = pb_policy_device_default(sbdf);
+    struct pb_device *dev = pb_device_find(b, sbdf), *before;
 
     if (dev)
         return dev;
@@ -62,17 +70,20 @@ struct pb_device *pb_device_add(struct pb_backend *b, struct pb_sbdf sbdf)
         return NULL;
     dev->b = b;
     dev->sbdf = sbdf;
-    dev->policy = policy ? *policy : pb_policy_device_default(sbdf);
+    pb_device_set_policy(dev, policy ? policy : &fallback);
+    pb_index_add(&b->device_address, &dev->by_address, pb_sbdf_machine(sbdf));
     dev->state = PB_DEVICE_ABSENT;
     dev->cause_code = "";
     b->device_count++;
-    TAILQ_FOREACH (next, &b->devices, link) {
-        if (pb_sbdf_machine(next->sbdf) > pb_sbdf_machine(sbdf)) {
-            TAILQ_INSERT_BEFORE(next, dev, link);
+    /* From the end: they mostly come in their order. */
+    TAILQ_FOREACH_REVERSE(before, &b->devices, pb_device_list, link)
+    {
+        if (pb_sbdf_machine(before->sbdf) < pb_sbdf_machine(sbdf)) {
+            TAILQ_INSERT_AFTER(&b->devices, before, dev, link);
             return dev;
         }
     }
-    TAILQ_INSERT_TAIL(&b->devices, dev, link);
+    TAILQ_INSERT_HEAD(&b->devices, dev, link);
     return dev;
 }
 
@@ -113,6 +124,9 @@ struct pb_device *pb_device_admit(struct pb_backend *b, struct pb_sbdf sbdf,
 void pb_device_free(struct pb_device *dev)
 {
     TAILQ_REMOVE(&dev->b->devices, dev, link);
+    pb_index_remove(&dev->b->device_address, &dev->by_address);
+    if (dev->policy.name[0])
+        pb_index_remove(&dev->b->device_name, &dev->by_name);
     dev->b->device_count--;
     if (dev->hw)
         dev->b->host->ops->hw_close(dev->b->host, dev->hw);

@@ -38,13 +38,9 @@ static void fe_fired(struct pb_watch *watch)
 
 struct pb_guest *pb_guest_find(const struct pb_backend *b, uint32_t domid)
 {
-    struct pb_guest *g;
+    struct pb_index_link *link = pb_index_first(&b->guest_domid, domid);
 
-    TAILQ_FOREACH (g, &b->guests, link) {
-        if (g->domid == domid)
-            return g;
-    }
-    return NULL;
+    return link ? PB_CONTAINER_OF(link, struct pb_guest, by_domid) : NULL;
 }
 
 const char *pb_guest_kind(const struct pb_guest *g)
@@ -55,7 +51,7 @@ const char *pb_guest_kind(const struct pb_guest *g)
 struct pb_guest *pb_guest_get(struct pb_backend *b, const struct pb_domain *domain,
                               const char *name, bool xl)
 {
-    struct pb_guest *g = pb_guest_find(b, domain->domid), *next;
+    struct pb_guest *g = pb_guest_find(b, domain->domid), *before;
 
     if (g)
         return g;
@@ -81,13 +77,16 @@ struct pb_guest *pb_guest_get(struct pb_backend *b, const struct pb_domain *doma
     g->again.data = g;
     pb_serve_init(g);
     b->guest_count++;
-    TAILQ_FOREACH (next, &b->guests, link) {
-        if (next->domid > g->domid) {
-            TAILQ_INSERT_BEFORE(next, g, link);
+    pb_index_add(&b->guest_domid, &g->by_domid, g->domid);
+    /* From the end: a new domain mostly has the highest number. */
+    TAILQ_FOREACH_REVERSE(before, &b->guests, pb_guest_list, link)
+    {
+        if (before->domid < g->domid) {
+            TAILQ_INSERT_AFTER(&b->guests, before, g, link);
             return g;
         }
     }
-    TAILQ_INSERT_TAIL(&b->guests, g, link);
+    TAILQ_INSERT_HEAD(&b->guests, g, link);
     return g;
 }
 
@@ -565,6 +564,7 @@ static void guest_free(struct pb_guest *g)
         b->xen->ops->watch_remove(b->xen, &g->fe_watch);
     pb_serve_fini(g);
     TAILQ_REMOVE(&b->guests, g, link);
+    pb_index_remove(&b->guest_domid, &g->by_domid);
     b->guest_count--;
     pb_serve_keep_counters(g);
     if (g->xl)

@@ -59,8 +59,14 @@ static struct pb_journal_record *record_new(struct pb_journal *j, enum pb_journa
                                             uint32_t index)
 {
     const struct pb_journal_layout *layout = j->area[area].layout;
-    struct pb_journal_record *r = calloc(1, sizeof(*r));
+    struct pb_journal_record *r;
+    unsigned parts = 0;
 
+    for (unsigned i = 0; i < PB_JOURNAL_PARTS && i < layout->part_count; i++) {
+        if (pb_journal_part_size(area, i) > 0 && layout->part[i].copies == 2)
+            parts = i + 1;
+    }
+    r = calloc(1, sizeof(*r) + parts * sizeof(r->part[0]));
     if (!r)
         return NULL;
     r->j = j;
@@ -127,7 +133,7 @@ static int load(struct pb_journal_record *r)
 static bool is_empty(const struct pb_journal_record *r)
 {
     for (unsigned i = 0; i < PB_JOURNAL_PARTS; i++) {
-        if (r->found[i] || r->part[i].lost)
+        if (r->found[i] || (has_part(r, i) && r->part[i].lost))
             return false;
     }
     return true;
@@ -185,7 +191,7 @@ struct pb_journal_record *pb_journal_add(struct pb_journal *j, enum pb_journal_a
 {
     struct pb_journal_area *area = &j->area[a];
     struct pb_journal_record *r;
-    uint32_t index = 0;
+    uint32_t index = area->free_from;
     int rc;
 
     while (index < area->layout->count && area->record[index])
@@ -207,6 +213,7 @@ struct pb_journal_record *pb_journal_add(struct pb_journal *j, enum pb_journal_a
     clear(r); /* a removal may have been cut short */
     set_state(r, STATE_USED);
     area->record[index] = r;
+    area->free_from = index + 1;
     area->used++;
     return r;
 }
@@ -228,6 +235,8 @@ void pb_journal_remove(struct pb_journal *j, struct pb_journal_record *r)
     clear(r);
     j->area[r->area].record[r->index] = NULL;
     j->area[r->area].used--;
+    if (r->index < j->area[r->area].free_from)
+        j->area[r->area].free_from = r->index;
     pb_journal_record_free(r);
 }
 
@@ -349,18 +358,17 @@ static void drop_record(struct pb_journal_record *r)
     }
 }
 
-static void drop_if_known(const struct pb_journal_area *area, struct pb_journal_record *r)
+/* KNOWN: the records before it, by whose they are. */
+static void drop_if_known(struct pb_index *known, struct pb_journal_record *r)
 {
-    uint32_t key, other;
+    uint32_t key;
 
     if (!key_of(r, &key))
         return;
-    for (uint32_t i = 0; i < r->index; i++) {
-        if (area->record[i] && key_of(area->record[i], &other) && other == key) {
-            drop_record(r);
-            return;
-        }
-    }
+    if (pb_index_first(known, key))
+        drop_record(r);
+    else
+        pb_index_add(known, &r->known, key);
 }
 
 /* An operation's marker has no checksum: it is written for each operation, in a few stores. */
@@ -373,7 +381,7 @@ static void check_op(struct pb_journal_record *r)
 }
 
 /* Parts that are right by themselves, but not together. */
-static void check_record(struct pb_journal_record *r)
+static void check_record(struct pb_journal_record *r, struct pb_index *known)
 {
     const struct pb_journal_device *device = r->found[PB_JOURNAL_DEVICE];
     const struct pb_facts *facts = r->found[PB_JOURNAL_FACTS];
@@ -382,10 +390,11 @@ static void check_record(struct pb_journal_record *r)
         check_op(r);
     else if (device && facts && !pb_sbdf_equal(device->sbdf, facts->sbdf))
         drop_found(r, PB_JOURNAL_FACTS);
-    drop_if_known(&r->j->area[r->area], r);
+    drop_if_known(known, r);
 }
 
-static int load_record(struct pb_journal *j, enum pb_journal_area_id a, uint32_t index)
+static int load_record(struct pb_journal *j, enum pb_journal_area_id a, uint32_t index,
+                       struct pb_index *known)
 {
     struct pb_journal_record *r = record_new(j, a, index);
     uint64_t state;
@@ -405,7 +414,7 @@ static int load_record(struct pb_journal *j, enum pb_journal_area_id a, uint32_t
     }
     j->area[a].record[index] = r;
     j->area[a].used++;
-    check_record(r);
+    check_record(r, known);
     return 0;
 }
 
@@ -414,8 +423,11 @@ int pb_journal_load(struct pb_journal *j)
     int rc = 0;
 
     for (unsigned a = 0; a < PB_JOURNAL_AREAS; a++) {
+        struct pb_index known = { 0 };
+
         for (uint32_t i = 0; rc == 0 && i < j->area[a].room; i++)
-            rc = load_record(j, (enum pb_journal_area_id)a, i);
+            rc = load_record(j, (enum pb_journal_area_id)a, i, &known);
+        pb_index_fini(&known);
     }
     return rc;
 }

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "backend/journal.h"
+#include "base/index.h"
 #include "quirk/plugin.h"
 
 /*
@@ -126,16 +127,18 @@ struct pb_journal_record {
     struct pb_journal *j;
     enum pb_journal_area_id area;
     uint32_t index;
-    uint8_t *at;  /* in the file */
-    bool changed; /* since FOUND was read */
-    struct pb_journal_part part[PB_JOURNAL_PARTS];
+    uint8_t *at;                   /* in the file */
+    bool changed;                  /* since FOUND was read */
+    struct pb_index_link known;    /* while the file is loaded: by whose it is */
     void *found[PB_JOURNAL_PARTS]; /* private copies of what is right, NULL: none */
+    struct pb_journal_part part[]; /* as many as its area has */
 };
 
 struct pb_journal_area {
     const struct pb_journal_layout *layout; /* of the file */
     unsigned limit, used;
     uint32_t room;
+    uint32_t free_from;                /* those before it are in use */
     struct pb_journal_record **record; /* layout->count of them, NULL: free */
 };
 

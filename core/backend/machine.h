@@ -18,6 +18,7 @@
 #include "backend/taint.h"
 #include "backend/task.h"
 #include "base/bytes.h"
+#include "base/index.h"
 #include "base/ratelimit.h"
 #include "pci/access.h"
 #include "proto/pciif.h"
@@ -60,6 +61,7 @@ struct pb_identity {
 
 struct pb_device {
     TAILQ_ENTRY(pb_device) link;
+    struct pb_index_link by_address, by_name; /* by_name: if its policy has one */
     struct pb_backend *b;
     struct pb_sbdf sbdf;
     struct pb_device_policy policy;
@@ -168,6 +170,7 @@ struct pb_running_op {
 
 struct pb_guest {
     TAILQ_ENTRY(pb_guest) link;
+    struct pb_index_link by_domid;
     struct pb_backend *b;
     uint32_t domid;
     uint8_t handle[16];
@@ -251,8 +254,10 @@ struct pb_backend {
     struct pb_journal *journal; /* NULL: nothing is kept for the next process */
     uint64_t generation;
     struct pb_device_list devices; /* by address */
+    struct pb_index device_address, device_name;
     unsigned device_count;
     struct pb_guest_list guests; /* by domid */
+    struct pb_index guest_domid;
     unsigned guest_count;
     struct pb_slot_list slots; /* in the order in which they were listed */
     struct pb_task_list tasks;
@@ -304,6 +309,8 @@ struct pb_device *pb_device_add(struct pb_backend *b, struct pb_sbdf sbdf);
 struct pb_device *pb_device_admit(struct pb_backend *b, struct pb_sbdf sbdf,
                                   struct pb_failure *failure);
 void pb_device_free(struct pb_device *dev);
+/* The only way to change its policy: its name is found by it. */
+void pb_device_set_policy(struct pb_device *dev, const struct pb_device_policy *policy);
 void pb_device_set_state(struct pb_device *dev, enum pb_device_state state);
 __attribute__((format(printf, 2, 3))) void pb_device_set_cause(struct pb_device *dev,
                                                                const char *fmt, ...);

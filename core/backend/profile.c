@@ -191,6 +191,8 @@ int pb_profile_plug(struct pb_device *dev, char *why, size_t why_size)
 {
     pb_hooks_free(dev->hooks);
     dev->hooks = NULL;
+    if (dev->profile->binding_count == 0)
+        return 0; /* most devices have none: 4 KiB less for each */
     return pb_hooks_new(dev->profile, &dev->hooks, why, why_size);
 }
 

@@ -122,8 +122,9 @@ static struct pb_profile *take_prepared(const struct pb_reload *reload, struct p
 static void change_device(const struct pb_reload *reload, struct pb_device *dev)
 {
     struct pb_profile *profile = dev->profile ? take_prepared(reload, dev) : NULL;
+    const struct pb_device_policy policy = policy_of(reload->policy, dev->sbdf);
 
-    dev->policy = policy_of(reload->policy, dev->sbdf);
+    pb_device_set_policy(dev, &policy);
     if (dev->guest)
         dev->permissive = dev->policy.permissive || dev->permissive_asked;
     if (profile)

@@ -71,21 +71,37 @@ struct pb_device_view pb_device_view_of(const struct pb_device *dev)
     };
 }
 
+/*
+ * The first whose number is not below FROM. The one that was visited last leads to it at once; all
+ * are looked at only when that is gone meanwhile.
+ */
+static const struct pb_device *device_from(const struct pb_backend *b, uint64_t from)
+{
+    struct pb_index_link *last = from > 0 ? pb_index_first(&b->device_address, from - 1) : NULL;
+    const struct pb_device *dev = TAILQ_FIRST(&b->devices);
+
+    if (last)
+        return TAILQ_NEXT(PB_CONTAINER_OF(last, struct pb_device, by_address), link);
+    while (dev && pb_sbdf_machine(dev->sbdf) < from)
+        dev = TAILQ_NEXT(dev, link);
+    return dev;
+}
+
 bool pb_backend_some_devices(const struct pb_backend *b, uint64_t *from, unsigned max,
                              void (*visit)(void *ctx, const struct pb_device_view *view), void *ctx)
 {
-    const struct pb_device *dev;
+    const struct pb_device *dev = device_from(b, *from);
 
-    TAILQ_FOREACH (dev, &b->devices, link) {
+    for (; dev; dev = TAILQ_NEXT(dev, link)) {
         struct pb_device_view view;
 
-        if (pb_sbdf_machine(dev->sbdf) < *from || !pb_slots_is_known(dev))
-            continue;
         if (max-- == 0)
             return true;
+        *from = (uint64_t)pb_sbdf_machine(dev->sbdf) + 1;
+        if (!pb_slots_is_known(dev))
+            continue;
         view = pb_device_view_of(dev);
         visit(ctx, &view);
-        *from = (uint64_t)pb_sbdf_machine(dev->sbdf) + 1;
     }
     return false;
 }
@@ -137,16 +153,26 @@ static struct pb_guest_view guest_view_of(const struct pb_guest *g)
     return view;
 }
 
+static const struct pb_guest *guest_from(const struct pb_backend *b, uint64_t from)
+{
+    struct pb_index_link *last = from > 0 ? pb_index_first(&b->guest_domid, from - 1) : NULL;
+    const struct pb_guest *g = TAILQ_FIRST(&b->guests);
+
+    if (last)
+        return TAILQ_NEXT(PB_CONTAINER_OF(last, struct pb_guest, by_domid), link);
+    while (g && g->domid < from)
+        g = TAILQ_NEXT(g, link);
+    return g;
+}
+
 bool pb_backend_some_guests(const struct pb_backend *b, uint64_t *from, unsigned max,
                             void (*visit)(void *ctx, const struct pb_guest_view *view), void *ctx)
 {
-    const struct pb_guest *g;
+    const struct pb_guest *g = guest_from(b, *from);
 
-    TAILQ_FOREACH (g, &b->guests, link) {
+    for (; g; g = TAILQ_NEXT(g, link)) {
         struct pb_guest_view view;
 
-        if (g->domid < *from)
-            continue;
         if (max-- == 0)
             return true;
         view = guest_view_of(g);
