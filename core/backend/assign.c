@@ -15,6 +15,7 @@
 #include "backend/claim.h"
 #include "backend/guest.h"
 #include "backend/machine.h"
+#include "base/index.h"
 #include "base/log.h"
 
 #define PAUSE_MAX_S 60
@@ -35,9 +36,20 @@ struct incarnation {
     uint8_t handle[16];
 };
 
+/* Of one guest's name: what is asked for when something happens concerns no other's. */
+struct party {
+    TAILQ_ENTRY(party) link;
+    struct pb_index_link by_name;
+    char name[PB_NAME_MAX + 1];
+    TAILQ_HEAD(, record) records; /* in the policy's order */
+};
+TAILQ_HEAD(party_list, party);
+
 struct record {
-    TAILQ_ENTRY(record) link;
+    TAILQ_ENTRY(record) link, sibling;
+    struct pb_index_link by_device;
     struct pb_assigner *assigner;
+    struct party *party;
     struct pb_assignment what;
     enum state state;
     bool gone; /* the policy has it no more; freed when what is under way is answered */
@@ -51,6 +63,8 @@ TAILQ_HEAD(record_list, record);
 struct pb_assigner {
     struct pb_backend *b;
     struct record_list records; /* in the policy's order */
+    struct party_list parties;
+    struct pb_index party_name, device;
     struct pb_watch introduced, released;
     bool looking, look_again;
 };
@@ -59,7 +73,37 @@ static void record_free(struct record *r)
 {
     ev_timer_stop(r->assigner->b->loop, &r->timer);
     TAILQ_REMOVE(&r->assigner->records, r, link);
+    TAILQ_REMOVE(&r->party->records, r, sibling);
+    pb_index_remove(&r->assigner->device, &r->by_device);
     free(r);
+}
+
+static struct party *party_find(const struct pb_assigner *a, const char *name)
+{
+    struct pb_index_link *link = pb_index_first(&a->party_name, pb_index_text(name));
+
+    for (; link; link = pb_index_next(link)) {
+        struct party *p = PB_CONTAINER_OF(link, struct party, by_name);
+
+        if (strcmp(p->name, name) == 0)
+            return p;
+    }
+    return NULL;
+}
+
+static void party_free(struct pb_assigner *a, struct party *p)
+{
+    TAILQ_REMOVE(&a->parties, p, link);
+    pb_index_remove(&a->party_name, &p->by_name);
+    free(p);
+}
+
+/* Where a device that is named so is looked for. */
+static uint64_t device_key(const char *text)
+{
+    struct pb_sbdf sbdf;
+
+    return pb_sbdf_parse(text, &sbdf) ? pb_sbdf_machine(sbdf) : pb_index_text(text);
 }
 
 static struct pb_device *device_of(const struct record *r)
@@ -78,7 +122,7 @@ static bool same(const struct incarnation *a, const struct incarnation *b)
 
 /* --- trying --- */
 
-static void try_ready(struct pb_assigner *a);
+static void try_ready(struct party *p);
 
 static void again(struct ev_loop *loop, ev_timer *timer, int events)
 {
@@ -87,7 +131,7 @@ static void again(struct ev_loop *loop, ev_timer *timer, int events)
     (void)loop;
     (void)events;
     r->state = READY;
-    try_ready(r->assigner);
+    try_ready(r->party);
 }
 
 static void pause_before_next(struct record *r)
@@ -120,9 +164,8 @@ static bool waits_for_another(const struct record *r)
     const struct pb_device *dev = device_of(r), *other;
     const struct record *o;
 
-    TAILQ_FOREACH (o, &r->assigner->records, link) {
-        if (o == r || o->gone || o->state == REFUSED || o->state == DONE ||
-            strcmp(o->what.guest, r->what.guest) != 0)
+    TAILQ_FOREACH (o, &r->party->records, sibling) {
+        if (o == r || o->gone || o->state == REFUSED || o->state == DONE)
             continue;
         other = device_of(o);
         for (unsigned i = 0; dev && other && i < dev->surroundings.neighbour_count; i++) {
@@ -151,10 +194,10 @@ static void failed(struct record *r, const struct pb_failure *failure)
 /* Of a claim or an attach: what comes of R. */
 static void answered(struct record *r, const struct pb_failure *failure, enum state worked)
 {
-    struct pb_assigner *a = r->assigner;
+    struct party *p = r->party;
 
     r->state = NO_GUEST;
-    if (a->b->stopping)
+    if (r->assigner->b->stopping)
         return;
     if (r->gone) {
         record_free(r);
@@ -167,7 +210,7 @@ static void answered(struct record *r, const struct pb_failure *failure, enum st
         if (worked == DONE)
             r->text[0] = '\0';
     }
-    try_ready(a);
+    try_ready(p);
 }
 
 static void attached(void *ctx, const struct pb_failure *failure)
@@ -194,12 +237,12 @@ static bool is_under_way(const struct record *r)
     return r->state == CLAIMING || r->state == TRYING;
 }
 
-static bool guest_is_busy(const struct pb_assigner *a, const char *guest)
+static bool guest_is_busy(const struct party *p)
 {
     const struct record *r;
 
-    TAILQ_FOREACH (r, &a->records, link) {
-        if (is_under_way(r) && strcmp(r->what.guest, guest) == 0)
+    TAILQ_FOREACH (r, &p->records, sibling) {
+        if (is_under_way(r))
             return true;
     }
     return false;
@@ -229,32 +272,36 @@ static bool leaves_it_to_others(struct record *r)
     return true;
 }
 
-static void claim_ready(struct pb_assigner *a)
+static void claim_ready(struct party *p)
 {
     struct pb_sbdf sbdf;
     struct record *r;
 
-    TAILQ_FOREACH (r, &a->records, link) {
+    TAILQ_FOREACH (r, &p->records, sibling) {
+        struct pb_backend *b = r->assigner->b;
+
         if (r->state != READY || !to_be_claimed(r, &sbdf) || leaves_it_to_others(r))
             continue;
-        ev_timer_stop(a->b->loop, &r->timer);
+        ev_timer_stop(b->loop, &r->timer);
         r->tried = r->guest;
         r->state = CLAIMING;
-        pb_claim_quietly(a->b, sbdf, claimed, r);
+        pb_claim_quietly(b, sbdf, claimed, r);
     }
 }
 
-static void try_ready(struct pb_assigner *a)
+static void try_ready(struct party *p)
 {
-    const struct pb_attach_options options = { .claim = true, .quiet = true };
+    struct pb_attach_options options = { .claim = true, .quiet = true };
     struct record *r, *next;
 
-    claim_ready(a);
-    for (r = TAILQ_FIRST(&a->records); r; r = next) {
-        next = TAILQ_NEXT(r, link);
-        if (r->state != READY || guest_is_busy(a, r->what.guest))
+    claim_ready(p);
+    for (r = TAILQ_FIRST(&p->records); r; r = next) {
+        struct pb_backend *b = r->assigner->b;
+
+        next = TAILQ_NEXT(r, sibling);
+        if (r->state != READY || guest_is_busy(p))
             continue;
-        ev_timer_stop(a->b->loop, &r->timer);
+        ev_timer_stop(b->loop, &r->timer);
         r->tried = r->guest;
         if (has_it_already(r)) {
             r->state = DONE;
@@ -262,7 +309,8 @@ static void try_ready(struct pb_assigner *a)
         }
         r->state = TRYING;
         /* By name: a number may be another domain's by now. */
-        pb_backend_attach(a->b, r->what.guest, r->what.device, &options, attached, r);
+        options.domid = r->guest.domid;
+        pb_backend_attach(b, r->what.guest, r->what.device, &options, attached, r);
     }
 }
 
@@ -288,7 +336,7 @@ static void two_of_one_name(struct record *r, uint32_t one, uint32_t other)
     struct pb_failure failure = { .next = "rename one of them" };
 
     (void)snprintf(failure.reason, sizeof(failure.reason), "domains %u and %u both have this name",
-                   one, other);
+                   one < other ? one : other, one < other ? other : one);
     r->guest = (struct incarnation){ 0 };
     if (is_under_way(r))
         return;
@@ -296,17 +344,24 @@ static void two_of_one_name(struct record *r, uint32_t one, uint32_t other)
     tell(r, &failure, "not tried until only one of them runs");
 }
 
-static void judge(struct record *r, const struct pb_store_req *req)
+/* Domains by their names. */
+struct named {
+    struct pb_index_link link;
+    const char *name;
+    uint32_t domid;
+};
+
+static void judge(struct record *r, const struct pb_index *names)
 {
+    struct pb_index_link *link = pb_index_first(names, pb_index_text(r->what.guest));
     struct incarnation found = { 0 }, one;
 
-    for (unsigned i = 0; i < req->count; i++) {
-        const char *name = pb_store_value(req, i);
-        uint32_t domid;
+    for (; link; link = pb_index_next(link)) {
+        const struct named *named = PB_CONTAINER_OF(link, struct named, link);
+        uint32_t domid = named->domid;
 
-        if (!name || strcmp(name, r->what.guest) != 0)
+        if (strcmp(named->name, r->what.guest) != 0)
             continue;
-        domid = (uint32_t)strtoul(req->step[i].path + strlen("/local/domain/"), NULL, 10);
         if (!runs(r->assigner->b, domid, &one))
             continue;
         if (found.there) {
@@ -328,23 +383,48 @@ static void judge(struct record *r, const struct pb_store_req *req)
 
 static void looked(struct pb_assigner *a)
 {
+    struct party *p;
+
     a->looking = false;
-    if (a->look_again)
+    if (a->look_again) {
         look(a);
-    else
-        try_ready(a);
+        return;
+    }
+    TAILQ_FOREACH (p, &a->parties, link)
+        try_ready(p);
+}
+
+static void judge_all(struct pb_assigner *a, const struct pb_store_req *req)
+{
+    struct named *named = calloc(req->count + 1U, sizeof(*named));
+    struct pb_index names = { 0 };
+    struct record *r;
+
+    if (!named) {
+        pb_err("assignments: out of memory");
+        return;
+    }
+    for (unsigned i = 0; i < req->count; i++) {
+        struct named *one = &named[i];
+
+        one->name = pb_store_value(req, i);
+        one->domid = (uint32_t)strtoul(req->step[i].path + strlen("/local/domain/"), NULL, 10);
+        if (one->name)
+            pb_index_add(&names, &one->link, pb_index_text(one->name));
+    }
+    TAILQ_FOREACH (r, &a->records, link)
+        judge(r, &names);
+    pb_index_fini(&names);
+    free(named);
 }
 
 static void names_read(struct pb_store_req *req, void *ctx)
 {
     struct pb_assigner *a = ctx;
-    struct record *r;
 
     /* Without xenstored nothing is known; its watches fire when it is back. */
-    if (req->rc == 0) {
-        TAILQ_FOREACH (r, &a->records, link)
-            judge(r, req);
-    }
+    if (req->rc == 0)
+        judge_all(a, req);
     looked(a);
 }
 
@@ -395,26 +475,48 @@ static void released(struct pb_watch *watch)
 
 static struct record *find(const struct pb_assigner *a, const struct pb_assignment *what)
 {
-    struct record *r;
+    struct pb_index_link *link = pb_index_first(&a->device, device_key(what->device));
 
-    TAILQ_FOREACH (r, &a->records, link) {
+    for (; link; link = pb_index_next(link)) {
+        struct record *r = PB_CONTAINER_OF(link, struct record, by_device);
+
         if (strcmp(r->what.guest, what->guest) == 0 && strcmp(r->what.device, what->device) == 0)
             return r;
     }
     return NULL;
 }
 
+static struct party *party_get(struct pb_assigner *a, const char *name)
+{
+    struct party *p = party_find(a, name);
+
+    if (p)
+        return p;
+    p = calloc(1, sizeof(*p));
+    if (!p)
+        return NULL;
+    (void)snprintf(p->name, sizeof(p->name), "%s", name);
+    TAILQ_INIT(&p->records);
+    TAILQ_INSERT_TAIL(&a->parties, p, link);
+    pb_index_add(&a->party_name, &p->by_name, pb_index_text(name));
+    return p;
+}
+
 static struct record *record_new(struct pb_assigner *a, const struct pb_assignment *what)
 {
-    struct record *r = calloc(1, sizeof(*r));
+    struct party *p = party_get(a, what->guest);
+    struct record *r = p ? calloc(1, sizeof(*r)) : NULL;
 
     if (!r)
         return NULL;
     r->assigner = a;
+    r->party = p;
     r->what = *what;
     ev_init(&r->timer, again);
     r->timer.data = r;
     TAILQ_INSERT_TAIL(&a->records, r, link);
+    TAILQ_INSERT_TAIL(&p->records, r, sibling);
+    pb_index_add(&a->device, &r->by_device, device_key(what->device));
     return r;
 }
 
@@ -422,6 +524,7 @@ static struct record *record_new(struct pb_assigner *a, const struct pb_assignme
 static void follow_policy(struct pb_assigner *a)
 {
     const struct pb_policy *policy = a->b->policy;
+    struct party *p, *next_party;
     struct record *r, *next;
 
     TAILQ_FOREACH (r, &a->records, link)
@@ -437,11 +540,18 @@ static void follow_policy(struct pb_assigner *a)
         r->gone = false;
         TAILQ_REMOVE(&a->records, r, link);
         TAILQ_INSERT_TAIL(&a->records, r, link);
+        TAILQ_REMOVE(&r->party->records, r, sibling);
+        TAILQ_INSERT_TAIL(&r->party->records, r, sibling);
     }
     for (r = TAILQ_FIRST(&a->records); r; r = next) {
         next = TAILQ_NEXT(r, link);
         if (r->gone && !is_under_way(r))
             record_free(r);
+    }
+    for (p = TAILQ_FIRST(&a->parties); p; p = next_party) {
+        next_party = TAILQ_NEXT(p, link);
+        if (TAILQ_EMPTY(&p->records))
+            party_free(a, p);
     }
 }
 
@@ -456,6 +566,7 @@ void pb_assign_begin(struct pb_backend *b)
     a->b = b;
     b->assigner = a;
     TAILQ_INIT(&a->records);
+    TAILQ_INIT(&a->parties);
     follow_policy(a);
     (void)snprintf(a->introduced.path, sizeof(a->introduced.path), "@introduceDomain");
     a->introduced.fired = introduced;
@@ -483,22 +594,50 @@ static bool concerns(const struct record *r, const struct pb_device *dev)
     for (unsigned i = 0; own && own != dev && i < own->surroundings.neighbour_count; i++) {
         if (!pb_sbdf_equal(own->surroundings.neighbour[i].sbdf, dev->sbdf))
             continue;
-        TAILQ_FOREACH (o, &r->assigner->records, link) {
-            if (!o->gone && strcmp(o->what.guest, r->what.guest) == 0 && device_of(o) == dev)
+        TAILQ_FOREACH (o, &r->party->records, sibling) {
+            if (!o->gone && device_of(o) == dev)
                 return true;
         }
     }
     return own == dev;
 }
 
-void pb_assign_device_ready(struct pb_backend *b, const struct pb_device *dev)
+/* The record of DEV under KEY. */
+static struct record *record_under(const struct pb_assigner *a, uint64_t key,
+                                   const struct pb_device *dev)
 {
+    struct pb_index_link *link = pb_index_first(&a->device, key);
+
+    for (; link; link = pb_index_next(link)) {
+        struct record *r = PB_CONTAINER_OF(link, struct record, by_device);
+
+        if (!r->gone && device_of(r) == dev)
+            return r;
+    }
+    return NULL;
+}
+
+/* Its record in the policy, which names it by address or by name. */
+static struct record *record_of(const struct pb_device *dev)
+{
+    const struct pb_assigner *a = dev->b->assigner;
+    struct record *r = a ? record_under(a, pb_sbdf_machine(dev->sbdf), dev) : NULL;
+
+    if (!r && a && dev->policy.name[0])
+        r = record_under(a, pb_index_text(dev->policy.name), dev);
+    return r;
+}
+
+/* Whom it concerns has the same guest. */
+void pb_assign_device_ready(const struct pb_device *dev)
+{
+    const struct record *own = record_of(dev);
     struct record *r;
     bool any = false;
 
-    if (!b->assigner)
+    if (!own)
         return;
-    TAILQ_FOREACH (r, &b->assigner->records, link) {
+    TAILQ_FOREACH (r, &own->party->records, sibling) {
         if (r->state != WAITING || !concerns(r, dev))
             continue;
         r->state = READY;
@@ -506,17 +645,18 @@ void pb_assign_device_ready(struct pb_backend *b, const struct pb_device *dev)
         any = true;
     }
     if (any)
-        try_ready(b->assigner);
+        try_ready(own->party);
 }
 
 bool pb_assign_wants(const struct pb_backend *b, struct pb_sbdf sbdf)
 {
-    const struct record *r;
+    struct pb_index_link *link =
+        b->assigner ? pb_index_first(&b->assigner->device, pb_sbdf_machine(sbdf)) : NULL;
     struct pb_sbdf named;
 
-    if (!b->assigner)
-        return false;
-    TAILQ_FOREACH (r, &b->assigner->records, link) {
+    for (; link; link = pb_index_next(link)) {
+        const struct record *r = PB_CONTAINER_OF(link, struct record, by_device);
+
         if (!r->gone && pb_sbdf_parse(r->what.device, &named) && pb_sbdf_equal(named, sbdf))
             return true;
     }
@@ -537,6 +677,10 @@ void pb_assign_end(struct pb_backend *b)
         next = TAILQ_NEXT(r, link);
         record_free(r);
     }
+    while (!TAILQ_EMPTY(&a->parties))
+        party_free(a, TAILQ_FIRST(&a->parties));
+    pb_index_fini(&a->party_name);
+    pb_index_fini(&a->device);
     free(a);
 }
 
@@ -559,13 +703,14 @@ static const char *text_of(const struct record *r)
 
 const char *pb_assign_text(const struct pb_guest *g)
 {
+    const struct party *p = g->b->assigner ? party_find(g->b->assigner, g->name) : NULL;
     const struct record *r;
     bool any = false;
 
-    if (!g->b->assigner)
+    if (!p)
         return "";
-    TAILQ_FOREACH (r, &g->b->assigner->records, link) {
-        if (r->gone || strcmp(r->what.guest, g->name) != 0)
+    TAILQ_FOREACH (r, &p->records, sibling) {
+        if (r->gone)
             continue;
         if (r->state != DONE)
             return text_of(r);
@@ -576,15 +721,10 @@ const char *pb_assign_text(const struct pb_guest *g)
 
 const char *pb_assign_of_device(const struct pb_device *dev, const char **ret_text)
 {
-    const struct record *r;
+    const struct record *r = record_of(dev);
 
-    if (!dev->b->assigner)
+    if (!r)
         return NULL;
-    TAILQ_FOREACH (r, &dev->b->assigner->records, link) {
-        if (r->gone || device_of(r) != dev)
-            continue;
-        *ret_text = text_of(r);
-        return r->what.guest;
-    }
-    return NULL;
+    *ret_text = text_of(r);
+    return r->what.guest;
 }

@@ -18,7 +18,7 @@ struct pb_guest;
 /* Begins to look for guests of the policy's assignments; after it, guests that are there. */
 void pb_assign_begin(struct pb_backend *b);
 /* The device has appeared or was claimed: what waits for it is tried now. */
-void pb_assign_device_ready(struct pb_backend *b, const struct pb_device *dev);
+void pb_assign_device_ready(const struct pb_device *dev);
 /* Does an entry name this address? */
 bool pb_assign_wants(const struct pb_backend *b, struct pb_sbdf sbdf);
 /*

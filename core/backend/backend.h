@@ -83,6 +83,7 @@ struct pb_attach_options {
     bool permissive; /* for this guest only */
     bool force;      /* overrides taint and warnings */
     bool quiet;      /* who asked tells of a failure himself */
+    uint32_t domid;  /* of the guest that is given by its name: looked at first; 0: not known */
     unsigned wait_s; /* 0: done when the nodes are written; else: when the frontend is connected */
 };
 

@@ -211,11 +211,28 @@ static void domains_read(struct pb_store_req *req, void *ctx)
     task->b->xen->ops->store_submit(task->b->xen, next);
 }
 
+static enum pb_run read_domains(struct pb_task *task)
+{
+    struct pb_store_req *req = pb_store_req_new(false, domains_read, task);
+
+    if (!req)
+        return FAIL(task, INTERNAL, "", "out of memory");
+    pb_store_list(req, "/local/domain");
+    task->b->xen->ops->store_submit(task->b->xen, req);
+    return PB_RUN_WAIT;
+}
+
 static void name_read(struct pb_store_req *req, void *ctx)
 {
     struct pb_task *task = ctx;
     const char *name = req->rc == 0 ? pb_store_value(req, 0) : NULL;
 
+    if (task->options.domid && (!name || strcmp(name, task->guest_text) != 0 ||
+                                !runs(task, task->options.domid))) { /* it is another one by now */
+        if (read_domains(task) == PB_RUN_FAIL)
+            pb_task_failed(task);
+        return;
+    }
     (void)snprintf(task->name, sizeof(task->name), "%s", name ? name : "");
     pb_task_next(task);
 }
@@ -226,15 +243,13 @@ enum pb_run pb_choose_guest(struct pb_task *task)
     bool number = text[strspn(text, "0123456789")] == '\0' && strlen(text) <= 5;
     struct pb_store_req *req;
 
-    req = pb_store_req_new(false, number ? name_read : domains_read, task);
+    if (!number && !task->options.domid)
+        return read_domains(task);
+    req = pb_store_req_new(false, name_read, task);
     if (!req)
         return FAIL(task, INTERNAL, "", "out of memory");
-    if (number) {
-        task->domid = (uint32_t)strtoul(text, NULL, 10);
-        pb_store_read(req, "/local/domain/%u/name", task->domid);
-    } else {
-        pb_store_list(req, "/local/domain");
-    }
+    task->domid = number ? (uint32_t)strtoul(text, NULL, 10) : task->options.domid;
+    pb_store_read(req, "/local/domain/%u/name", task->domid);
     task->b->xen->ops->store_submit(task->b->xen, req);
     return PB_RUN_WAIT;
 }

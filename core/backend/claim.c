@@ -423,7 +423,7 @@ static enum pb_run quarantine(struct pb_task *task)
                                           .subsystem_device = dev->facts.subsystem_device };
     pb_device_set_state(dev, PB_DEVICE_CLAIMED);
     pb_groups_tell(dev);
-    pb_assign_device_ready(dev->b, dev);
+    pb_assign_device_ready(dev);
     return PB_RUN_NEXT;
 }
 

@@ -284,7 +284,7 @@ static enum pb_run part(struct pb_task *task)
     task->last_guest = dev->guest;
     pb_adopt_lost_returned(dev);
     pb_guest_unlink(dev);
-    pb_assign_device_ready(dev->b, dev);
+    pb_assign_device_ready(dev);
     return PB_RUN_NEXT;
 }
 

@@ -277,7 +277,7 @@ static void arrive(struct pb_device *dev, const struct pb_job *job)
     pb_device_set_state(dev, PB_DEVICE_PRESENT);
     if (pb_slots_match(dev->b, dev->sbdf))
         pb_slots_claim(dev->b, dev->sbdf);
-    pb_assign_device_ready(dev->b, dev);
+    pb_assign_device_ready(dev);
 }
 
 static void act_on(struct pb_device *dev, const struct pb_job *job)
