@@ -11,13 +11,20 @@
 
 struct sim_device *sim_device_find(const struct sim_world *w, struct pb_sbdf sbdf)
 {
-    struct sim_device *dev;
+    struct sim_device *dev = w->device_bucket[pb_sbdf_machine(sbdf) % SIM_DEVICE_BUCKETS];
 
-    TAILQ_FOREACH (dev, &w->devices, link) {
-        if (pb_sbdf_equal(dev->sbdf, sbdf))
-            return dev;
-    }
-    return NULL;
+    while (dev && !pb_sbdf_equal(dev->sbdf, sbdf))
+        dev = dev->same;
+    return dev;
+}
+
+void sim_device_add(struct sim_world *w, struct sim_device *dev)
+{
+    struct sim_device **bucket = &w->device_bucket[pb_sbdf_machine(dev->sbdf) % SIM_DEVICE_BUCKETS];
+
+    dev->same = *bucket;
+    *bucket = dev;
+    TAILQ_INSERT_TAIL(&w->devices, dev, link);
 }
 
 /* One line "1a0: 01 02 …"; the other lines of a dump are for people. */

@@ -14,15 +14,18 @@
 struct sim_world;
 
 /* Registers of the capabilities, as far as the model has effects for them. */
-#define SIM_CAP_PM   0x01
-#define SIM_CAP_VPD  0x03
-#define SIM_CAP_MSI  0x05
-#define SIM_CAP_EXP  0x10
-#define SIM_CAP_MSIX 0x11
-#define SIM_EXT_AER  0x0001
+#define SIM_CAP_PM         0x01
+#define SIM_CAP_VPD        0x03
+#define SIM_CAP_MSI        0x05
+#define SIM_CAP_EXP        0x10
+#define SIM_CAP_MSIX       0x11
+#define SIM_EXT_AER        0x0001
+
+#define SIM_DEVICE_BUCKETS 16384u
 
 struct sim_device {
     TAILQ_ENTRY(sim_device) link;
+    struct sim_device *same; /* the next one in its bucket */
     struct pb_sbdf sbdf;
     char text[PB_SBDF_TEXT];
     struct pb_facts facts; /* what sysfs says; config[] is filled when it is asked for */
@@ -80,6 +83,8 @@ TAILQ_HEAD(sim_device_list, sim_device);
  * DIR. NULL with an error set at AT.
  */
 struct sim_device *sim_device_new(const struct pb_json *at, const char *dir);
+/* Into the world. */
+void sim_device_add(struct sim_world *w, struct sim_device *dev);
 struct sim_device *sim_device_find(const struct sim_world *w, struct pb_sbdf sbdf);
 
 /* Another one in its place: identity, registers and resources, but not what Xen and the helper

@@ -74,13 +74,7 @@ bool sim_ranges_touch(const struct sim_ranges *ranges, uint64_t first, uint64_t 
 
 struct sim_domain *sim_domain_find(const struct sim_world *w, uint32_t domid)
 {
-    struct sim_domain *dom;
-
-    TAILQ_FOREACH (dom, &w->domains, link) {
-        if (dom->domid == domid)
-            return dom;
-    }
-    return NULL;
+    return domid < SIM_DOMIDS ? w->domain_by_id[domid] : NULL;
 }
 
 struct sim_domain *sim_domain_live(const struct sim_world *w, uint32_t domid)
@@ -127,7 +121,7 @@ struct sim_domain *sim_domain_create(struct sim_world *w, uint32_t domid, const 
 {
     struct sim_domain *dom;
 
-    if (sim_domain_find(w, domid))
+    if (domid >= SIM_DOMIDS || sim_domain_find(w, domid))
         return NULL;
     dom = sim_alloc(sizeof(*dom));
     dom->domid = domid;
@@ -141,6 +135,7 @@ struct sim_domain *sim_domain_create(struct sim_world *w, uint32_t domid, const 
     TAILQ_INIT(&dom->ports);
     TAILQ_INIT(&dom->pages);
     TAILQ_INSERT_TAIL(&w->domains, dom, link);
+    w->domain_by_id[domid] = dom;
     write_nodes(w, dom);
     sim_store_special(w, "@introduceDomain");
     return dom;
@@ -152,6 +147,7 @@ static void domain_free(struct sim_world *w, struct sim_domain *dom)
     sim_guest_port_close_all(w, dom);
     sim_guest_page_free_all(dom);
     TAILQ_REMOVE(&w->domains, dom, link);
+    w->domain_by_id[dom->domid] = NULL;
     for (unsigned i = 0; i < SIM_ALLOW_COUNT; i++)
         sim_free(dom->allowed[i].item);
     sim_free(dom);

@@ -12,6 +12,7 @@
 #include "sim_front.h"
 
 #define SIM_PIRQS_MAX 256
+#define SIM_DOMIDS    0x8000u
 
 struct sim_world;
 struct sim_device;

@@ -41,7 +41,7 @@ int sim_port_bind(struct sim_world *w, uint32_t domid, uint32_t remote, uint32_t
         return -EINVAL;
     /* the lowest free number, as Xen does it: an event of an earlier owner may still be under way
      */
-    for (uint32_t port = SIM_PORT_FIRST; port < SIM_PORTS_MAX; port++) {
+    for (uint32_t port = w->ports.free_from; port < SIM_PORTS_MAX; port++) {
         struct sim_local_port *local = &w->ports.port[port];
 
         if (local->used)
@@ -49,6 +49,7 @@ int sim_port_bind(struct sim_world *w, uint32_t domid, uint32_t remote, uint32_t
         *local = (struct sim_local_port){
             .used = true, .pending = true, .domid = domid, .remote = remote
         };
+        w->ports.free_from = port + 1;
         guest->local = port;
         *ret_port = port;
         sim_world_kick(w);
@@ -72,6 +73,8 @@ int sim_port_unbind(struct sim_world *w, uint32_t port)
     if (guest && guest->local == port)
         guest->local = 0;
     memset(local, 0, sizeof(*local));
+    if (port < w->ports.free_from)
+        w->ports.free_from = port;
     return 0;
 }
 

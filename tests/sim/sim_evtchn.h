@@ -9,7 +9,7 @@
 
 #include "sim_memory.h"
 
-#define SIM_PORTS_MAX  512
+#define SIM_PORTS_MAX  16384
 #define SIM_PORT_FIRST 16 /* the lower ones are dom0's own */
 #define SIM_PAGE_SIZE  4096u
 
@@ -30,7 +30,8 @@ struct sim_local_ports {
         bool used, pending, masked;
         uint32_t domid, remote;
     } port[SIM_PORTS_MAX];
-    uint32_t stray; /* delivered once though it is nobody's, 0: none */
+    uint32_t free_from; /* the lower ones are used */
+    uint32_t stray;     /* delivered once though it is nobody's, 0: none */
 };
 
 /*

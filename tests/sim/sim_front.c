@@ -330,10 +330,27 @@ void sim_front_event(struct sim_world *w, struct sim_domain *dom)
     sim_world_kick(w);
 }
 
-void sim_front_store_changed(struct sim_world *w)
+/* Whose frontend may look at PATH? NULL: anybody's. */
+static struct sim_domain *concerned(const struct sim_world *w, const char *path)
 {
-    struct sim_domain *dom;
+    unsigned domid = 0;
+    int used = 0;
 
+    if (sscanf(path, "/local/domain/0/backend/%*[^/]/%u%n", &domid, &used) < 1 &&
+        (sscanf(path, "/local/domain/%u%n", &domid, &used) < 1 || domid == 0))
+        return NULL;
+    return path[used] == '/' ? sim_domain_find(w, domid) : NULL;
+}
+
+void sim_front_store_changed(struct sim_world *w, const char *path)
+{
+    struct sim_domain *dom = concerned(w, path);
+
+    if (dom) {
+        dom->front.stale = dom->front.follow;
+        sim_world_kick(w);
+        return;
+    }
     TAILQ_FOREACH (dom, &w->domains, link) {
         dom->front.stale = dom->front.follow;
     }

@@ -66,7 +66,8 @@ void sim_front_unpublish(struct sim_world *w, struct sim_domain *dom);
 void sim_front_gone(struct sim_world *w, struct sim_domain *dom);
 
 void sim_front_event(struct sim_world *w, struct sim_domain *dom);
-void sim_front_store_changed(struct sim_world *w);
+/* PATH changed in the store, "": anything. */
+void sim_front_store_changed(struct sim_world *w, const char *path);
 void sim_front_turn(struct sim_world *w);
 bool sim_front_waiting(const struct sim_world *w);
 

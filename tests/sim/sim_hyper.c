@@ -22,12 +22,23 @@ static struct sim_device *device(struct sim_world *w, struct pb_sbdf sbdf)
     return dev && !dev->gone ? dev : NULL;
 }
 
+/* Those that may have something of DEV's. */
+static const struct sim_domain *first_with(const struct sim_world *w, const struct sim_device *dev)
+{
+    return w->large ? sim_domain_find(w, dev->owner) : TAILQ_FIRST(&w->domains);
+}
+
+static const struct sim_domain *next_with(const struct sim_world *w, const struct sim_domain *dom)
+{
+    return w->large ? NULL : TAILQ_NEXT(dom, link);
+}
+
 unsigned sim_hyper_vectors(const struct sim_world *w, const struct sim_device *dev)
 {
     const struct sim_domain *dom;
     unsigned count = 0;
 
-    TAILQ_FOREACH (dom, &w->domains, link) {
+    for (dom = first_with(w, dev); dom; dom = next_with(w, dom)) {
         for (unsigned i = 0; i < SIM_PIRQS_MAX; i++)
             count += dom->pirq[i].used && !dom->pirq[i].orphan && dom->pirq[i].device == dev;
     }
@@ -38,7 +49,7 @@ bool sim_hyper_reachable(const struct sim_world *w, const struct sim_device *dev
 {
     const struct sim_domain *dom;
 
-    TAILQ_FOREACH (dom, &w->domains, link) {
+    for (dom = first_with(w, dev); dom; dom = next_with(w, dom)) {
         for (unsigned i = 0; i < PB_PCI_RESOURCES; i++) {
             const struct pb_resource *res = &dev->facts.resource[i];
             uint64_t size = res->end - res->start + 1;
@@ -139,7 +150,7 @@ void sim_hyper_judge_grant(struct sim_world *w, uint32_t domid, enum sim_permiss
     struct sim_device *dev, *other = NULL;
     bool owned = false;
 
-    if (what == SIM_ALLOW_IRQ)
+    if (what == SIM_ALLOW_IRQ || w->large)
         return; /* a line says nothing of a device */
     TAILQ_FOREACH (dev, &w->devices, link) {
         for (unsigned i = 0; i < PB_PCI_RESOURCES; i++) {

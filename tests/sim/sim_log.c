@@ -226,10 +226,16 @@ int sim_log_leave(struct sim_world *w, const char *call, json_t *args, int rc)
 
 int sim_log_record(struct sim_world *w, const char *call, json_t *args, int rc)
 {
-    json_t *entry = args ? args : json_object();
+    json_t *entry;
 
+    w->log.serial++;
+    if (w->large) {
+        json_decref(args);
+        return rc;
+    }
+    entry = args ? args : json_object();
     bound(&w->log);
-    (void)json_object_set_new(entry, "n", json_integer((json_int_t)++w->log.serial));
+    (void)json_object_set_new(entry, "n", json_integer((json_int_t)w->log.serial));
     (void)json_object_set_new(entry, "call", json_string(call));
     (void)json_object_set_new(entry, "rc", json_integer(rc));
     (void)json_array_append_new(w->log.entries, entry);

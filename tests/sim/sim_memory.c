@@ -12,10 +12,10 @@
 
 #include "sim_evtchn.h"
 
-#define ARENA_BYTES  ((size_t)1 << 30) /* of addresses: what is not touched costs nothing */
+#define ARENA_BYTES  ((size_t)2 << 30) /* of addresses: what is not touched costs nothing */
 #define CLASS_FIRST  5u                /* 32 bytes with the header */
 #define CLASS_COUNT  26u
-#define FRAMES_MAX   1024u
+#define FRAMES_MAX   16384u
 #define PAGE         ((size_t)SIM_PAGE_SIZE)
 #define ROUND(n, to) (((n) + (to)-1) / (to) * (to))
 
@@ -26,11 +26,20 @@ struct head {
 };
 #define HEAD ROUND(sizeof(struct head), (size_t)16)
 
+/* Pages of guests, in a row. */
+struct frames {
+    char *at;
+    int fd;
+    off_t offset;
+    bool used[FRAMES_MAX];
+    unsigned free_from; /* those before it are used */
+};
+
 /* At the start of the shared memory; frames of guests behind it, then blocks. */
 struct arena {
     size_t used;
     struct head *free[CLASS_COUNT];
-    bool frame_used[FRAMES_MAX];
+    struct frames frames;
 };
 
 static struct arena *arena;
@@ -55,6 +64,9 @@ void sim_memory_share(void)
         mmap(NULL, ARENA_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, arena_fd, 0);
     if (arena == MAP_FAILED)
         abort();
+    arena->frames.at = (char *)arena + frames_at();
+    arena->frames.offset = (off_t)frames_at();
+    arena->frames.fd = arena_fd;
     arena->used = frames_at() + FRAMES_MAX * PAGE;
 }
 
@@ -193,45 +205,52 @@ void sim_memory_serve_json(void)
 
 /* Frames */
 
-static struct sim_frame frame_of_arena(void)
+/* Unless the world is shared they have a file of their own, without an end. */
+static struct frames *frames(void)
 {
-    unsigned n = 0;
-    struct sim_frame frame = { .fd = arena_fd };
+    static struct frames own;
+    int fd;
 
-    while (n < FRAMES_MAX && arena->frame_used[n])
-        n++;
-    if (n == FRAMES_MAX)
+    if (arena)
+        return &arena->frames;
+    if (own.at)
+        return &own;
+    fd = memfd_create("sim-grants", MFD_CLOEXEC);
+    if (fd < 0 || ftruncate(fd, (off_t)(FRAMES_MAX * PAGE)) != 0)
         abort();
-    arena->frame_used[n] = true;
-    frame.offset = (off_t)(frames_at() + n * PAGE);
-    frame.address = (char *)arena + frame.offset;
-    memset(frame.address, 0, PAGE);
-    return frame;
+    own.at = mmap(NULL, FRAMES_MAX * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (own.at == MAP_FAILED)
+        abort();
+    own.fd = fd;
+    return &own;
 }
 
 struct sim_frame sim_frame_alloc(void)
 {
-    struct sim_frame frame = { 0 };
+    struct frames *f = frames();
+    unsigned n = f->free_from;
+    struct sim_frame frame = { .fd = f->fd };
 
-    if (arena)
-        return frame_of_arena();
-    frame.fd = memfd_create("sim-grant", MFD_CLOEXEC);
-    if (frame.fd < 0 || ftruncate(frame.fd, SIM_PAGE_SIZE) != 0)
+    while (n < FRAMES_MAX && f->used[n])
+        n++;
+    if (n == FRAMES_MAX)
         abort();
-    frame.address = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, frame.fd, 0);
-    if (frame.address == MAP_FAILED)
-        abort();
+    f->used[n] = true;
+    f->free_from = n + 1;
+    frame.address = f->at + n * PAGE;
+    frame.offset = f->offset + (off_t)(n * PAGE);
+    memset(frame.address, 0, PAGE);
     return frame;
 }
 
 void sim_frame_free(const struct sim_frame *frame)
 {
-    if (in_arena(frame->address)) {
-        arena->frame_used[((size_t)frame->offset - frames_at()) / PAGE] = false;
-        return;
-    }
-    (void)munmap(frame->address, PAGE);
-    (void)close(frame->fd);
+    struct frames *f = frames();
+    unsigned n = (unsigned)((size_t)(frame->offset - f->offset) / PAGE);
+
+    f->used[n] = false;
+    if (n < f->free_from)
+        f->free_from = n;
 }
 
 /* Ends */

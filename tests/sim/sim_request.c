@@ -14,6 +14,30 @@ static const char *const verb_names[] = {
     [PB_STORE_EXPECT] = "store_expect", [PB_STORE_PRUNE] = "store_prune",
 };
 
+static void set_dirty(struct sim_world *w, struct pb_watch *watch, bool dirty)
+{
+    if (watch->dirty != dirty)
+        w->store.dirty += dirty ? 1 : -1U;
+    watch->dirty = dirty;
+}
+
+static struct sim_watching **watching_at(struct sim_world *w, const char *path, size_t length)
+{
+    uint32_t hash = 2166136261;
+
+    for (size_t i = 0; i < length; i++)
+        hash = (hash ^ (uint8_t)path[i]) * 16777619;
+    return &w->store.watching[hash % SIM_STORE_BUCKETS];
+}
+
+static void mark_at(struct sim_world *w, const char *path, size_t length)
+{
+    for (struct sim_watching *x = *watching_at(w, path, length); x; x = x->next) {
+        if (strncmp(x->watch->path, path, length) == 0 && x->watch->path[length] == '\0')
+            set_dirty(w, x->watch, true);
+    }
+}
+
 /* Is B the path A or below it? */
 static bool covers(const char *a, const char *b)
 {
@@ -26,11 +50,17 @@ static void mark(struct sim_world *w, const char *path, bool removed)
 {
     struct pb_watch *watch;
 
-    TAILQ_FOREACH (watch, &w->store.watches, link) {
-        if (covers(watch->path, path) || (removed && covers(path, watch->path)))
-            watch->dirty = true;
+    for (size_t n = 1; path[n - 1]; n++) {
+        if (path[n] == '/' || path[n] == '\0')
+            mark_at(w, path, n);
     }
-    sim_front_store_changed(w);
+    if (removed) {
+        TAILQ_FOREACH (watch, &w->store.watches, link) {
+            if (covers(path, watch->path))
+                set_dirty(w, watch, true);
+        }
+    }
+    sim_front_store_changed(w, path);
     sim_world_kick(w);
 }
 
@@ -125,9 +155,34 @@ static int step_write(struct sim_world *w, const struct pb_store_step *step)
     return sim_store_write(w, 0, step->path, step->value, step->length);
 }
 
+/* Does it, or may it? */
+static bool changes(const struct sim_world *w, const struct pb_store_step *step)
+{
+    const struct sim_node *node = sim_store_find(&w->store, step->path);
+
+    switch (step->verb) {
+    case PB_STORE_WRITE:
+        return true;
+    case PB_STORE_MKDIR:
+        return !node;
+    case PB_STORE_REMOVE:
+    case PB_STORE_PERMS:
+        return node;
+    case PB_STORE_PRUNE:
+        return node && TAILQ_EMPTY(&node->children);
+    case PB_STORE_READ:
+    case PB_STORE_LIST:
+    case PB_STORE_EXPECT:
+    default:
+        return false;
+    }
+}
+
 /* READ and LIST keep their result to themselves; the others end the request when they fail. */
 static int step_run(struct sim_world *w, struct pb_store_step *step)
 {
+    if (w->store.held && changes(w, step))
+        sim_store_note(&w->store, step->path);
     switch (step->verb) {
     case PB_STORE_READ:
         step->rc = step_read(w, step);
@@ -184,20 +239,16 @@ static void steps_run(struct sim_world *w, struct pb_store_req *req)
 /* All or nothing. */
 static void transaction_run(struct sim_world *w, struct pb_store_req *req)
 {
-    struct sim_node *saved = sim_node_clone(w->store.root, NULL);
     json_t *held;
 
-    w->store.saved = saved;
     w->store.held = json_array();
     steps_run(w, req);
     held = w->store.held;
     w->store.held = NULL;
-    w->store.saved = NULL;
     if (req->rc != 0) {
-        sim_node_free(w->store.root);
-        w->store.root = saved;
+        sim_store_undo(&w->store);
     } else {
-        sim_node_free(saved);
+        sim_store_keep(&w->store);
         for (size_t i = 0; i < json_array_size(held); i++) {
             json_t *change = json_array_get(held, i);
 
@@ -270,7 +321,14 @@ void sim_store_run(struct sim_world *w)
 
 void sim_store_watch_add(struct sim_world *w, struct pb_watch *watch)
 {
-    watch->dirty = true;
+    struct sim_watching **at = watching_at(w, watch->path, strlen(watch->path));
+    struct sim_watching *watching = sim_alloc(sizeof(*watching));
+
+    watching->watch = watch;
+    watching->next = *at;
+    *at = watching;
+    watch->dirty = false;
+    set_dirty(w, watch, true);
     watch->registered = true;
     watch->removed = false;
     watch->serial = 0;
@@ -280,26 +338,67 @@ void sim_store_watch_add(struct sim_world *w, struct pb_watch *watch)
 
 void sim_store_watch_remove(struct sim_world *w, struct pb_watch *watch)
 {
+    struct sim_watching **at = watching_at(w, watch->path, strlen(watch->path)), *gone;
+
+    while ((*at)->watch != watch)
+        at = &(*at)->next;
+    gone = *at;
+    *at = gone->next;
+    sim_free(gone);
+    if (w->store.cursor == watch)
+        w->store.cursor = TAILQ_NEXT(watch, link);
+    set_dirty(w, watch, false);
     TAILQ_REMOVE(&w->store.watches, watch, link);
     watch->registered = false;
 }
 
-static struct pb_watch *first_dirty(struct sim_world *w, unsigned long before)
+static void forget_watches(struct sim_world *w)
 {
-    struct pb_watch *watch;
+    for (unsigned i = 0; i < SIM_STORE_BUCKETS; i++) {
+        struct sim_watching *x = w->store.watching[i], *next;
 
-    TAILQ_FOREACH (watch, &w->store.watches, link) {
-        if (watch->dirty && watch->serial != before)
-            return watch;
+        for (; x; x = next) {
+            next = x->next;
+            sim_free(x);
+        }
+        w->store.watching[i] = NULL;
     }
-    return NULL;
+    TAILQ_INIT(&w->store.watches);
+    w->store.dirty = 0;
+    w->store.cursor = NULL;
 }
 
-/* Each at most once a round. A callback may add and remove watches, also its own. */
-void sim_store_fire(struct sim_world *w)
+static struct pb_watch *next_dirty(struct sim_world *w)
+{
+    struct pb_watch *watch = w->store.dirty > 0 ? w->store.cursor : NULL;
+
+    while (watch && (!watch->dirty || watch->serial == w->store.round))
+        watch = TAILQ_NEXT(watch, link);
+    w->store.cursor = watch ? TAILQ_NEXT(watch, link) : NULL;
+    return watch;
+}
+
+/* Once through all of them; a callback may add and remove watches, also its own. */
+static bool fire_some(struct sim_world *w)
 {
     struct pb_watch *watch;
+    bool any = false;
 
+    w->store.cursor = TAILQ_FIRST(&w->store.watches);
+    while ((watch = next_dirty(w)) != NULL) {
+        any = true;
+        set_dirty(w, watch, false);
+        watch->serial = w->store.round;
+        (void)sim_log_record(w, "watch", json_pack("{s:s}", "path", watch->path), 0);
+        SIM_AS_DAEMON;
+        watch->fired(watch);
+    }
+    return any;
+}
+
+/* Each at most once a round. */
+void sim_store_fire(struct sim_world *w)
+{
     if (w->store.tell) {
         w->store.tell = false;
         w->store.told = !w->store.dead;
@@ -312,28 +411,15 @@ void sim_store_fire(struct sim_world *w)
     if (w->store.dead)
         return;
     w->store.round++;
-    while ((watch = first_dirty(w, w->store.round)) != NULL) {
-        watch->dirty = false;
-        watch->serial = w->store.round;
-        (void)sim_log_record(w, "watch", json_pack("{s:s}", "path", watch->path), 0);
-        SIM_AS_DAEMON;
-        watch->fired(watch);
-    }
+    while (fire_some(w))
+        ;
 }
 
 bool sim_store_waiting(const struct sim_world *w)
 {
-    const struct pb_watch *watch;
-
     if (w->store.tell || (!TAILQ_EMPTY(&w->store.queue) && !w->store.hold))
         return true;
-    if (w->store.dead)
-        return false;
-    TAILQ_FOREACH (watch, &w->store.watches, link) {
-        if (watch->dirty)
-            return true;
-    }
-    return false;
+    return !w->store.dead && w->store.dirty > 0;
 }
 
 void sim_store_disconnect(struct sim_world *w)
@@ -347,21 +433,17 @@ void sim_store_disconnect(struct sim_world *w)
     if (!TAILQ_EMPTY(&w->store.watches))
         sim_log_violation(w, "watch on %s is still there at close",
                           TAILQ_FIRST(&w->store.watches)->path);
-    TAILQ_INIT(&w->store.watches);
+    forget_watches(w);
 }
 
 void sim_store_forget(struct sim_world *w)
 {
     struct sim_store *store = &w->store;
 
-    if (store->saved) {
-        sim_node_free(store->root);
-        store->root = store->saved;
-        store->saved = NULL;
-        json_decref(store->held);
-        store->held = NULL;
-    }
-    TAILQ_INIT(&store->watches);
+    sim_store_undo(store);
+    json_decref(store->held);
+    store->held = NULL;
+    forget_watches(w);
     TAILQ_INIT(&store->queue);
     store->running = store->dies = false;
     store->tell = store->dead;
@@ -380,15 +462,14 @@ void sim_store_return(struct sim_world *w, bool keep)
     struct pb_watch *watch;
 
     if (!keep) {
-        sim_node_free(w->store.root);
-        w->store.root = NULL;
+        sim_store_free_root(&w->store);
         sim_store_reset_root(&w->store);
     }
     w->store.dead = false;
     w->store.tell = true;
     TAILQ_FOREACH (watch, &w->store.watches, link) {
-        watch->dirty = true;
+        set_dirty(w, watch, true);
     }
-    sim_front_store_changed(w);
+    sim_front_store_changed(w, "");
     sim_world_kick(w);
 }

@@ -14,7 +14,7 @@ static void load_device(struct sim_world *w, const struct pb_json *at, const cha
         return;
     if (sim_device_find(w, dev->sbdf))
         pb_json_fail(at, "%s stands here twice", dev->text);
-    TAILQ_INSERT_TAIL(&w->devices, dev, link);
+    sim_device_add(w, dev);
 }
 
 static void load_domain(struct sim_world *w, const struct pb_json *at)
@@ -44,15 +44,10 @@ static void run_command(struct sim_world *w, const struct pb_json *at)
 bool sim_scenario_apply(struct sim_world *w, const json_t *value, const char *source,
                         const char *dump_dir, struct pb_json_error *error)
 {
-    static const char *const keys[] = { "devices",
-                                        "domains",
-                                        "quarantine",
-                                        "msi_pirqs",
-                                        "job_delay_ms",
-                                        "kernel_takes",
-                                        "kernel_takes_domid",
-                                        "do",
-                                        NULL };
+    static const char *const keys[] = {
+        "devices",      "domains", "quarantine",         "msi_pirqs", "job_delay_ms",
+        "kernel_takes", "large",   "kernel_takes_domid", "do",        NULL
+    };
     struct pb_json root = pb_json_root(value, source, error);
     struct pb_json devices = pb_json_member(&root, "devices");
     struct pb_json domains = pb_json_member(&root, "domains");
@@ -61,6 +56,7 @@ bool sim_scenario_apply(struct sim_world *w, const json_t *value, const char *so
     w->dump_dir = dump_dir;
     if (!pb_json_object(&root, keys))
         return false;
+    w->large = sim_bool(&root, "large", false);
     for (size_t i = 0; i < pb_json_array(&devices); i++) {
         struct pb_json at = pb_json_element(&devices, i);
 

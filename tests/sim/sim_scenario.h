@@ -11,7 +11,7 @@
  *                      "assignable": false (true: xl pci-assignable-add was there) } ],
  *       "domains": [ { "id": 5, "name": "netvm", "hvm": false, "passthrough": true } ],
  *       "quarantine": true, "msi_pirqs": 32, "job_delay_ms": 0,
- *       "kernel_takes": false, "kernel_takes_domid": 0 (all),
+ *       "kernel_takes": false, "kernel_takes_domid": 0 (all), "large": false (see sim_world.h),
  *       "do": [ { "do": COMMAND, … } ]  (of sim_command.h: what happened before the daemon starts)
  * }
  *

@@ -10,9 +10,30 @@
 
 #define NAME_CHARS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_@"
 
-static struct sim_node *node_new(struct sim_node *parent, const char *name, size_t length)
+static size_t place_of(const struct sim_node *parent, const char *name, size_t length)
 {
-    struct sim_node *node = sim_alloc(sizeof(*node));
+    uint64_t hash = (uintptr_t)parent;
+
+    for (size_t i = 0; i < length; i++)
+        hash = (hash ^ (uint8_t)name[i]) * UINT64_C(0x100000001b3);
+    return (hash ^ hash >> 32) % SIM_STORE_BUCKETS;
+}
+
+static struct sim_node *child_of(const struct sim_store *store, const struct sim_node *parent,
+                                 const char *name, size_t length)
+{
+    struct sim_node *node = store->bucket[place_of(parent, name, length)];
+
+    while (node && (node->parent != parent || strlen(node->name) != length ||
+                    memcmp(node->name, name, length) != 0))
+        node = node->same;
+    return node;
+}
+
+static struct sim_node *node_new(struct sim_store *store, struct sim_node *parent, const char *name,
+                                 size_t length)
+{
+    struct sim_node *node = sim_alloc(sizeof(*node)), **bucket;
 
     TAILQ_INIT(&node->children);
     node->parent = parent;
@@ -23,24 +44,35 @@ static struct sim_node *node_new(struct sim_node *parent, const char *name, size
         node->reader_count = parent->reader_count;
         memcpy(node->reader, parent->reader, sizeof(node->reader));
         TAILQ_INSERT_TAIL(&parent->children, node, link);
+        bucket = &store->bucket[place_of(parent, name, length)];
+        node->same = *bucket;
+        *bucket = node;
     }
     return node;
 }
 
-void sim_node_free(struct sim_node *node)
+static void node_free(struct sim_store *store, struct sim_node *node)
 {
     while (!TAILQ_EMPTY(&node->children))
-        sim_node_free(TAILQ_FIRST(&node->children));
-    if (node->parent)
+        node_free(store, TAILQ_FIRST(&node->children));
+    if (node->parent) {
+        struct sim_node **at =
+            &store->bucket[place_of(node->parent, node->name, strlen(node->name))];
+
+        while (*at != node)
+            at = &(*at)->same;
+        *at = node->same;
         TAILQ_REMOVE(&node->parent->children, node, link);
+    }
     sim_free(node->name);
     sim_free(node->value);
     sim_free(node);
 }
 
-struct sim_node *sim_node_clone(const struct sim_node *node, struct sim_node *parent)
+static struct sim_node *node_clone(struct sim_store *store, const struct sim_node *node,
+                                   struct sim_node *parent)
 {
-    struct sim_node *copy = node_new(parent, node->name, strlen(node->name));
+    struct sim_node *copy = node_new(store, parent, node->name, strlen(node->name));
     const struct sim_node *child;
 
     copy->owner = node->owner;
@@ -51,14 +83,20 @@ struct sim_node *sim_node_clone(const struct sim_node *node, struct sim_node *pa
     copy->value = sim_alloc(node->length + 1);
     memcpy(copy->value, node->value, node->length + 1);
     TAILQ_FOREACH (child, &node->children, link) {
-        (void)sim_node_clone(child, copy);
+        (void)node_clone(store, child, copy);
     }
     return copy;
 }
 
 void sim_store_reset_root(struct sim_store *store)
 {
-    store->root = node_new(NULL, "", 0);
+    store->root = node_new(store, NULL, "", 0);
+}
+
+void sim_store_free_root(struct sim_store *store)
+{
+    node_free(store, store->root);
+    store->root = NULL;
 }
 
 void sim_store_init(struct sim_store *store)
@@ -71,7 +109,7 @@ void sim_store_init(struct sim_store *store)
 
 void sim_store_finish(struct sim_store *store)
 {
-    sim_node_free(store->root);
+    sim_store_free_root(store);
     json_decref(store->held);
 }
 
@@ -99,10 +137,7 @@ static struct sim_node *walk(const struct sim_store *store, const char *path, co
     while (*path == '/') {
         size_t n = strcspn(path + 1, "/");
 
-        TAILQ_FOREACH (child, &node->children, link) {
-            if (strlen(child->name) == n && strncmp(child->name, path + 1, n) == 0)
-                break;
-        }
+        child = child_of(store, node, path + 1, n);
         if (!child)
             break;
         node = child;
@@ -164,7 +199,7 @@ static struct sim_node *make(struct sim_world *w, uint16_t domid, const char *pa
     while (*rest == '/') {
         size_t n = strcspn(rest + 1, "/");
 
-        node = node_new(node, rest + 1, n);
+        node = node_new(&w->store, node, rest + 1, n);
         if (domid != 0)
             node->owner = domid;
         rest += 1 + n;
@@ -214,7 +249,7 @@ int sim_store_remove(struct sim_world *w, uint16_t domid, const char *path)
         return 0;
     if (!may_write(node, domid))
         return -EACCES;
-    sim_node_free(node);
+    node_free(&w->store, node);
     sim_store_changed(w, path, true);
     return 0;
 }
@@ -248,7 +283,7 @@ static void remove_owned(struct sim_world *w, struct sim_node *node, uint16_t do
         if (n < 0 || (size_t)n >= sizeof(below))
             continue;
         if (child->owner == domid) {
-            sim_node_free(child);
+            node_free(&w->store, child);
             sim_store_changed(w, below, true);
         } else {
             remove_owned(w, child, domid, below);
@@ -259,6 +294,56 @@ static void remove_owned(struct sim_world *w, struct sim_node *node, uint16_t do
 void sim_store_remove_owned(struct sim_world *w, uint16_t domid)
 {
     remove_owned(w, w->store.root, domid, "");
+}
+
+/* --- transactions --- */
+
+void sim_store_note(struct sim_store *store, const char *path)
+{
+    struct sim_undo *undo = sim_alloc(sizeof(*undo));
+    const char *rest;
+    const struct sim_node *node = walk(store, path, &rest);
+    size_t length = (size_t)(rest - path); /* of what is missing, only the top has to go */
+
+    if (*rest)
+        length += 1 + strcspn(rest + 1, "/");
+    else
+        undo->was = node_clone(store, node, NULL);
+    undo->path = sim_strndup(path, length);
+    undo->next = store->undo;
+    store->undo = undo;
+}
+
+static void undo_free(struct sim_store *store)
+{
+    struct sim_undo *undo = store->undo;
+
+    store->undo = undo->next;
+    if (undo->was)
+        node_free(store, undo->was);
+    sim_free(undo->path);
+    sim_free(undo);
+}
+
+void sim_store_undo(struct sim_store *store)
+{
+    for (; store->undo; undo_free(store)) {
+        const struct sim_undo *undo = store->undo;
+        struct sim_node *node = find(store, undo->path), *parent;
+        const char *rest;
+
+        if (node)
+            node_free(store, node);
+        parent = walk(store, undo->path, &rest);
+        if (undo->was)
+            (void)node_clone(store, undo->was, parent);
+    }
+}
+
+void sim_store_keep(struct sim_store *store)
+{
+    while (store->undo)
+        undo_free(store);
 }
 
 void sim_store_special(struct sim_world *w, const char *path)

@@ -13,7 +13,8 @@
 
 #include "xen/store.h"
 
-#define SIM_READERS_MAX 4
+#define SIM_READERS_MAX   4
+#define SIM_STORE_BUCKETS 16384u /* thousands of guests have a hundred thousand nodes */
 
 struct sim_world;
 
@@ -21,7 +22,7 @@ TAILQ_HEAD(sim_node_list, sim_node);
 
 struct sim_node {
     TAILQ_ENTRY(sim_node) link;
-    struct sim_node *parent;
+    struct sim_node *parent, *same; /* same: the next one in its bucket */
     struct sim_node_list children;
     char *name, *value;
     size_t length;
@@ -30,16 +31,33 @@ struct sim_node {
     unsigned reader_count;
 };
 
+/* What a transaction has changed: what was at a path before, NULL: nothing. */
+struct sim_undo {
+    struct sim_undo *next;
+    char *path;
+    struct sim_node *was;
+};
+
+/* A watch of the daemon's, by its path. */
+struct sim_watching {
+    struct sim_watching *next;
+    struct pb_watch *watch;
+};
+
 struct sim_store {
     struct sim_node *root;
+    struct sim_node *bucket[SIM_STORE_BUCKETS]; /* by parent and name */
     /* What changed inside of a transaction: told to the watches when it is committed. */
     json_t *held; /* [["path", removed], ...]; NULL outside of a transaction */
     struct pb_watch_list watches;
+    struct sim_watching *watching[SIM_STORE_BUCKETS];
+    struct pb_watch *cursor; /* the next one that may fire */
+    unsigned dirty;          /* watches that have something to say */
     struct pb_store_queue queue;
-    struct sim_node *saved; /* the tree before the transaction that is under way */
-    unsigned long round;    /* of watches */
-    bool running;           /* a request is being carried out … */
-    bool dies;              /* … after which the daemon dies, without its answer */
+    struct sim_undo *undo; /* the last change of the transaction that is under way */
+    unsigned long round;   /* of watches */
+    bool running;          /* a request is being carried out … */
+    bool dies;             /* … after which the daemon dies, without its answer */
     bool dead, hold;
     bool tell; /* store_connected is to be called */
     bool told; /* what it said last */
@@ -66,8 +84,12 @@ void sim_store_special(struct sim_world *w, const char *path);
 
 /* An empty tree in place of none. */
 void sim_store_reset_root(struct sim_store *store);
-struct sim_node *sim_node_clone(const struct sim_node *node, struct sim_node *parent);
-void sim_node_free(struct sim_node *node);
+void sim_store_free_root(struct sim_store *store);
+/* Inside of a transaction: what is at PATH is about to change. */
+void sim_store_note(struct sim_store *store, const char *path);
+/* The transaction is over. */
+void sim_store_undo(struct sim_store *store);
+void sim_store_keep(struct sim_store *store);
 
 /* Requests and watches (the daemon's side), in sim_request.c */
 void sim_store_submit(struct sim_world *w, struct pb_store_req *req);

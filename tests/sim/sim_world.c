@@ -34,6 +34,7 @@ struct sim_world *sim_world_new(void)
     w->remapping = true;
     w->gsi_count = 48;
     w->msi_pirqs = 32;
+    w->ports.free_from = SIM_PORT_FIRST;
     sim_log_init(&w->log);
     sim_store_init(&w->store);
     TAILQ_INIT(&w->domains);

@@ -48,7 +48,12 @@ struct sim_world {
     struct sim_log log;
     struct sim_store store;
     struct sim_domain_list domains;
+    struct sim_domain *domain_by_id[SIM_DOMIDS]; /* the same */
+    /* Thousands of guests: of who may reach a device its owner alone is looked at, and the log
+     * counts, but keeps nothing. */
+    bool large;
     struct sim_device_list devices;
+    struct sim_device *device_bucket[SIM_DEVICE_BUCKETS]; /* the same, by address */
     struct sim_local_ports ports;
     struct sim_maps maps;
 
