@@ -52,7 +52,7 @@ static enum pb_step read_begin(struct pb_access *acc)
     unsigned bytes = (1U << acc->size) - 1;
     uint32_t virt;
 
-    if ((view->memory[acc->offset / 8] >> acc->offset % 8 & bytes) != bytes) {
+    if (((unsigned)view->memory[acc->offset / 8] >> acc->offset % 8 & bytes) != bytes) {
         acc->forgotten = view->forgotten;
         return ask_read(acc, PHASE_READ, acc->offset, acc->size);
     }
