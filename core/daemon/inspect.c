@@ -5,6 +5,7 @@
 
 #include "daemon/call.h"
 #include "daemon/show.h"
+#include "daemon/walk.h"
 #include "quirk/explain.h"
 #include "quirk/suggest.h"
 
@@ -50,9 +51,23 @@ static void done_with_device(struct pb_call *call, const struct pb_device_view *
     pb_call_done(call, result);
 }
 
+static json_t *show_quirk(const struct pb_call *call, const struct pb_quirk_view *view)
+{
+    (void)call;
+    return pb_explain_quirk(view);
+}
+
+static json_t *quirks_rest(const struct pb_call *call, const struct pb_walk_sums *sums)
+{
+    (void)call;
+    return pb_explain_set_rest(sums->quirks);
+}
+
 void pb_report_quirks(struct pb_call *call)
 {
-    pb_call_done(call, pb_explain_set(pb_backend_quirks(call->verbs->backend)));
+    static const struct pb_walk_kind kind = { .quirk = show_quirk, .rest = quirks_rest };
+
+    pb_walk_begin(call, &kind);
 }
 
 void pb_report_explain(struct pb_call *call)

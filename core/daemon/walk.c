@@ -11,7 +11,8 @@ struct walk {
     char *text;
     size_t length, room;
     bool no_memory, too_long;
-    bool begun, devices_done, guests_done;
+    bool begun;
+    enum { DEVICES, GUESTS, QUIRKS, PARTS } part; /* that is told of now */
     uint64_t from;
     bool first; /* of its array */
     struct pb_walk_sums sums;
@@ -105,21 +106,49 @@ static void guest(void *ctx, const struct pb_guest_view *view)
     append_element(w, w->kind->guest(w->call, view));
 }
 
-/* Some of one of the arrays. */
-static void walk_on(struct walk *w, const char *name, bool *done)
+static void quirk(void *ctx, const struct pb_quirk_view *view)
+{
+    struct walk *w = ctx;
+
+    append_element(w, w->kind->quirk(w->call, view));
+}
+
+static bool some(struct walk *w)
 {
     const struct pb_backend *b = w->call->verbs->backend;
-    bool devices = done == &w->devices_done, more;
+
+    if (w->part == DEVICES)
+        return pb_backend_some_devices(b, &w->from, PB_WALK_STEP, device, w);
+    if (w->part == GUESTS)
+        return pb_backend_some_guests(b, &w->from, PB_WALK_STEP, guest, w);
+    return pb_quirk_set_some(w->sums.quirks, &w->from, PB_WALK_STEP, quirk, w);
+}
+
+static bool is_told(const struct walk *w)
+{
+    return (w->part == DEVICES && w->kind->device) || (w->part == GUESTS && w->kind->guest) ||
+           (w->part == QUIRKS && w->kind->quirk);
+}
+
+static void skip_untold(struct walk *w)
+{
+    while (w->part < PARTS && !is_told(w))
+        w->part++;
+}
+
+/* Some of one of the arrays. */
+static void walk_on(struct walk *w)
+{
+    static const char *const names[PARTS] = { "devices", "guests", "quirks" };
 
     if (w->from == 0)
-        open_array(w, name);
-    more = devices ? pb_backend_some_devices(b, &w->from, PB_WALK_STEP, device, w)
-                   : pb_backend_some_guests(b, &w->from, PB_WALK_STEP, guest, w);
-    if (more)
+        open_array(w, names[w->part]);
+    if (some(w))
         return;
     append_text(w, "]");
-    *done = true;
+    w->part++;
     w->from = 0;
+    skip_untold(w);
 }
 
 static void rest(struct walk *w)
@@ -136,6 +165,7 @@ static void rest(struct walk *w)
 
 static void walk_free(struct walk *w)
 {
+    pb_quirk_set_unref(w->sums.quirks);
     free(w->text);
     free(w);
 }
@@ -172,11 +202,9 @@ static bool step(struct pb_reply *reply, void *ctx)
         fail(w, wanted);
         return false;
     }
-    if (!w->devices_done)
-        walk_on(w, "devices", &w->devices_done);
-    else if (!w->guests_done)
-        walk_on(w, "guests", &w->guests_done);
-    if (!w->devices_done || !w->guests_done || is_broken(w))
+    if (w->part < PARTS)
+        walk_on(w);
+    if (w->part < PARTS || is_broken(w))
         return true;
     rest(w);
     if (is_broken(w))
@@ -197,7 +225,8 @@ void pb_walk_begin(struct pb_call *call, const struct pb_walk_kind *kind)
     }
     w->call = call;
     w->kind = kind;
-    w->devices_done = !kind->device;
-    w->guests_done = !kind->guest;
+    if (kind->quirk)
+        w->sums.quirks = pb_quirk_set_ref(pb_backend_quirks(call->verbs->backend));
+    skip_untold(w);
     pb_reply_compose(call->reply, step, w);
 }

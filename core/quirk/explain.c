@@ -462,13 +462,17 @@ static json_t *explain_problems(const struct pb_quirk_set *set)
     return list;
 }
 
+json_t *pb_explain_set_rest(const struct pb_quirk_set *set)
+{
+    json_t *result = json_pack("{s:i}", "files", (int)pb_quirk_set_files(set));
+
+    return with_part(result, "problems", explain_problems(set));
+}
+
 json_t *pb_explain_set(const struct pb_quirk_set *set)
 {
     struct listing listing = { json_array() };
-    json_t *result;
 
     pb_quirk_set_each(set, add_view, &listing);
-    result = json_pack("{s:i}", "files", (int)pb_quirk_set_files(set));
-    result = with_part(result, "quirks", listing.list);
-    return with_part(result, "problems", explain_problems(set));
+    return with_part(pb_explain_set_rest(set), "quirks", listing.list);
 }

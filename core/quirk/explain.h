@@ -34,6 +34,8 @@ json_t *pb_explain(const struct pb_profile *profile);
 json_t *pb_explain_map(const struct pb_profile *profile);
 /* { "quirks": [ view … ], "problems": [ { "error": true, "file", "text" } ], "files": 12 } */
 json_t *pb_explain_set(const struct pb_quirk_set *set);
+/* The same without "quirks". */
+json_t *pb_explain_set_rest(const struct pb_quirk_set *set);
 /* One quirk of such a list. */
 json_t *pb_explain_quirk(const struct pb_quirk_view *view);
 

@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -506,11 +507,23 @@ static struct pb_quirk_view view_of(const struct pb_quirk *quirk)
 void pb_quirk_set_each(const struct pb_quirk_set *set,
                        void (*visit)(void *ctx, const struct pb_quirk_view *view), void *ctx)
 {
-    for (size_t i = 0; i < set->quirk_count; i++) {
-        struct pb_quirk_view view = view_of(set->quirk[i]);
+    uint64_t from = 0;
 
+    (void)pb_quirk_set_some(set, &from, UINT_MAX, visit, ctx);
+}
+
+bool pb_quirk_set_some(const struct pb_quirk_set *set, uint64_t *from, unsigned max,
+                       void (*visit)(void *ctx, const struct pb_quirk_view *view), void *ctx)
+{
+    for (; *from < set->quirk_count; (*from)++) {
+        struct pb_quirk_view view;
+
+        if (max-- == 0)
+            return true;
+        view = view_of(set->quirk[*from]);
         visit(ctx, &view);
     }
+    return false;
 }
 
 size_t pb_quirk_set_count(const struct pb_quirk_set *set)

@@ -79,6 +79,10 @@ struct pb_quirk_view {
 /* In rising precedence. */
 void pb_quirk_set_each(const struct pb_quirk_set *set,
                        void (*visit)(void *ctx, const struct pb_quirk_view *view), void *ctx);
+/* MAX of them at most, from number *FROM on, which is changed for the next call. False: these were
+ * the last. */
+bool pb_quirk_set_some(const struct pb_quirk_set *set, uint64_t *from, unsigned max,
+                       void (*visit)(void *ctx, const struct pb_quirk_view *view), void *ctx);
 size_t pb_quirk_set_count(const struct pb_quirk_set *set); /* without the disabled ones */
 size_t pb_quirk_set_files(const struct pb_quirk_set *set);
 

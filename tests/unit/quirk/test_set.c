@@ -109,10 +109,14 @@ static void add_id(void *ctx, const struct pb_quirk_view *view)
 /* Ids in rising precedence, disabled ones with a mark. */
 static void expect_ids(const struct pb_quirk_set *set, const char *expected)
 {
-    struct ids ids = { "" };
+    struct ids ids = { "" }, pieces = { "" };
+    uint64_t from = 0, calls = 1;
 
     pb_quirk_set_each(set, add_id, &ids);
     assert_string_equal(ids.text, expected);
+    while (pb_quirk_set_some(set, &from, 2, add_id, &pieces))
+        assert_in_range(++calls, 2, from / 2 + 1);
+    assert_string_equal(pieces.text, expected);
 }
 
 /* A problem whose text is "DIR/NAME" and REST. */
