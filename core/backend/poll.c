@@ -67,7 +67,7 @@ bool pb_poll_answered(struct pb_poll *p, uint64_t now, unsigned ops, uint64_t sp
     p->answered_ns = now;
     pay(p, now, spun > PB_POLL_WORTH_NS ? spun - PB_POLL_WORTH_NS : 0);
     if (same_burst)
-        learn(p->on ? &p->polled_ns : &p->woken_ns, since / ops);
+        learn(p->on ? &p->polled_ns : &p->woken_ns, ops == 1 ? since : since / ops);
     if (p->on) {
         p->hits += ops;
         if (ceiling == 0 || p->credit_ns == 0)
