@@ -21,7 +21,7 @@
 #define CEILING  400u
 
 static uint64_t now_ns = UINT64_C(1000000000000);
-static unsigned rounds, sleeps; /* of the loop */
+static unsigned rounds; /* of the loop */
 
 /* Guests that ask GAP after each answer. */
 struct model {
@@ -102,7 +102,6 @@ int epoll_wait(int fd, struct epoll_event *events, int count, int timeout_ms)
     if (timeout_ms != 0) {
         uint64_t until = now_ns + (uint64_t)(timeout_ms > 0 ? timeout_ms : 1000) * MS;
 
-        sleeps++;
         if (next < until) {
             now_ns = next;
             (void)run_guests(true);
