@@ -16,11 +16,11 @@
 #define US       UINT64_C(1000)
 #define MS       UINT64_C(1000000)
 #define CLOCK_NS (8 * US) /* what a look at the clock takes */
-#define ROUND_NS (1 * US)
 #define SLICE_NS (50 * US)
 #define CEILING  400u
 
 static uint64_t now_ns = UINT64_C(1000000000000);
+static uint64_t round_ns = 1 * US;
 static unsigned rounds; /* of the loop */
 
 /* Guests that ask GAP after each answer. */
@@ -97,7 +97,7 @@ int epoll_wait(int fd, struct epoll_event *events, int count, int timeout_ms)
     uint64_t next;
 
     rounds++;
-    now_ns += ROUND_NS;
+    now_ns += round_ns;
     next = run_guests(timeout_ms != 0);
     if (timeout_ms != 0) {
         uint64_t until = now_ns + (uint64_t)(timeout_ms > 0 ? timeout_ms : 1000) * MS;
@@ -434,7 +434,7 @@ static void with_noise(struct hostile *h, uint64_t longest)
 static void the_rest_of_the_loop_waits_for_one_slice_at_most(void **state)
 {
     struct hostile *h = *state;
-    uint64_t slice = SLICE_NS + 4 * CLOCK_NS + ROUND_NS;
+    uint64_t slice = SLICE_NS + 4 * CLOCK_NS + round_ns;
 
     h->b->policy->limits.ops_per_turn = 4;
     model(h, h->dom, 1, 2000);
@@ -463,6 +463,27 @@ static void an_event_of_another_guest_waits_for_one_turn_at_most(void **state)
     assert_true(counted(h).polled_ops > flood->answers / 2);
     flood->left = 0;
     run_models(h);
+}
+
+/* On a machine on which all is slow, so that it is not the rounds that take the time. */
+static void a_slice_is_as_long_as_four_rounds_in_which_nothing_else_is_ready(void **state)
+{
+    static const uint64_t us[][2] = { { 1, 50 }, { 20, 112 }, { 120, 400 } };
+    struct hostile *h = *state;
+
+    for (unsigned i = 0; i < PB_ARRAY_SIZE(us); i++) {
+        model(h, h->dom, 300 * US, 200);
+        models[0].wake = 1500 * US;
+        round_ns = us[i][0] * US;
+        run_models(h);
+        assert_int_equal(h->b->slice_ns, us[i][1] * US);
+    }
+    h->b->slice_ns = SLICE_NS;
+    model(h, h->dom, 1, 2000);
+    round_ns = 20 * US;
+    with_noise(h, SLICE_NS + 4 * CLOCK_NS + round_ns);
+    round_ns = 1 * US;
+    assert_int_equal(h->b->slice_ns, SLICE_NS);
 }
 
 static void guests_in_a_burst_share_the_slice(void **state)
@@ -542,6 +563,7 @@ int main(void)
         ON(an_operation_that_waits_ends_the_poll),
         ON(the_rest_of_the_loop_waits_for_one_slice_at_most),
         ON(an_event_of_another_guest_waits_for_one_turn_at_most),
+        ON(a_slice_is_as_long_as_four_rounds_in_which_nothing_else_is_ready),
         ON(guests_in_a_burst_share_the_slice),
         ON(where_the_guest_runs_only_when_we_sleep_polling_ends),
         ON(without_credit_a_guest_waits_for_its_events),
