@@ -11,16 +11,24 @@ void pb_poll_init(struct pb_poll *p)
     *p = (struct pb_poll){ .needed = 1, .credit_ns = PB_POLL_CREDIT_NS };
 }
 
-/* An eighth of what is new; the first one as it is. */
-static void learn(uint64_t *average, uint64_t sample)
+/*
+ * What is usual, not the mean: of what a machine's hiccups add to some samples only so much counts.
+ */
+static void learn(uint64_t *usual, uint64_t sample)
 {
-    *average = *average ? *average - *average / 8 + sample / 8 : sample;
+    if (*usual == 0)
+        *usual = sample;
+    else if (sample < *usual)
+        *usual -= (*usual - sample) / 4;
+    else
+        *usual += smaller(sample - *usual, *usual) / 16;
 }
 
 /* All of the time between two answers is spent on looking: a little faster is not worth that. */
 static bool is_faster(const struct pb_poll *p)
 {
-    return p->woken_ns == 0 || p->polled_ns < p->woken_ns - p->woken_ns / 8;
+    return p->woken_ns == 0 || p->hits < PB_POLL_JUDGED ||
+           p->polled_ns < p->woken_ns - p->woken_ns / 8;
 }
 
 static void end(struct pb_poll *p, bool paid)
@@ -72,7 +80,7 @@ bool pb_poll_answered(struct pb_poll *p, uint64_t now, unsigned ops, uint64_t sp
         p->hits += ops;
         if (ceiling == 0 || p->credit_ns == 0)
             pb_poll_end(p);
-        else if (p->hits >= PB_POLL_HITS && !is_faster(p))
+        else if (!is_faster(p))
             end(p, false);
         else if (p->hits >= PB_POLL_HITS_MAX)
             end(p, true);

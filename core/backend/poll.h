@@ -14,8 +14,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define PB_POLL_NEEDED_MAX 1024u             /* operations by event before a try, at most */
-#define PB_POLL_HITS       8u                /* that a try has to bring to have paid */
+#define PB_POLL_NEEDED_MAX 512u              /* operations by event before a try, at most */
+#define PB_POLL_HITS       2u                /* that a try has to bring to have paid */
+#define PB_POLL_JUDGED     64u               /* that it has to bring to say how fast polling is */
 #define PB_POLL_HITS_MAX   4096u             /* then one comes by event, for the comparison */
 #define PB_POLL_REACH_NS   UINT64_C(2000000) /* one that comes later is not of the same burst */
 #define PB_POLL_WINDOW_NS  UINT64_C(20000)   /* no shorter one */
@@ -26,7 +27,7 @@ struct pb_poll {
     bool on;
     uint64_t until_ns;    /* while on: the end of the window */
     uint64_t answered_ns; /* the last answer; 0: none */
-    uint64_t woken_ns;    /* from answer to answer when events bring the operations; 0: unknown */
+    uint64_t woken_ns;    /* usually, from answer to answer, by events; 0: unknown */
     uint64_t polled_ns;   /* and when they are found by looking */
     /* what it may still wait in vain: comes back at half of the time that passes */
     uint64_t credit_ns, credit_at_ns;

@@ -145,7 +145,7 @@ static void where_the_guest_cannot_run_meanwhile_polling_ends(void **state)
     ops(&g, 10000);
     assert_int_equal(g.events, 10000);
     assert_true(g.windows >= 10); /* it was tried */
-    assert_true(g.windows < 20);
+    assert_true(g.windows < 50);
     assert_int_equal(g.p.needed, PB_POLL_NEEDED_MAX);
     g.alone = false; /* it was given a processor of its own */
     ops(&g, 2 * PB_POLL_NEEDED_MAX);
@@ -164,10 +164,30 @@ static void what_is_not_faster_is_not_polled(void **state)
     (void)state;
     ops(&g, 10000);
     assert_true(g.polled > 0);
-    assert_true(g.polled < 20 * PB_POLL_HITS);
+    assert_true(g.polled < 50 * PB_POLL_JUDGED);
     g.gap = 10 * US;
     ops(&g, 3 * PB_POLL_NEEDED_MAX);
     assert_true(g.p.on);
+}
+
+/*
+ * An emulator, a busy host: one operation of ten takes ten times as long, by event as when it is
+ * looked for.
+ */
+static void hiccups_of_the_machine_do_not_end_it(void **state)
+{
+    struct guest g = guest_of(100 * US, 300 * US);
+
+    (void)state;
+    for (unsigned n = 0; n < 1000; n++) {
+        g.gap = 1000 * US;
+        one_op(&g);
+        g.gap = n % 2 ? 390 * US : 100 * US; /* and some that are just within the window */
+        one_op(&g);
+        g.gap = 100 * US;
+        ops(&g, 8);
+    }
+    assert_true(g.polled > 7500);
 }
 
 static void how_long_it_takes_by_event_is_learned_again(void **state)
@@ -254,6 +274,7 @@ int main(void)
         cmocka_unit_test(a_guest_that_slows_down_is_given_a_whole_window_again),
         cmocka_unit_test(where_the_guest_cannot_run_meanwhile_polling_ends),
         cmocka_unit_test(what_is_not_faster_is_not_polled),
+        cmocka_unit_test(hiccups_of_the_machine_do_not_end_it),
         cmocka_unit_test(how_long_it_takes_by_event_is_learned_again),
         cmocka_unit_test(a_guest_that_keeps_a_processor_waiting_gets_pauses),
         cmocka_unit_test(a_guest_that_asks_fast_never_runs_out_of_credit),
