@@ -243,7 +243,9 @@ int pb_real_store_open(struct ev_loop *loop, const struct pb_real_xs *xs,
 
     if (!s)
         return -ENOMEM;
-    *s = (struct pb_real_store){ .loop = loop, .xs = xs, .times = *times, .events = events };
+    *s = (struct pb_real_store){
+        .loop = loop, .xs = xs, .times = *times, .events = events, .life_fd = -1
+    };
     s->connected = s->told_connected = true;
     s->backoff_ms = times->backoff_min_ms;
     TAILQ_INIT(&s->queue);

@@ -27,6 +27,11 @@ struct pb_real_xs {
     int (*check_watch)(void *conn, unsigned long *ret_serial);
     int (*watch)(void *conn, const char *path, unsigned long serial);
     int (*unwatch)(void *conn, const char *path, unsigned long serial);
+    /*
+     * A descriptor that hangs up when xenstored ends, which fileno's does not tell; the caller
+     * closes it. Negative: there is none, and only asking now and then helps.
+     */
+    int (*life)(void *conn);
     int (*begin)(void *conn, uint32_t *ret_tx);
     int (*end)(void *conn, uint32_t tx, bool abort); /* -EAGAIN: a conflict, start again */
     /* *ret is allocated, LENGTH bytes and a NUL. */
@@ -43,7 +48,7 @@ struct pb_real_xs {
 extern const struct pb_real_xs pb_real_xs_lib;
 
 struct pb_real_store_times {
-    unsigned liveness_ms;    /* libxenstore's descriptor does not tell that xenstored died: ask */
+    unsigned liveness_ms;    /* without a descriptor that tells that xenstored died: ask */
     unsigned backoff_min_ms; /* between two attempts to connect */
     unsigned backoff_max_ms;
     unsigned request_ms; /* a request that waited longer is answered -ETIMEDOUT */

@@ -37,6 +37,7 @@ struct pb_real_store {
 
     /* The thread's, once it runs. */
     void *conn;
+    int life_fd; /* -1, or hangs up when xenstored ends */
     unsigned backoff_ms;
 };
 

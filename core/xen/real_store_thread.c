@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
 #include "base/log.h"
 #include "xen/real_store_state.h"
 
@@ -32,16 +33,29 @@ static bool stopping(struct pb_real_store *s)
     return stop;
 }
 
-/* Until there is work, the connection has something to say, or TIMEOUT_MS passed. */
-static void wait_for_work(struct pb_real_store *s, unsigned timeout_ms)
+static void forget_life(struct pb_real_store *s)
 {
-    struct pollfd fds[2] = { { .fd = s->wake_fd, .events = POLLIN },
-                             { .fd = -1, .events = POLLIN } };
+    if (s->life_fd >= 0)
+        (void)close(s->life_fd);
+    s->life_fd = -1;
+}
+
+/* Until there is work, the connection has something to say, or TIMEOUT_MS passed; -1: for ever. */
+static void wait_for_work(struct pb_real_store *s, int timeout_ms)
+{
+    struct pollfd fds[] = { { .fd = s->wake_fd, .events = POLLIN },
+                            { .fd = -1, .events = POLLIN },
+                            { .fd = s->life_fd, .events = POLLIN } };
     uint64_t count;
 
     if (s->conn)
         fds[1].fd = s->xs->fileno(s->conn);
-    if (poll(fds, 2, (int)timeout_ms) > 0 && (fds[0].revents & POLLIN)) {
+    if (poll(fds, PB_ARRAY_SIZE(fds), timeout_ms) <= 0)
+        return;
+    /* libxenstore may be told a little later: from here on it is asked. */
+    if (fds[2].revents)
+        forget_life(s);
+    if (fds[0].revents & POLLIN) {
         if (read(s->wake_fd, &count, sizeof(count)) < 0)
             return; /* non-blocking: somebody's write will wake us again */
     }
@@ -139,6 +153,7 @@ static void lose(struct pb_real_store *s)
 {
     s->xs->close(s->conn);
     s->conn = NULL;
+    forget_life(s);
     (void)pthread_mutex_lock(&s->lock);
     s->connected = false;
     s->was_lost = true;
@@ -153,7 +168,7 @@ static void pause_before_connect(struct pb_real_store *s)
 
     /* New work does not make xenstored come back sooner. */
     for (uint64_t now = pb_now_ms(); now < until && !stopping(s); now = pb_now_ms())
-        wait_for_work(s, (unsigned)(until - now));
+        wait_for_work(s, (int)(until - now));
     s->backoff_ms *= 2;
     if (s->backoff_ms > s->times.backoff_max_ms)
         s->backoff_ms = s->times.backoff_max_ms;
@@ -187,7 +202,7 @@ static int work(struct pb_real_store *s)
     if (events < 0)
         return events;
     if (!more && !events)
-        wait_for_work(s, s->times.liveness_ms);
+        wait_for_work(s, s->life_fd >= 0 ? -1 : (int)s->times.liveness_ms);
     return 0;
 }
 
@@ -195,6 +210,7 @@ void *pb_real_store_thread(void *store)
 {
     struct pb_real_store *s = store;
 
+    s->life_fd = s->xs->life(s->conn);
     while (!stopping(s)) {
         if (!s->conn) {
             pause_before_connect(s);
@@ -202,6 +218,7 @@ void *pb_real_store_thread(void *store)
                 s->conn = NULL;
                 continue;
             }
+            s->life_fd = s->xs->life(s->conn);
         }
         if (work(s))
             lose(s);
@@ -209,6 +226,7 @@ void *pb_real_store_thread(void *store)
     if (s->conn)
         s->xs->close(s->conn);
     s->conn = NULL;
+    forget_life(s);
     (void)pthread_mutex_lock(&s->lock);
     s->has_ended = true;
     (void)pthread_cond_signal(&s->ended);

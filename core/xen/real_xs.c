@@ -24,21 +24,29 @@ static int result(bool ok)
     return ok ? 0 : last_error();
 }
 
-static bool socket_answers(const char *path)
+/* A socket, or -1. */
+static int connect_to(const char *path)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
-    bool ok = false;
     int fd;
 
     if (!path || strlen(path) >= sizeof(address.sun_path))
-        return false;
+        return -1;
     memcpy(address.sun_path, path, strlen(path) + 1);
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return false;
-    ok = connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0;
+    if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
+        return fd;
     (void)close(fd);
-    return ok;
+    return -1;
+}
+
+static bool socket_answers(const char *path)
+{
+    int fd = connect_to(path);
+
+    if (fd >= 0)
+        (void)close(fd);
+    return fd >= 0;
 }
 
 /*
@@ -95,6 +103,28 @@ static int turn_to_relay(void)
     return result(setenv("XENSTORED_PATH", relay, 1) == 0);
 }
 
+/*
+ * The connection's reader thread alone learns that xenstored died. A second connection, which says
+ * nothing, is hung up at the same time: the first one direct, before the relay is taken.
+ */
+static int life = -1;
+
+static int lib_life(void *conn)
+{
+    int fd = life;
+
+    (void)conn;
+    life = -1;
+    return fd;
+}
+
+static void lib_close(void *conn)
+{
+    if (life >= 0)
+        (void)close(lib_life(conn));
+    xs_close(conn);
+}
+
 static int lib_open(void *ctx, void **ret)
 {
     bool later = by_relay;
@@ -106,18 +136,15 @@ static int lib_open(void *ctx, void **ret)
         return rc;
     conn = xs_open(0);
     rc = result(conn);
-    if (rc == 0)
+    if (rc == 0) {
+        life = connect_to(pb_xen_store_socket());
         rc = later ? check_answer(conn) : turn_to_relay();
+    }
     if (rc && conn)
-        xs_close(conn);
+        lib_close(conn);
     if (rc == 0)
         *ret = conn;
     return rc;
-}
-
-static void lib_close(void *conn)
-{
-    xs_close(conn);
 }
 
 static int lib_fileno(void *conn)
@@ -217,6 +244,7 @@ const struct pb_real_xs pb_real_xs_lib = {
     .close = lib_close,
     .fileno = lib_fileno,
     .check_watch = lib_check_watch,
+    .life = lib_life,
     .watch = lib_watch,
     .unwatch = lib_unwatch,
     .begin = lib_begin,

@@ -40,7 +40,9 @@ struct fake_xs {
     unsigned generation, opens, commits, conflicts;
     unsigned break_at;
     int break_error;
-    bool alive, hung, in_tx, refuse_watches;
+    bool alive, hung, in_tx, refuse_watches, tells_its_end;
+    unsigned looks; /* for events */
+    int life;       /* our end of the last connection's, or -1 */
 };
 
 struct conn {
@@ -173,7 +175,30 @@ static void fake_close(void *conn)
     free(c);
 }
 
-/* Never readable, as libxenstore's is after a death: the liveness poll must do. */
+static void hang_up(struct fake_xs *f)
+{
+    if (f->life >= 0)
+        (void)close(f->life);
+    f->life = -1;
+}
+
+static int fake_life(void *conn)
+{
+    struct conn *c = conn;
+    int ends[2];
+
+    if (!c->f->tells_its_end)
+        return -1;
+    if (pipe2(ends, O_CLOEXEC))
+        abort();
+    lock(c->f);
+    hang_up(c->f);
+    c->f->life = ends[1];
+    unlock(c->f);
+    return ends[0];
+}
+
+/* Never readable, as libxenstore's is after a death. */
 static int fake_fileno(void *conn)
 {
     struct conn *c = conn;
@@ -188,6 +213,7 @@ static int fake_check_watch(void *conn, unsigned long *ret_serial)
 
     if (enter(c))
         return -EINVAL;
+    f->looks++;
     if (f->events) {
         *ret_serial = f->event[f->first];
         f->first = (f->first + 1) % EVENTS;
@@ -400,12 +426,14 @@ struct fake_xs *fake_xs_new(struct pb_real_xs *ret_calls)
     (void)pthread_mutex_init(&f->lock, NULL);
     (void)pthread_cond_init(&f->unhung, NULL);
     f->alive = true;
+    f->life = -1;
     *ret_calls = (struct pb_real_xs){
         .ctx = f,
         .open = fake_open,
         .close = fake_close,
         .fileno = fake_fileno,
         .check_watch = fake_check_watch,
+        .life = fake_life,
         .watch = fake_watch,
         .unwatch = fake_unwatch,
         .begin = fake_begin,
@@ -422,6 +450,7 @@ struct fake_xs *fake_xs_new(struct pb_real_xs *ret_calls)
 
 void fake_xs_free(struct fake_xs *f)
 {
+    hang_up(f);
     (void)pthread_cond_destroy(&f->unhung);
     (void)pthread_mutex_destroy(&f->lock);
     free(f);
@@ -462,6 +491,21 @@ void fake_xs_die(struct fake_xs *f)
     f->generation++;
     f->watches = f->events = f->storm = 0;
     f->in_tx = false;
+    hang_up(f);
+    unlock(f);
+}
+
+void fake_xs_tell_end(struct fake_xs *f)
+{
+    lock(f);
+    f->tells_its_end = true;
+    unlock(f);
+}
+
+void fake_xs_hang_up(struct fake_xs *f)
+{
+    lock(f);
+    hang_up(f);
     unlock(f);
 }
 
@@ -516,4 +560,5 @@ void fake_xs_refuse_watches(struct fake_xs *f, bool on)
 COUNTER(fake_xs_storm_left, storm)
 COUNTER(fake_xs_watches, watches)
 COUNTER(fake_xs_opens, opens)
+COUNTER(fake_xs_looks, looks)
 COUNTER(fake_xs_commits, commits)

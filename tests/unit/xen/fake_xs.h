@@ -23,6 +23,9 @@ char *fake_xs_get(struct fake_xs *f, const char *path);
 
 void fake_xs_die(struct fake_xs *f);
 void fake_xs_return(struct fake_xs *f);
+/* From the next connection on, there is a descriptor that hangs up when it dies, or by itself. */
+void fake_xs_tell_end(struct fake_xs *f);
+void fake_xs_hang_up(struct fake_xs *f);
 void fake_xs_hang(struct fake_xs *f, bool on);              /* calls wait until it is over */
 void fake_xs_conflict(struct fake_xs *f, unsigned commits); /* the next ones */
 /* The connection breaks at the N'th write from now; with the errno that libxenstore gives. */
@@ -31,6 +34,7 @@ void fake_xs_refuse_watches(struct fake_xs *f, bool on);
 
 unsigned fake_xs_watches(struct fake_xs *f); /* registered now */
 unsigned fake_xs_opens(struct fake_xs *f);
+unsigned fake_xs_looks(struct fake_xs *f);   /* for events */
 unsigned fake_xs_commits(struct fake_xs *f); /* attempts */
 
 #endif

@@ -49,14 +49,24 @@ static void on_connected(void *ctx, bool connected)
         r->lost++;
 }
 
-static void open_rig(struct rig *r, const struct pb_real_store_times *times)
+static void new_rig(struct rig *r)
 {
     memset(r, 0, sizeof(*r));
     r->loop = ev_loop_new(EVFLAG_AUTO);
     assert_non_null(r->loop);
     r->xs = fake_xs_new(&r->calls);
+}
+
+static void open_new_rig(struct rig *r, const struct pb_real_store_times *times)
+{
     r->events = (struct pb_xen_events){ .store_connected = on_connected, .ctx = r };
     assert_int_equal(pb_real_store_open(r->loop, &r->calls, times, &r->events, &r->store), 0);
+}
+
+static void open_rig(struct rig *r, const struct pb_real_store_times *times)
+{
+    new_rig(r);
+    open_new_rig(r, times);
 }
 
 static void close_rig(struct rig *r)
@@ -448,6 +458,58 @@ static void death_and_return(void **state)
     close_rig(&r);
 }
 
+static void assert_idle(struct rig *r)
+{
+    unsigned looks;
+
+    turn_for(r, 30);
+    looks = fake_xs_looks(r->xs);
+    turn_for(r, 50);
+    assert_int_equal(fake_xs_looks(r->xs), looks);
+}
+
+/* No timer wakes the thread of a host on which nothing happens. */
+static void idle_costs_no_wakeups_and_a_death_is_heard(void **state)
+{
+    struct pb_real_store_times times = quick;
+    struct rig r;
+
+    (void)state;
+    times.liveness_ms = 10 * PATIENCE_MS;
+    new_rig(&r);
+    fake_xs_tell_end(r.xs);
+    open_new_rig(&r, &times);
+    assert_idle(&r);
+    for (unsigned i = 1; i <= 3; i++) {
+        fake_xs_die(r.xs);
+        TURN_UNTIL(&r, r.lost == i);
+        fake_xs_return(r.xs);
+        TURN_UNTIL(&r, r.back == i);
+        assert_idle(&r);
+    }
+    close_rig(&r);
+}
+
+/* What only looked like the end leaves asking now and then, which finds the real one. */
+static void a_hang_up_without_a_death_is_followed_by_asking(void **state)
+{
+    struct rig r;
+    unsigned looks;
+
+    (void)state;
+    new_rig(&r);
+    fake_xs_tell_end(r.xs);
+    open_new_rig(&r, &quick);
+    assert_idle(&r);
+    looks = fake_xs_looks(r.xs);
+    fake_xs_hang_up(r.xs);
+    TURN_UNTIL(&r, fake_xs_looks(r.xs) > looks + 3);
+    assert_int_equal(r.lost, 0);
+    fake_xs_die(r.xs);
+    TURN_UNTIL(&r, r.lost == 1);
+    close_rig(&r);
+}
+
 /* EINVAL is what libxenstore gives to a call that was waiting when xenstored died. */
 static void a_request_in_flight_is_done_again(void **state)
 {
@@ -593,6 +655,8 @@ int main(void)
         cmocka_unit_test(events_of_a_watch_are_one_callback),
         cmocka_unit_test(nothing_comes_after_a_removal),
         cmocka_unit_test(death_and_return),
+        cmocka_unit_test(idle_costs_no_wakeups_and_a_death_is_heard),
+        cmocka_unit_test(a_hang_up_without_a_death_is_followed_by_asking),
         cmocka_unit_test(a_request_in_flight_is_done_again),
         cmocka_unit_test(requests_do_not_wait_for_ever),
         cmocka_unit_test(what_cannot_be_done_is_said),
