@@ -40,6 +40,7 @@ GUEST_MODULES = ["xen-pcifront", "xen-netfront", "xen-blkfront", "xen-gntalloc",
 GUEST_PROGRAMS = {
     "labfe": ("frontend/labfe.c", ["xengnttab", "xenevtchn", "xenstore", "xentoollog", "xentoolcore"]),
     "cfgprobe": ("frontend/cfgprobe.c", []),
+    "confbench": ("frontend/confbench.c", []),
     "hold": ("frontend/hold.c", []),
 }
 GUEST_DYNAMIC = {
@@ -51,6 +52,8 @@ DOM0_PROGRAMS = {
     "cfgprobe": ("frontend/cfgprobe.c", []),
 }
 DOM0_DYNAMIC = {
+    "cputime": ("tools/cputime.c", ["xenctrl"]),
+    "echoback": ("tools/echoback.c", ["xengnttab", "xenevtchn", "xenstore"]),
     "labdo": ("tools/labdo.c", ["xenstore"]),
     "xenpoke": ("tools/xenpoke.c", ["xenctrl", "xengnttab", "xenevtchn"]),
 }
