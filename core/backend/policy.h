@@ -28,7 +28,7 @@
  */
 #define PB_GUEST_WATCHES    2
 
-#define PB_BUSY_POLL_US     400 /* default of busy_poll_us */
+#define PB_BUSY_POLL_US     1000 /* default of busy_poll_us */
 #define PB_BUSY_POLL_US_MAX 10000
 
 enum pb_reset_policy { PB_RESET_BEST_EFFORT, PB_RESET_REQUIRED, PB_RESET_NONE };

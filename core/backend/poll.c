@@ -57,9 +57,13 @@ static void pay(struct pb_poll *p, uint64_t now, uint64_t waited)
     p->credit_ns -= smaller(p->credit_ns, waited);
 }
 
+/*
+ * The first window is as long as it takes by event: whoever was asleep when his answer came needs
+ * that long to ask again, and sleeps no more once his answers come at once.
+ */
 static void open_window(struct pb_poll *p, uint64_t now, uint64_t ceiling)
 {
-    uint64_t ns = p->polled_ns ? 4 * p->polled_ns : ceiling;
+    uint64_t ns = p->polled_ns ? 4 * p->polled_ns : p->woken_ns + p->woken_ns / 4;
 
     if (ns < PB_POLL_WINDOW_NS)
         ns = PB_POLL_WINDOW_NS;

@@ -149,7 +149,7 @@ static void what_is_of_no_single_device_is_told(void **state)
         "assignment of 0000:04:00.0: none -> a",
         "backend.topology: vpci -> slot, for guests that get their first device",
         "topology of b: vpci -> passthrough, when it gets its first device",
-        "backend.busy_poll_us: 400 -> 7",
+        "backend.busy_poll_us: 1000 -> 7",
         "limits.guests: 128 -> 9",
     };
     static const char *const second[] = {
