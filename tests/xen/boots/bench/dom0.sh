@@ -8,7 +8,7 @@ OTHER=0000:03:00.0              # the daemon, for o
 FAULTY=0000:04:00.0             # the same; it can be told to have errors
 ROUNDS=2 LATER=1 COUNT=60 SCANS=3 WINDOW=400
 if [ -e /lab/rounds ]; then
-	ROUNDS=$(cat /lab/rounds) COUNT=1000 SCANS=20 WINDOW=2500
+	ROUNDS=$(cat /lab/rounds) COUNT=500 SCANS=12 WINDOW=1200
 	LATER=$ROUNDS
 fi
 SAMPLES=/tmp/samples
