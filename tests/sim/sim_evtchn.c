@@ -50,6 +50,8 @@ int sim_port_bind(struct sim_world *w, uint32_t domid, uint32_t remote, uint32_t
             .used = true, .pending = true, .domid = domid, .remote = remote
         };
         w->ports.free_from = port + 1;
+        if (w->ports.top < port + 1)
+            w->ports.top = port + 1;
         guest->local = port;
         *ret_port = port;
         sim_world_kick(w);
@@ -80,7 +82,7 @@ int sim_port_unbind(struct sim_world *w, uint32_t port)
 
 void sim_port_unbind_all(struct sim_world *w)
 {
-    for (uint32_t port = 0; port < SIM_PORTS_MAX; port++) {
+    for (uint32_t port = 0; port < w->ports.top; port++) {
         if (w->ports.port[port].used)
             (void)sim_port_unbind(w, port);
     }
@@ -117,7 +119,7 @@ int sim_port_unmask(struct sim_world *w, uint32_t port)
 
 bool sim_port_waiting(const struct sim_world *w)
 {
-    for (uint32_t port = 0; port < SIM_PORTS_MAX; port++) {
+    for (uint32_t port = 0; port < w->ports.top; port++) {
         const struct sim_local_port *local = &w->ports.port[port];
 
         if (local->used && local->pending && !local->masked)
@@ -137,7 +139,7 @@ void sim_port_deliver(struct sim_world *w)
         batch[count++] = w->ports.stray;
         w->ports.stray = 0;
     }
-    for (uint32_t port = 0; port < SIM_PORTS_MAX && count < BATCH_SIZE; port++) {
+    for (uint32_t port = 0; port < w->ports.top && count < BATCH_SIZE; port++) {
         struct sim_local_port *local = &w->ports.port[port];
 
         if (!local->used || !local->pending || local->masked)

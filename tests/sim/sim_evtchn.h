@@ -30,6 +30,7 @@ struct sim_local_ports {
         bool used, pending, masked;
         uint32_t domid, remote;
     } port[SIM_PORTS_MAX];
+    uint32_t top;       /* above all that were ever bound */
     uint32_t free_from; /* the lower ones are used */
     uint32_t stray;     /* delivered once though it is nobody's, 0: none */
 };

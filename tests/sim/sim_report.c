@@ -50,7 +50,7 @@ static json_t *ports(const struct sim_world *w)
 {
     json_t *list = json_array();
 
-    for (unsigned i = 0; i < SIM_PORTS_MAX; i++) {
+    for (unsigned i = 0; i < w->ports.top; i++) {
         if (w->ports.port[i].used)
             (void)json_array_append_new(list, json_pack("{s:i, s:i}", "port", (int)i, "domid",
                                                         (int)w->ports.port[i].domid));
