@@ -110,7 +110,7 @@ class Access(unittest.TestCase):
                  clean=True) as s:
             s.connect(5, NIC)
             s.connect(6, DISK)
-            s.sim("device-set", device=NIC, slow_ms=300)
+            s.sim("device-set", device=NIC, slow_ms=1200)
             s.sim("post", domid=5, offset=4, hex=pack_op(READ, offset=6, size=2), flags=1)
             self.assertEqual(s.config_read(6, 0), 0x00101B36)
             self.assertEqual(s.flags(5) & 1, 1, "the slow one is still under way")

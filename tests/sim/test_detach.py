@@ -143,7 +143,7 @@ class Detach(unittest.TestCase):
             s.follow(5)
             s.follow(6)
             s.claim()
-            s.sim("device-set", device=NIC, reset_ms=200)
+            s.sim("device-set", device=NIC, reset_ms=600)
             first = s.rpc.start("attach", guest="5", dev=NIC, wait=5)
             s.wait_for("its reset", lambda: s.dev()["resetting"])
             other = Rpc(s.control_path)  # a client's own requests wait for each other

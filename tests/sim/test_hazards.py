@@ -78,10 +78,10 @@ class H6(unittest.TestCase):
         devices = [device("e1000e"), device("nvme"), device("rtl8139")]
         read = {"do": "post", "offset": 4, "flags": 1, "hex": pack_op(READ, offset=6, size=2)}
         with Sim(devices=devices, domains=[domain(5), domain(6), domain(7)],
-                 config={"limits": {"ops_per_turn": self.TURN}}) as s:
+                 config={"limits": {"ops_per_turn": self.TURN, "reset_timeout_ms": 9000}}) as s:
             for domid, bdf in ((5, NIC), (6, DISK), (7, OLD)):
                 s.connect(domid, bdf)
-            s.sim("device-set", device=NIC, reset_ms=300)
+            s.sim("device-set", device=NIC, reset_ms=1500)
             s.clear_log()
             s.fault("port_notify", count=5000, action={**read, "domid": 6})
             s.sim("post", **{k: v for k, v in read.items() if k != "do"}, domid=6)
@@ -108,9 +108,9 @@ class H6(unittest.TestCase):
 
     def test_H6_nothing_touches_it_until_its_end(self):
         """Every verb on it is refused meanwhile; the world takes each cycle and job for a violation."""
-        with Sim() as s:
+        with Sim(config={"limits": {"reset_timeout_ms": 9000}}) as s:
             s.connect()
-            s.sim("device-set", device=NIC, reset_ms=300)
+            s.sim("device-set", device=NIC, reset_ms=1500)
             pending = s.rpc.start("detach", guest="5", dev=NIC)
             s.wait_for("the reset", lambda: s.dev()["resetting"])
             other = Rpc(s.control_path)  # a client's own requests wait for each other

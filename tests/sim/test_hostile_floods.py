@@ -259,10 +259,11 @@ class Resets(unittest.TestCase):
     """T15: operations while a reset runs, ends, and does not end."""
 
     def test_T15_all_operations_during_a_reset(self):
-        with Sim(domains=[domain(5), domain(6)], devices=[with_flr(), device("nvme")]) as s:
+        with Sim(domains=[domain(5), domain(6)], devices=[with_flr(), device("nvme")],
+                 config={"limits": {"reset_timeout_ms": 9000}}) as s:
             s.connect(6, DISK)
             s.connect(5)
-            s.sim("device-set", device=NIC, reset_ms=700)
+            s.sim("device-set", device=NIC, reset_ms=1500)
             self.assertEqual(ask(s), 0)
             s.clear_log()
             end = time.monotonic() + 0.6

@@ -166,7 +166,7 @@ class UnderWay(unittest.TestCase):
     def test_an_access_ends_under_the_rules_that_it_began_with(self):
         with Sim(clean=True) as s:
             s.connect()
-            s.sim("device-set", device=NIC, slow_ms=300)
+            s.sim("device-set", device=NIC, slow_ms=1200)
             s.sim("post", domid=5, offset=4, hex=pack_op(READ, offset=REG, size=4), flags=1)
             s.wait_for("the access", lambda: s.log("cycle_read") or True)
             s.write_quirks(virtual())
@@ -182,7 +182,7 @@ class UnderWay(unittest.TestCase):
     def test_two_reloads_during_one_access(self):
         with Sim(clean=True) as s:
             s.connect()
-            s.sim("device-set", device=NIC, slow_ms=300)
+            s.sim("device-set", device=NIC, slow_ms=1200)
             s.sim("post", domid=5, offset=4, hex=pack_op(READ, offset=REG, size=4), flags=1)
             s.write_quirks(virtual("0x22"))
             s.reload()
@@ -198,7 +198,7 @@ class UnderWay(unittest.TestCase):
     def test_the_guest_ends_during_the_access(self):
         with Sim(clean=True) as s:
             s.connect()
-            s.sim("device-set", device=NIC, slow_ms=200)
+            s.sim("device-set", device=NIC, slow_ms=1000)
             s.sim("post", domid=5, offset=4, hex=pack_op(READ, offset=REG, size=4), flags=1)
             s.write_quirks(virtual())
             s.reload()

@@ -403,7 +403,7 @@ class Reset(unittest.TestCase):
         with sim() as s:
             s.connect()
             pirqs = s.enable_msix(5, [0, 1])["vectors"]
-            s.sim("device-set", device=NIC, reset_ms=150)
+            s.sim("device-set", device=NIC, reset_ms=600)
             s.clear_log()
             s.die_at("job_reset.start", when="after")
             self.assertEqual(s.config_write(5, DEVCTL, 2, FLR), 0)
