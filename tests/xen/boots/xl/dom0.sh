@@ -121,45 +121,26 @@ check "xl gives it back" xl pci-attach b "$OTHER"
 check "it works" guest_do b "within 20 pci_of 8086:10d3; $works" 60
 
 scenario xl-restart
-# guest b has one card; guest a has one, and gets the disk while no daemon runs
-hundredths() { _uptime | tr -d .; }
-longest=0
-# Without a daemon from its kill until it answers again; a frontend waits for 2 s.
-without() {
-  local ms=$((($(hundredths) - $1) * 10))
-  [ "$ms" -le "$longest" ] || longest=$ms
-}
-scan='{ cfgprobe scan $(config_of 8086:10d3) /tmp/stop 0xfc; echo status=$?; } >/tmp/scan 2>&1 </dev/null &'
-check "a guest scans its card" guest_do b "$scan"
-began=$(hundredths)
+# guest b has one card; guest a has one, and gets the disk while no daemon runs. That accesses wait for the next daemon is asked
+# by the boot `restart`: here xl is at work too, and a frontend gives up after 2 s.
 check "killed" daemon_kill
 xl pci-attach a "$NVME" >/tmp/xl-attach 2>&1 &
 attaching=$!
 sleep 0.3
 check "and started again" daemon_start
-without "$began"
 wait "$attaching"
 check "what xl began meanwhile is done" [ $? -eq 0 ]
 note "$(cat /tmp/xl-attach)"
 check "the guest reads its disk right" prints "^$content" guest_do a "within 20 pci_of 1b36:0010; $disk" 60
-began=$(hundredths)
 check "killed" daemon_kill
 xl pci-detach a "$NVME" >/tmp/xl-detach 2>&1 &
 detaching=$!
 sleep 0.3
 check "and started again" daemon_start
-without "$began"
 wait "$detaching"
 check "so is what xl takes back" [ $? -eq 0 ]
 note "$(cat /tmp/xl-detach)"
 check "the guest no longer has it" within 10 guest_do a '! pci_of 1b36:0010'
-check "the scan ends" guest_do b 'touch /tmp/stop; within 20 grep -q status= /tmp/scan' 30
-if [ "$longest" -lt 1900 ]; then
-  check "no access of it failed" prints 'status=0' guest_do b 'cat /tmp/scan'
-else
-  note "NOT ASKED on a host as slow as this one: whether an access failed ($longest ms without a daemon)"
-  guest_do b 'cat /tmp/scan'
-fi
 check "the other card works on" guest_do b 'ping_gateway 2' 30
 
 scenario xl-reboot
