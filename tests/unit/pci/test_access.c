@@ -9,32 +9,8 @@
 #include <cmocka.h>
 
 #include "base/bytes.h"
-#include "device.h"
+#include "fixture.h"
 #include "pci/regs.h"
-
-static struct pb_test_device *dev;
-
-static int e1000e(void **state)
-{
-    (void)state;
-    dev = pb_test_device_new(pb_test_e1000e);
-    return 0;
-}
-
-static int e1000(void **state)
-{
-    (void)state;
-    dev = pb_test_device_new(pb_test_e1000);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    pb_test_device_free(dev);
-    dev = NULL;
-    return 0;
-}
 
 static void add(struct pb_rule rule)
 {

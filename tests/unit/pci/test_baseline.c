@@ -9,23 +9,13 @@
 #include <cmocka.h>
 
 #include "base/bytes.h"
-#include "device.h"
+#include "fixture.h"
 #include "pci/regs.h"
-
-static struct pb_test_device *dev;
 
 static void use(void (*fill)(struct pb_facts *facts))
 {
     pb_test_device_free(dev);
     dev = pb_test_device_new(fill);
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    pb_test_device_free(dev);
-    dev = NULL;
-    return 0;
 }
 
 static int refusal(const struct pb_facts *facts)

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "base/bytes.h"
-#include "device.h"
+#include "fixture.h"
 #include "pci/caps.h"
 #include "pci/regs.h"
 
@@ -19,16 +19,7 @@ static const struct pb_traits none;
 static struct pb_facts facts;
 static struct pb_layout layout;
 static struct pb_caps caps;
-static struct pb_test_device *dev;
 static size_t bad;
-
-static int teardown(void **state)
-{
-    (void)state;
-    pb_test_device_free(dev);
-    dev = NULL;
-    return 0;
-}
 
 /* A PCI Express function with extended capabilities that a guest must not have. */
 #define EXT_DSN   0x140

@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "base/bytes.h"
-#include "device.h"
+#include "fixture.h"
 
 #define BITS (8 * PB_CONFIG_SIZE_PCIE)
 
@@ -129,23 +129,7 @@ static const struct shape shapes[] = {
       .classes = { 1, 1, 1, 1, 1 } },
 };
 
-static struct pb_test_device *dev;
 static uint32_t seed;
-
-static int e1000e(void **state)
-{
-    (void)state;
-    dev = pb_test_device_new(pb_test_e1000e);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    pb_test_device_free(dev);
-    dev = NULL;
-    return 0;
-}
 
 static unsigned below(unsigned limit)
 {

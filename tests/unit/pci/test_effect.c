@@ -9,28 +9,12 @@
 #include <cmocka.h>
 
 #include "base/bytes.h"
-#include "device.h"
+#include "fixture.h"
 #include "pci/regs.h"
 
 #define PMCSR (E1000E_PM + PCI_PM_CTRL)
 
-static struct pb_test_device *dev;
-
-static int e1000e(void **state)
-{
-    (void)state;
-    dev = pb_test_device_new(pb_test_e1000e);
-    return 0;
-}
-
-static int vf(void **state)
-{
-    (void)state;
-    dev = pb_test_device_new(pb_test_vf);
-    return 0;
-}
-
-#define VPD 0x60
+#define VPD   0x60
 
 static int with_vpd(void **state)
 {
@@ -53,14 +37,6 @@ static void use_pm(uint16_t pmc, uint16_t control)
     pb_le_put(facts.config + PMCSR, 2, control);
     pb_test_device_free(dev);
     dev = pb_test_device_of(&facts);
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    pb_test_device_free(dev);
-    dev = NULL;
-    return 0;
 }
 
 /* ---- BARs --------------------------------------------------------------------------------------

@@ -8,10 +8,8 @@
 #include <cmocka.h>
 
 #include "base/bytes.h"
-#include "device.h"
+#include "fixture.h"
 #include "pci/regs.h"
-
-static struct pb_test_device *dev;
 
 #define DEVCTL (E1000E_EXP + PCI_EXP_DEVCTL)
 #define AF     0x60
@@ -190,14 +188,6 @@ static void the_flr_of_advanced_features_is_one_too(void **state)
     acc = pb_test_run(dev, true, AF + PCI_AF_CTRL, 1, PCI_AF_CTRL_FLR);
     assert_int_equal(acc.denied, PCI_AF_CTRL_FLR);
     assert_int_equal(pb_test_count(&dev->hw, PB_STEP_RESET), 0);
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    pb_test_device_free(dev);
-    dev = NULL;
-    return 0;
 }
 
 #define ON(device, test) cmocka_unit_test_setup_teardown(test, device, teardown)

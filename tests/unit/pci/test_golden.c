@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "base/bytes.h"
-#include "device.h"
+#include "fixture.h"
 #include "pci/regs.h"
 
 struct golden {
@@ -168,7 +168,6 @@ struct bits {
 
 static struct bits expected;
 static uint8_t in_hardware[PB_CONFIG_SIZE_PCIE], in_shadow[PB_CONFIG_SIZE_PCIE];
-static struct pb_test_device *dev;
 static struct pb_view fresh;
 
 static void expect(const struct golden *list, size_t count)
@@ -266,14 +265,6 @@ static void check(void (*fill)(struct pb_facts *facts), const struct golden *lis
         reaching[at] = expected.write[at] | expected.w1c[at] | expected.acts[at];
     compare("reaching hardware", in_hardware, reaching);
     compare("kept", in_shadow, expected.virt);
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    pb_test_device_free(dev);
-    dev = NULL;
-    return 0;
 }
 
 static void golden_bits_of_a_conventional_function(void **state)

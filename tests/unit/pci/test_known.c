@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "base/bytes.h"
-#include "device.h"
+#include "fixture.h"
 #include "pci/regs.h"
 
 /* One that has all that is known: the capabilities of FULL are where the rows say. */
@@ -82,20 +82,10 @@ static const struct {
     { PTM + 4, 4, 0xffffffff },
 };
 
-static struct pb_test_device *dev;
-
 static int setup(void **state)
 {
     (void)state;
     dev = pb_test_device_new(full);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    pb_test_device_free(dev);
-    dev = NULL;
     return 0;
 }
 

@@ -12,13 +12,12 @@
 #include <cmocka.h>
 
 #include "base/bytes.h"
-#include "device.h"
+#include "fixture.h"
 #include "pci/regs.h"
 
 #define VPD 0x60
 #define AF  0x70
 
-static struct pb_test_device *dev;
 static uint32_t seed = 0x2c1b3c6d;
 
 static int everything(void **state)
@@ -31,14 +30,6 @@ static int everything(void **state)
     pb_test_add_cap(&facts, AF, PCI_CAP_AF);
     dev = pb_test_device_of(&facts);
     dev->map->flr = 1U << PB_RESET_BY_FLR | 1U << PB_RESET_BY_AF_FLR;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    pb_test_device_free(dev);
-    dev = NULL;
     return 0;
 }
 
