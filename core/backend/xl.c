@@ -561,6 +561,7 @@ bool pb_xl_adopt(struct pb_guest *g, bool hvm)
         return false;
     dir->checked = true;
     dir->reading = true; /* until it is adopted */
+    dir->unread = true;
     dir->hvm = hvm;
     dir->g = g;
     g->dir = dir;

@@ -551,11 +551,13 @@ bool pb_xl_may(struct pb_guest *g, enum pb_xenbus_action action)
         return action == PB_ACT_NONE || action == PB_ACT_IGNORE;
     switch (action) {
     case PB_ACT_RECONFIGURE:
+        if (dir->unread)
+            return false; /* the guest would look for what xl has revoked already */
         take_unplugged(g);
         return !pb_xl_busy(dir);
     case PB_ACT_SETUP:
     case PB_ACT_RESCAN:
-        return !pb_xl_busy(dir);
+        return !dir->unread && !pb_xl_busy(dir);
     case PB_ACT_NONE:
     case PB_ACT_IGNORE:
     case PB_ACT_CONNECT:

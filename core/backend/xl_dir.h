@@ -50,6 +50,7 @@ struct pb_xl_dir {
     bool errors;               /* error nodes were written */
     bool reading, again;       /* a request or job that decides about it is under way */
     bool writing;              /* a request that answers the toolstack is under way */
+    bool unread;               /* adopted: what xl wrote while no daemon ran is not known yet */
     bool failed;               /* the last look at it failed: to be repeated */
     struct pb_guest *g;        /* NULL: not served (yet) */
     unsigned returning;        /* devices on their way back */

@@ -164,6 +164,7 @@ static void compare_all(struct pb_xl_dir *dir)
 {
     struct pb_device *dev;
 
+    dir->unread = false;
     TAILQ_FOREACH (dev, &dir->g->devices, sibling)
         dev->node = -1;
     for (unsigned n = 0; n < dir->count; n++)

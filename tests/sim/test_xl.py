@@ -414,6 +414,26 @@ class Hotplug(unittest.TestCase):
             self.assertFalse(s.remove(5, s.bdfs[0])["gave_up"])
             self.assertEqual(list(s.addresses()), [s.bdfs[1]])
 
+    def test_what_xl_took_and_the_guest_let_go_of_while_no_daemon_ran(self):
+        """Told that all is reconfigured, the guest looks at its bus again: a device that it still found there, without
+        the memory that xl has revoked, would crash its driver."""
+        with Xl(devices=eight(), supervise=True) as s:
+            s.running(*s.bdfs[:2])
+            s.follow(5, on=False)
+            s.meanwhile({"do": "store-write", "path": s.xbe(5, "state-0"), "value": "5"},
+                        {"do": "store-write", "path": s.xbe(5, "state"), "value": "7"},
+                        {"do": "state", "domid": 5, "state": 7})
+            s.kill9()
+            s.wait_restarted()
+            s.wait_for("Reconfigured", lambda: s.xstate() == 8)
+            self.assertEqual(s.state(s.bdfs[0]), "present", "taken before the guest looks again")
+            s.back(s.bdfs[0])
+            self.assertFalse(s.show(s.bdfs[0])["tainted"], "it took part")
+            s.follow(5)
+            s.connected()
+            self.assertFalse(s.remove(5, s.bdfs[0])["gave_up"])
+            self.assertEqual(list(s.addresses()), [s.bdfs[1]])
+
     def test_guest_that_never_answers_keeps_nobody_else_from_a_device(self):
         """xl gives the device on, but the first guest may still reach it: tainted."""
         with Xl(devices=eight(), domains=[domain(5), domain(6)]) as s:
