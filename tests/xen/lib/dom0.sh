@@ -116,7 +116,7 @@ guest_create() {
 		echo "vcpus = $GUEST_VCPUS"
 		echo 'passthrough = "enabled"'
 		echo 'e820_host = 1'
-		echo "extra = \"console=hvc0 loglevel=4 panic=1 role=$role\""
+		echo "extra = \"console=hvc0 loglevel=4 norandmaps mitigations=off panic=1 role=$role\""
 		for line in "$@"; do echo "$line"; done
 	} >"/etc/xen/$name.cfg"
 	xl -f create -q "/etc/xen/$name.cfg" || return 1
