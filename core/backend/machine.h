@@ -18,6 +18,7 @@
 #include "backend/taint.h"
 #include "backend/task.h"
 #include "base/bytes.h"
+#include "base/cycles.h"
 #include "base/index.h"
 #include "base/ratelimit.h"
 #include "pci/access.h"
@@ -274,12 +275,13 @@ struct pb_backend {
     /* service: guests to look at, guests whose burst is polled */
     struct pb_guest_list turn;
     struct pb_guest_list poll;
-    unsigned polled;   /* how many they are */
-    unsigned looks;    /* at flags before the next one at the clock */
-    uint64_t look_ns;  /* what one takes, about */
-    uint64_t now_ns;   /* the clock when it was looked at last */
-    uint64_t slice_ns; /* of looking before the loop has its round */
-    bool quiet;        /* nothing else was ready in this round */
+    unsigned polled;             /* how many they are */
+    unsigned looks;              /* at flags before the next one at the clock */
+    uint64_t look_ns;            /* what one takes, about */
+    struct pb_cycle_clock clock; /* of turn.c */
+    uint64_t now_ns;             /* the clock when it was looked at last */
+    uint64_t slice_ns;           /* of looking before the loop has its round */
+    bool quiet;                  /* nothing else was ready in this round */
     ev_idle idle;
     ev_check round;            /* of the loop: they have a turn each */
     struct pb_guest **by_port; /* port -> guest */

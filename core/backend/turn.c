@@ -125,7 +125,7 @@ void pb_turn_over(struct pb_guest *g, unsigned ops)
     /* The frontend's event for what was just served may still be on its way. */
     g->expect_empty = true;
     if (was || ceiling > 0) {
-        b->now_ns = pb_now_ns();
+        b->now_ns = pb_cycle_clock_ns(&b->clock);
         g->counters.polled_ops += was ? ops : 0;
         if (pb_poll_answered(&g->poll, b->now_ns, ops, take_spun(g), ceiling)) {
             listed(g, was);
@@ -159,7 +159,7 @@ static void miss(struct pb_guest *g)
 /* How long a look takes now, and how many may pass before the next one at the clock. */
 static void look_at_clock(struct pb_backend *b, unsigned looks)
 {
-    uint64_t now = pb_now_ns(), took = now - b->now_ns;
+    uint64_t now = pb_cycle_clock_ns(&b->clock), took = now - b->now_ns;
 
     b->now_ns = now;
     b->look_ns = took / looks;
@@ -179,7 +179,7 @@ static void relax(void)
 /* When the slice that begins now is over. */
 static uint64_t begin_slice(struct pb_backend *b)
 {
-    uint64_t round = SLICE_ROUNDS * (pb_now_ns() - b->now_ns);
+    uint64_t round = SLICE_ROUNDS * (pb_cycle_clock_ns(&b->clock) - b->now_ns);
 
     b->now_ns += round / SLICE_ROUNDS;
     if (b->quiet)

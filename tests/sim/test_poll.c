@@ -84,6 +84,13 @@ int clock_gettime(clockid_t id, struct timespec *ret)
     return 0;
 }
 
+/* No counter: each look is one at the clock. */
+uint64_t __wrap_pb_cycles(void);
+uint64_t __wrap_pb_cycles(void)
+{
+    return 0;
+}
+
 uint64_t __wrap_pb_now_ns(void);
 uint64_t __wrap_pb_now_ns(void)
 {
