@@ -18,7 +18,7 @@ KINDS = "ids status command vendor write_hardware write_shadow ids_alone scan_25
 def samples(kernel=300.0, pcibackd=90.0, floor=80.0, wakeups=0):
     """Three rounds, the last one far off: the median must not care."""
     lines = ["# xen 4.17", '# kernel 6.1 "x"']
-    variants = {"kernel": kernel, "pcibackd": pcibackd, "floor": floor, "pcibackd_unpolled": kernel,
+    variants = {"kernel": kernel, "pcibackd": pcibackd, "floor": floor, "floor_cycle": floor, "pcibackd_unpolled": kernel,
                 "kernel_1cpu": kernel, "pcibackd_1cpu": kernel, "pcibackd_1cpu_unpolled": kernel,
                 "alone": floor, "beside_a_flood": 2 * floor, "beside_a_loop": floor}
     for stray in (1, 1.5, 100):

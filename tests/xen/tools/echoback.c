@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * echoback DOMID IMAGE: the least that a PCI backend can be, as a floor to compare with.
+ * echoback DOMID IMAGE CONFIG: the least that a PCI backend can be, as a floor to compare with.
  *
  * It offers the guest one device at 00:00.0 under a kind of backend of its own, and answers at
  * once: the port is never unmasked, a processor looks at the shared page all the time, reads come
  * out of a file of 4096 bytes, writes are dropped. No hardware, no checks of what is allowed. It
  * says "connected" when the frontend is, and removes its nodes at SIGTERM. SIGSTOP gives it a rest.
+ *
+ * SIGUSR1 raises the floor, or lowers it again: then an operation costs one cycle of CONFIG, a
+ * device's in sysfs, unless it is about what a device's header says once and for all.
  */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -15,6 +19,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 #include <xenevtchn.h>
 #include <xengnttab.h>
 #include <xenstore.h>
@@ -28,12 +33,19 @@ static struct xs_handle *store;
 static char front[64], back[64];
 static uint32_t domid;
 static uint8_t image[SPACE];
-static volatile sig_atomic_t stop;
+static int config = -1;
+static volatile sig_atomic_t stop, cycles;
 
 static void on_term(int number)
 {
     (void)number;
     stop = 1;
+}
+
+static void on_usr1(int number)
+{
+    (void)number;
+    cycles = !cycles;
 }
 
 static void put(const char *dir, const char *name, const char *value)
@@ -119,6 +131,25 @@ static bool wait_for_frontend(void)
     return !stop;
 }
 
+/* COMMAND and STATUS, cache line and timers, and what is behind the header. */
+static bool is_live(const struct xen_pci_op *op)
+{
+    return op->offset == 4 || op->offset == 6 || (op->offset >= 0xc && op->offset < 0xe) ||
+           op->offset >= 0x40;
+}
+
+/* What is written is what was read: the device is another's. */
+static bool cycle(const struct xen_pci_op *op)
+{
+    size_t size = (size_t)op->size;
+    uint32_t value = 0;
+
+    if (op->cmd == XEN_PCI_OP_conf_read)
+        return pread(config, &value, size, op->offset) == op->size;
+    memcpy(&value, image + op->offset, size);
+    return pwrite(config, &value, size, op->offset) == op->size;
+}
+
 static void answer(struct xen_pci_op *op)
 {
     uint32_t value = 0;
@@ -133,6 +164,10 @@ static void answer(struct xen_pci_op *op)
     }
     if (op->size < 1 || op->size > 4 || op->offset < 0 || op->offset > SPACE - op->size) {
         op->err = XEN_PCI_ERR_invalid_offset;
+        return;
+    }
+    if (cycles && is_live(op) && !cycle(op)) {
+        op->err = XEN_PCI_ERR_op_failed;
         return;
     }
     if (op->cmd == XEN_PCI_OP_conf_read) {
@@ -178,10 +213,11 @@ static int run(void)
 
 int main(int argc, char **argv)
 {
-    FILE *file = argc == 3 ? fopen(argv[2], "rb") : NULL;
+    FILE *file = argc == 4 ? fopen(argv[2], "rb") : NULL;
 
-    if (!file || fread(image, 1, SPACE, file) != SPACE) {
-        fprintf(stderr, "usage: echoback DOMID IMAGE, which is a file of %d bytes\n", SPACE);
+    config = file ? open(argv[3], O_RDWR | O_CLOEXEC) : -1;
+    if (config < 0 || fread(image, 1, SPACE, file) != SPACE) {
+        fprintf(stderr, "usage: echoback DOMID IMAGE CONFIG, both files of %d bytes\n", SPACE);
         return 2;
     }
     fclose(file);
@@ -192,6 +228,7 @@ int main(int argc, char **argv)
         return 1;
     }
     signal(SIGTERM, on_term);
+    signal(SIGUSR1, on_usr1);
     int status = run();
     withdraw();
     return status;

@@ -108,7 +108,7 @@ for guest in k p f o; do guest_wait_ready $guest || fail "guest $guest comes up"
 cat "/sys/bus/pci/devices/$OURS/config" >/tmp/image
 check "the daemon gives a card" ctl attach p "$OURS" --claim
 check "and another" ctl attach o "$OTHER" --claim --wait 30
-echoback "$(guest_id f)" /tmp/image >/tmp/echo.out 2>&1 &
+echoback "$(guest_id f)" /tmp/image "/sys/bus/pci/devices/$FAULTY/config" >/tmp/echo.out 2>&1 &
 echoback=$!
 check "the floor is laid" within 20 grep connected /tmp/echo.out
 check "its guest sees the card" guest_do f 'within 20 pci_of 8086:10d3 && pci_of 8086:10d3'
@@ -135,6 +135,9 @@ while [ "$round" -lt "$ROUNDS" ]; do
 	kill -CONT "$echoback"
 	latency floor f
 	host_costs floor f
+	kill -USR1 "$echoback"
+	latency floor_cycle f status write_hardware scan_256
+	kill -USR1 "$echoback"
 	kill -STOP "$echoback"
 done
 only p

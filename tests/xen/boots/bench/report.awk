@@ -38,6 +38,7 @@ BEGIN {
 
 	compare("pcibackd", "kernel")
 	compare("pcibackd", "floor")
+	compare("pcibackd", "floor_cycle")
 	compare("pcibackd", "pcibackd_unpolled")
 	compare("pcibackd_1cpu", "kernel_1cpu")
 	compare("pcibackd_1cpu", "pcibackd_1cpu_unpolled")
@@ -116,6 +117,14 @@ function table(    i, m)
 		printf "%-42s %15s %15s %15s %9s %6s%1s %9s\n", text[m], figure("kernel", m), figure("pcibackd", m), figure("floor", m),
 			part("pcibackd", "kernel", m), m in goal ? sprintf("%.2f", goal[m]) : "", missed(m) ? "!" : "",
 			part("pcibackd", "floor", m)
+	}
+	print ""
+	split("status write_hardware scan_256", live)
+	printf "%-42s %15s %15s %15s %9s %17s\n", "what reaches hardware", "kernel", "pcibackd", "floor + cycle", "", ": floor + cycle"
+	for (i = 1; i in live; i++) {
+		m = live[i] "_p50_us"
+		printf "%-42s %15s %15s %15s %9s %17s\n", text[m], figure("kernel", m), figure("pcibackd", m), figure("floor_cycle", m),
+			"", part("pcibackd", "floor_cycle", m)
 	}
 	print ""
 	split("ids status scan_256", few)
