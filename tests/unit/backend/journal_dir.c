@@ -2,7 +2,6 @@
 #include "journal_dir.h"
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,6 +11,8 @@
 #include <unistd.h>
 /* behind what it needs */
 #include <cmocka.h>
+
+#include "tree.h"
 
 static char dir[64], path[128];
 
@@ -25,17 +26,9 @@ const char *test_dir_make(void)
     return dir;
 }
 
-static int remove_one(const char *what, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(what);
-}
-
 void test_dir_remove(void)
 {
-    (void)nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    pb_tree_remove(dir);
 }
 
 const char *test_dir_file(const char *name)

@@ -2,7 +2,6 @@
 #include "reload_fixture.h"
 
 #include <ev.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "tree.h"
 
 sem_t read_done, go_on;
 bool gated;
@@ -110,14 +110,6 @@ int reload_setup(void **state)
     return 0;
 }
 
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
 int reload_teardown(void **state)
 {
     struct fixture *f = *state;
@@ -131,7 +123,7 @@ int reload_teardown(void **state)
         json_decref(f->client[i].reply);
         close(f->client[i].fd);
     }
-    nftw(f->dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    pb_tree_remove(f->dir);
     sem_destroy(&read_done);
     sem_destroy(&go_on);
     free(f);

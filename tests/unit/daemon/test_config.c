@@ -12,7 +12,6 @@
 #include <cmocka.h>
 
 #include <errno.h>
-#include <ftw.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -20,6 +19,7 @@
 
 #include "base/bytes.h"
 #include "daemon/config.h"
+#include "tree.h"
 
 struct fixture {
     char dir[32], path[64];
@@ -39,20 +39,12 @@ static int setup(void **state)
     return 0;
 }
 
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
 static int teardown(void **state)
 {
     struct fixture *f = *state;
 
     pb_config_free(f->config);
-    nftw(f->dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    pb_tree_remove(f->dir);
     free(f);
     return 0;
 }

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -23,6 +22,7 @@
 #include "kernel.h"
 #include "pci/regs.h"
 #include "quirk/plugin.h"
+#include "tree.h"
 
 #define NIC        "0000:03:00.0"
 #define BELOW_PORT "/devices/pci0000:00/0000:00:1c.0/"
@@ -250,22 +250,9 @@ void kernel_add_port(uint16_t flags, uint32_t slot)
     assert_return_code(symlink(path, device), errno);
 }
 
-static int unlink_it(const char *path, const struct stat *st, int kind, struct FTW *ftw)
-{
-    (void)st;
-    (void)kind;
-    (void)ftw;
-    return remove(path);
-}
-
-static void remove_tree(const char *path)
-{
-    (void)nftw(path, unlink_it, 16, FTW_DEPTH | FTW_PHYS);
-}
-
 void kernel_remove_device(struct pb_sbdf sbdf)
 {
-    remove_tree(kernel_path(sbdf, ""));
+    pb_tree_remove(kernel_path(sbdf, ""));
 }
 
 void kernel_add_driver(const char *name)
@@ -290,7 +277,7 @@ void kernel_remove_driver(const char *name)
 
     (void)snprintf(relative, sizeof(relative), "drivers/%s", name);
     bus_path(path, relative);
-    remove_tree(path);
+    pb_tree_remove(path);
 }
 
 static void count_enable(struct pb_sbdf sbdf, int by)
@@ -646,7 +633,7 @@ int kernel_teardown(void **state)
     (void)state;
     (void)munmap(kernel, sizeof(*kernel));
     kernel = NULL;
-    remove_tree(kernel_dir);
+    pb_tree_remove(kernel_dir);
     return 0;
 }
 
