@@ -327,6 +327,8 @@ class OfXl(Points):
     def test_xl_detach(self):
         def check(s, result):
             self.assertFalse(result["gave_up"], result)
+            s.settle()
+            self.assertFalse(any(d["tainted"] for d in s.call("list")["devices"]), "the guest took part")
         self.each(self.running, lambda s: s.remove(), check, self.end, least=15)
 
     def test_xl_destroy(self):
