@@ -93,7 +93,7 @@ static void begin(void *ctx, const struct pb_failure *failure)
 {
     struct pb_backend *b = ctx;
 
-    if (!failure) {
+    if (!failure && !b->only_serves) {
         pb_slots_start(b);
         pb_assign_begin(b);
     }
@@ -125,6 +125,11 @@ void pb_backend_use_journal(struct pb_backend *b, struct pb_journal *j)
     b->journal = j;
     plugin_guard.ctx = j;
     pb_plugin_set_guard(j ? &plugin_guard : NULL);
+}
+
+void pb_backend_only_serve(struct pb_backend *b)
+{
+    b->only_serves = true;
 }
 
 bool pb_backend_journal_stats(const struct pb_backend *b, struct pb_journal_stats *ret)

@@ -97,6 +97,21 @@ void pb_backend_attach(struct pb_backend *b, const char *guest, const char *dev,
 void pb_backend_detach(struct pb_backend *b, const char *guest, const char *dev, bool force,
                        pb_verb_fn done, void *ctx);
 
+/* Before pb_backend_start: no slot is claimed, nothing is assigned, what guests have is served. */
+void pb_backend_only_serve(struct pb_backend *b);
+
+/* How many devices came back, and how many their guests keep. */
+struct pb_detached {
+    unsigned taken, kept;
+};
+typedef void (*pb_detached_fn)(void *ctx, const struct pb_detached *result);
+
+/*
+ * Takes all devices back from all guests at once, each as pb_backend_detach does without force; why
+ * one stays is logged. DONE is called once, maybe at once. -ENOMEM: nothing was begun.
+ */
+int pb_backend_detach_all(struct pb_backend *b, pb_detached_fn done, void *ctx);
+
 /*
  * Resets a device that no guest has, verifies that it is the same as at claim and restores its
  * baseline. A `failed` device is `claimed` again when all of that worked.

@@ -270,7 +270,8 @@ struct pb_backend {
     bool started;
     pb_verb_fn tell_started; /* who waits for the start */
     void *tell_started_ctx;
-    bool stopping; /* memory is being freed: callbacks do nothing */
+    bool only_serves; /* guests of an earlier process: nothing is claimed or given to a guest */
+    bool stopping;    /* memory is being freed: callbacks do nothing */
     struct pb_counters counters;
     /* service: guests to look at, guests whose burst is polled */
     struct pb_guest_list turn;

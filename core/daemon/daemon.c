@@ -49,6 +49,8 @@ struct daemon {
     bool helper_gone;
     struct pb_user user; /* whom it becomes */
     bool hangup_waits;   /* for the start */
+    bool over;           /* --detach-all has ended, and whether it did what it was asked for: */
+    bool all_detached;
 };
 
 static void on_stop(struct ev_loop *loop, ev_signal *watcher, int events)
@@ -225,6 +227,8 @@ static bool start_backend(struct daemon *d)
         d->generation.quirks = NULL; /* the backend's now, as the policy */
         pb_backend_began(d->backend, d->began_ms);
         pb_backend_use_journal(d->backend, d->journal);
+        if (d->options.detach_all)
+            pb_backend_only_serve(d->backend);
         d->journal = NULL;
         return true;
     }
@@ -355,6 +359,34 @@ static void stop(struct daemon *d)
         (void)close(d->lock);
 }
 
+static void on_detached(void *ctx, const struct pb_detached *result)
+{
+    struct daemon *d = ctx;
+
+    if (result->kept)
+        pb_err(
+            "%u device%s came back, %u did not; see above, then `pcibackctl detach --force` with "
+            "the daemon running, or end those guests",
+            result->taken, result->taken == 1 ? "" : "s", result->kept);
+    else
+        pb_notice("%u device%s came back; no guest has one", result->taken,
+                  result->taken == 1 ? "" : "s");
+    d->all_detached = result->kept == 0;
+    d->over = true;
+    ev_break(d->loop, EVBREAK_ALL);
+}
+
+static void detach_all(struct daemon *d)
+{
+    int rc = pb_backend_detach_all(d->backend, on_detached, d);
+
+    if (rc == 0)
+        return;
+    pb_err("cannot take devices back: %s", strerror(-rc));
+    d->over = true;
+    ev_break(d->loop, EVBREAK_ALL);
+}
+
 /* Until now nobody was answered: what was claimed before is known only now. */
 static void backend_started(void *ctx, const struct pb_failure *failure)
 {
@@ -366,6 +398,10 @@ static void backend_started(void *ctx, const struct pb_failure *failure)
                failure->next);
         d->refused = true;
         ev_break(d->loop, EVBREAK_ALL);
+        return;
+    }
+    if (d->options.detach_all) {
+        detach_all(d);
         return;
     }
     d->started = true;
@@ -381,10 +417,10 @@ static void backend_started(void *ctx, const struct pb_failure *failure)
 static bool serve(struct daemon *d)
 {
     pb_backend_start(d->backend, backend_started, d);
-    if (!d->refused && !d->helper_gone)
+    if (!d->refused && !d->helper_gone && !d->over)
         ev_run(d->loop, 0);
     pb_notify_stopping();
-    return !d->refused;
+    return !d->refused && (!d->options.detach_all || d->all_detached);
 }
 
 static int run(struct daemon *d)

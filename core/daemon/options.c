@@ -6,7 +6,7 @@
 
 #include "base/bytes.h"
 
-enum kind { CONFIG, CHECK_CONFIG, BOOT_RULES, LOG_FORMAT, LOG_LEVEL, VERSION, HELP };
+enum kind { CONFIG, CHECK_CONFIG, BOOT_RULES, DETACH_ALL, LOG_FORMAT, LOG_LEVEL, VERSION, HELP };
 
 static const struct option {
     const char *name;
@@ -17,6 +17,7 @@ static const struct option {
     { "--config", CONFIG, "FILE", "the configuration (" PB_CONFIG_PATH ")" },
     { "--check-config", CHECK_CONFIG, NULL, "check the configuration and exit" },
     { "--boot-rules", BOOT_RULES, NULL, "print udev rules that keep slots from other drivers" },
+    { "--detach-all", DETACH_ALL, NULL, "take every device back from its guest and exit" },
     { "--log-format", LOG_FORMAT, "FORMAT", "text, json or journal, to stderr" },
     { "--log-level", LOG_LEVEL, "LEVEL", "err, warn, notice, info or debug" },
     { "--version", VERSION, NULL, "print the version and exit" },
@@ -56,6 +57,9 @@ static bool apply(const struct option *option, const char *value, struct pb_opti
         return true;
     case BOOT_RULES:
         ret->boot_rules = true;
+        return true;
+    case DETACH_ALL:
+        ret->detach_all = true;
         return true;
     case LOG_FORMAT:
         return pb_log_format_parse(value, &ret->log_format);

@@ -11,7 +11,7 @@
 struct pb_options {
     const char *config;   /* PB_CONFIG_PATH unless given */
     bool config_required; /* it was given */
-    bool check_config, boot_rules, version, help;
+    bool check_config, boot_rules, detach_all, version, help;
     enum pb_log_format log_format;
     enum pb_log_level log_level;
 };

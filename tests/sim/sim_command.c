@@ -412,6 +412,14 @@ static json_t *meanwhile(struct sim_world *w, const struct pb_json *at, struct s
     return sim_ok();
 }
 
+static json_t *next_argument(struct sim_world *w, const struct pb_json *at,
+                             struct sim_client *client)
+{
+    (void)client;
+    (void)snprintf(w->next_argument, sizeof(w->next_argument), "%s", sim_text(at, "text", ""));
+    return sim_ok();
+}
+
 const struct sim_command sim_commands_world[] = {
     { "store-read", KEYS("path"), store_read },
     { "store-write", KEYS("path", "value", "as"), store_write },
@@ -433,6 +441,7 @@ const struct sim_command sim_commands_world[] = {
     { "die", KEYS("call", "nth", "count", "after", "done"), die },
     { "life", NO_KEYS, life },
     { "meanwhile", KEYS("commands"), meanwhile },
+    { "next-argument", KEYS("text"), next_argument },
     { "oom", KEYS("nth", "count"), oom },
     { "disk", KEYS("full"), disk },
     { "saved-slots", NO_KEYS, saved_slots },

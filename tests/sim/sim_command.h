@@ -23,6 +23,7 @@
  *   life                             {"lives", "pid", "planned", "entered": calls until now}
  *   meanwhile commands               supervised: they are carried out when this daemon is dead and
  *                                    the next one is not there
+ *   next-argument text               supervised: the next daemon alone has it, too
  *   oom [nth] [count]                its nth allocation fails; {"seen", "failed"} since the last
  *   disk [full]                      no room for what the daemon's files need besides
  * Guests (domid)

@@ -16,6 +16,8 @@
 #define SIM_DEVICES_DIR "."
 #endif
 
+#define ARGUMENTS_MAX 32
+
 static const char *scenario_path, *socket_path, *state_path, *boot;
 static bool supervised;
 static struct sim_world *world;
@@ -123,8 +125,17 @@ static int run(void *ctx)
         .open_xen = open_xen,
     };
     const struct arguments *arguments = ctx;
+    char *argv[ARGUMENTS_MAX + 2], more[sizeof(world->next_argument)];
+    int argc = arguments->argc;
 
-    return pb_daemon_run(arguments->argc, arguments->argv, &platform);
+    if (!world || !world->next_argument[0] || argc > ARGUMENTS_MAX)
+        return pb_daemon_run(argc, arguments->argv, &platform);
+    memcpy(argv, arguments->argv, (size_t)argc * sizeof(*argv));
+    memcpy(more, world->next_argument, sizeof(more));
+    world->next_argument[0] = '\0';
+    argv[argc++] = more;
+    argv[argc] = NULL;
+    return pb_daemon_run(argc, argv, &platform);
 }
 
 static int supervise(struct arguments *arguments)

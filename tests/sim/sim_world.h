@@ -44,6 +44,7 @@ struct sim_world {
     unsigned lives, planned; /* of the daemon: how many before this one, how many were ended */
     bool dying;              /* it dies now: what it does in its last moment */
     volatile bool ended;     /* on purpose */
+    char next_argument[32];  /* one more, of the next daemon alone; "": none */
     json_t *meanwhile; /* commands for when this daemon is dead and the next not there; NULL */
     struct sim_log log;
     struct sim_store store;

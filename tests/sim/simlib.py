@@ -353,6 +353,13 @@ class Sim:
         """What happens between the daemon's next death and its next life: {"do": ...}."""
         self.sim("meanwhile", commands=list(commands))
 
+    def with_argument(self, text):
+        """SIGTERM; the next daemon has the argument TEXT. If that one ends, and well, one without it comes next."""
+        self.sim("next-argument", text=text)
+        life = self.sim("life")
+        self.lives_seen = life["lives"]
+        os.kill(life["pid"], signal.SIGTERM)
+
     def restart_gracefully(self):
         life = self.sim("life")
         self.lives_seen = life["lives"]

@@ -257,6 +257,24 @@ void pb_backend_detach(struct pb_backend *b, const char *guest, const char *dev,
     run(b, "detach", guest, dev, done, ctx);
 }
 
+void pb_backend_only_serve(struct pb_backend *b)
+{
+    b->calls.only_serves = true;
+}
+
+/* Two devices: FAKE_KEPT of them stay; "none" is no memory. */
+int pb_backend_detach_all(struct pb_backend *b, pb_detached_fn done, void *ctx)
+{
+    const char *kept = getenv("FAKE_KEPT");
+    struct pb_detached result = { .kept = kept ? (unsigned)atoi(kept) : 0 };
+
+    result.taken = b->calls.only_serves ? 2 - result.kept : 0;
+    if (kept && strcmp(kept, "none") == 0)
+        return -ENOMEM;
+    done(ctx, &result);
+    return 0;
+}
+
 void pb_backend_reset(struct pb_backend *b, const char *dev, pb_verb_fn done, void *ctx)
 {
     run(b, "reset", "", dev, done, ctx);

@@ -27,7 +27,7 @@ struct fake_calls {
     bool xl_mode;      /* of the policy of the last one */
     char last[16];     /* verb */
     char dev[PB_NAME_MAX + 1], guest[PB_NAME_MAX + 1];
-    bool force;
+    bool force, only_serves;
     struct pb_attach_options options;
     bool save;
 };

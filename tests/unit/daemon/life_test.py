@@ -39,8 +39,8 @@ class Start(unittest.TestCase):
 
     def test_help_names_every_option(self):
         text = subprocess.run([FAKE, "--help"], capture_output=True, text=True, check=True).stdout
-        for option in ("--config", "--check-config", "--boot-rules", "--log-format",
-                       "--log-level", "--version", "--help", "--fake"):
+        for option in ("--config", "--check-config", "--boot-rules", "--detach-all",
+                       "--log-format", "--log-level", "--version", "--help", "--fake"):
             self.assertIn(option, text)
 
     def test_bad_configuration(self):
@@ -59,6 +59,18 @@ class Start(unittest.TestCase):
             self.assertIn('KERNEL=="0000:00:05.0", ACTION=="add"', done.stdout)
         with Daemon({"slots": ["0000:00:05"]}) as d:
             self.assert_one_line(d.run_to_end("--boot-rules"), 1, "/slots/0")
+
+    def test_detach_all(self):
+        with Daemon() as d:
+            done = d.run_to_end("--detach-all")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("2 devices came back; no guest has one\n", done.stderr)
+            self.assertNotIn("serves", done.stderr)
+        for kept, text in (("1", "1 device came back, 1 did not; see above"), ("none", "Cannot allocate memory")):
+            with Daemon(env={"FAKE_KEPT": kept}) as d:
+                done = d.run_to_end("--detach-all")
+                self.assertEqual(done.returncode, 1)
+                self.assertIn(text, done.stderr)
 
     def test_absent_configuration_that_was_named(self):
         done = subprocess.run([FAKE, "--config", "/nonexistent/c.json"], capture_output=True,
