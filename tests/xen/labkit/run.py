@@ -10,6 +10,7 @@ from . import debian, image, verdict
 from .conf import LabError
 from .machine import Machine
 
+ATTEMPTS = 3             # of a boot that says nothing: on a busy machine the emulator has died twice in a row
 COMES_UP_WITHIN = {"lab": 150, "debian": 240}      # seconds; 12 and 60 on an idle machine
 
 
@@ -32,11 +33,13 @@ def run(boot, args):
 
 def _attempts(boot, args, images, out):
     status, reasons = _attempt(boot, args, images, out)
-    if status == verdict.INCONCLUSIVE:
+    for attempt in range(2, ATTEMPTS + 1):
+        if status != verdict.INCONCLUSIVE:
+            break
         print("lab: " + "!" * 70, flush=True)
         for reason in reasons:
             print(f"lab: INCONCLUSIVE, says nothing about the product: {reason}")
-        print("lab: booting once more", flush=True)
+        print(f"lab: booting once more, attempt {attempt} of {ATTEMPTS}", flush=True)
         first = os.path.join(out, "inconclusive")
         shutil.rmtree(first, ignore_errors=True)
         os.makedirs(first)
